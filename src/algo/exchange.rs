@@ -1,0 +1,111 @@
+//! Symmetric exchange: everyone stores its epoch, everyone reads everyone's.
+//!
+//! Dissemination (Hensgen, Finkel and Manber, "Two algorithms for barrier synchronization", International Journal of Parallel Programming 17(1), 1988) with
+//! all n - 1 messages in the first and only round, as the w-way form allows (Hoefler, Mehlan, Mietke and Rehm, "Fast barrier synchronization for InfiniBand",
+//! IPDPS 2006). Differs from the papers in: epochs instead of parity and sense, so nothing is reset and no second set of flags is needed; for two parties both
+//! flags in one line.
+//!
+//! Cost per trip, n parties: one plain store per party, n - 1 reads; critical path 1 hop (one line transfer); n lines of 128 bytes, one for two parties. No read-modify-write.
+//! Rooted: no. Split phase: full. Choose it when each of 2 to 8 parties has a CPU of one last-level cache.
+//!
+//! # State
+//!
+//! | word | owner | readers | meaning |
+//! |---|---|---|---|
+//! | slot r | party r | all | the generation that r arrives at next (`fate/slots.rs`) |
+//!
+//! # Protocol
+//!
+//! 1. Store `g + 1` in the own slot.
+//! 2. Poll the others' slots until each is beyond g.
+//!
+//! # Memory ordering
+//!
+//! `arrive` → `peer` or `scan`: release store, acquire load (or relaxed loads and one acquire fence). Each party acquires from every other, which is C1.
+//!
+//! # Reuse
+//!
+//! A party one trip ahead has stored `g + 2`, which is beyond g as well; it can get no further, because its next trip needs this party's `g + 2`.
+
+use super::{Algorithm, sealed};
+use crate::fate::slots::{self, Pair};
+use crate::primitive::AtomicU64;
+use crate::wait::{Door, Stay, Stop};
+use crossbeam_utils::CachePadded;
+use std::sync::Arc;
+
+/// The seat of one of two parties. The exchange has no state but the slots: they are the signal.
+#[derive(Debug)]
+pub(crate) struct ExchangeOfTwo {
+    pair: Arc<Pair>,
+    rank: usize,
+}
+
+impl ExchangeOfTwo {
+    /// The seat of `rank`.
+    pub(crate) fn new(pair: Arc<Pair>, rank: usize) -> Self {
+        Self { pair, rank }
+    }
+}
+
+impl sealed::Sealed for ExchangeOfTwo {}
+
+impl Algorithm for ExchangeOfTwo {
+    #[inline(always)]
+    fn arrive(&mut self, generation: u64) {
+        slots::arrive(&self.pair[self.rank & 1], generation); // step 1
+    }
+
+    #[inline(always)]
+    fn complete(&mut self, door: &Door, stay: Stay<'_>) -> Result<(), Stop> {
+        let generation = stay.generation;
+        let peer = &self.pair[!self.rank & 1];
+        door.until(stay, move || slots::peer_arrived(peer, generation)) // step 2
+    }
+
+    #[inline(always)]
+    fn leads(&self) -> bool {
+        leads(self.rank)
+    }
+}
+
+/// The seat of one of any other number of parties.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    slots: Arc<[CachePadded<AtomicU64>]>,
+    rank: usize,
+}
+
+impl Exchange {
+    /// The seat of `rank`.
+    pub(crate) fn new(slots: Arc<[CachePadded<AtomicU64>]>, rank: usize) -> Self {
+        Self { slots, rank }
+    }
+}
+
+impl sealed::Sealed for Exchange {}
+
+impl Algorithm for Exchange {
+    #[inline(always)]
+    fn arrive(&mut self, generation: u64) {
+        slots::arrive(&self.slots[self.rank], generation); // step 1
+    }
+
+    #[inline(always)]
+    fn complete(&mut self, door: &Door, stay: Stay<'_>) -> Result<(), Stop> {
+        let generation = stay.generation;
+        let slots: &[_] = &self.slots;
+        door.until(stay, move || slots::all_arrived(slots, generation)) // step 2
+    }
+
+    #[inline(always)]
+    fn leads(&self) -> bool {
+        leads(self.rank)
+    }
+}
+
+/// Nobody is last, or all are: rank 0 leads.
+#[inline(always)]
+fn leads(rank: usize) -> bool {
+    rank == 0
+}

@@ -1,0 +1,40 @@
+//! The algorithms: how the news that all have arrived gets to everybody.
+//!
+//! - [`exchange`]: everyone reads everyone's slot; one hop, no root.
+//! - [`central`]: a counter, and a go flag on another line; rooted.
+//! - [`select`]: which one `Auto` takes.
+//!
+//! An algorithm knows words and ranks and the one door of waiting. It knows nothing of deadlines, breaks, sleepers or reset: a party that the door
+//! turns away ([`Stop`]) leaves the algorithm where it is, and after a break the algorithm's state is never used again (see `fate/README.md`).
+
+pub(crate) mod central;
+pub(crate) mod exchange;
+pub(crate) mod select;
+
+use crate::wait::{Door, Stay, Stop};
+
+/// Keeps [`Algorithm`] to this crate: the contract below is not yet one that others could be held to.
+pub(crate) mod sealed {
+    pub(crate) trait Sealed {}
+}
+
+/// One party's seat at a way to learn that all parties have arrived. What the seats share, they reach by one pointer.
+///
+/// What each owes: [`arrive`](Self::arrive) stores the party's slot first (it names the missing and decides disputes), with release; when
+/// [`complete`](Self::complete) answers `Ok`, every party's `arrive` for that trip happens before the answer.
+pub(crate) trait Algorithm: sealed::Sealed + Send {
+    /// Publishes that the party has arrived at `generation`. Never blocks.
+    fn arrive(&mut self, generation: u64);
+
+    /// Stays at the door until all have arrived at the trip of `stay`. May be called again after a [`Stop`].
+    fn complete(&mut self, door: &Door, stay: Stay<'_>) -> Result<(), Stop>;
+
+    /// Whether the party leads the trip that it has just completed: exactly one does.
+    fn leads(&self) -> bool;
+}
+
+/// An algorithm with one instant per trip at which all have arrived and none is released.
+pub(crate) trait Rooted: Algorithm {
+    /// [`Algorithm::complete`], with `at_root` run at that instant, by the party that brings it about.
+    fn complete_with(&mut self, door: &Door, stay: Stay<'_>, at_root: impl FnOnce()) -> Result<(), Stop>;
+}

@@ -1,0 +1,460 @@
+//! The mechanism of the barrier for callers without a handle: batches of callers, counted in one word.
+//!
+//! A central barrier (`algo/central.rs` has the pedigree) whose arrivals have no rank: whoever calls takes the next place in the open batch. So there are no arrival slots to name the missing or to decide a dispute; instead
+//! the count and the mark of a break share one word, and the order of that word's modifications decides.
+//!
+//! Cost per trip, n callers: one `fetch_add` each, one more and a `fetch_add` of the go flag for the last; a fence for the last, so that it may look for sleepers. Rooted: yes.
+//!
+//! # State
+//!
+//! | word | writers | meaning |
+//! |---|---|---|
+//! | `state` bits 0..24 | each caller, +1; the last of a batch, -n; whoever is told of a break, -1 | `count`: callers who have a place and are neither let go nor told |
+//! | `state` bit 24 | whoever breaks | `BROKEN`: the batch that had too few callers when this was set is broken, and nobody gets a place any more |
+//! | `state` bits 25.. | the last caller, +1 | the open batch, modulo 2^39 |
+//! | `go` | the last caller, +1; a reset | batches that are over, modulo 2^64: batch g is over when `go` is beyond g |
+//! | `untold` | whoever resets, and those who are told | breaks from before a reset of which somebody has not been told yet |
+//! | attention word | `wait/mod.rs` | sleepers; alarm while `state` is broken |
+//!
+//! # Protocol
+//!
+//! 1. `fetch_add` of 1 to `state`. `BROKEN` in the old value: step 5. Else the old count p is the place: batch `open + p / n`, index `p % n`. (p is n or more while the last
+//!    of a full batch is on its way, or runs the action.)
+//! 2. Index n - 1, the last of its batch: wait until the batch is the open one, run the action, take n from the count and step the open batch in one `fetch_add`, step `go`, look for sleepers.
+//! 3. The others wait until `go` is beyond their batch. Then, unless `untold` is 0, step 5.
+//! 4. A break is a CAS of `state` that sets `BROKEN`, under the lock of `breaks`. It breaks the batch `open + count / n`, the one that has too few callers; a full one before it is complete and goes on its way.
+//!    Whoever wanted to break a batch that turns out to be full breaks nothing. Only a panic of the action breaks a full batch.
+//! 5. To be told: under the lock, take 1 from the count and return the record for the batch; after a reset, the record is among the past ones, and goes with the last who is told.
+//! 6. Reset: under the lock, once no full batch is on its way: open the batch after all that had places; file the records with the count, which is how many have still to be told; let them go (`go`). An action
+//!    that resets its own barrier leaves this step to its caller.
+//!
+//! # Memory ordering
+//!
+//! - arrivals → last: `state`, `AcqRel` read-modify-writes of one word.
+//! - last → others: `go`, release and acquire; by the first edge it carries everybody's arrival.
+//! - record → told: the mutex. `untold` is stored before `go` is stepped (release) and read behind the acquire of `go`, so whoever was let go by a reset sees it.
+//! - sleepers: the last does a `SeqCst` fence between `go` and the attention word (`Door::look`).
+//!
+//! # Reuse
+//!
+//! A caller of the next batch that comes early is counted above n, and stays counted when the batch moves on. All counters may wrap: batches are compared modulo 2^39.
+
+use crate::error::{Broken, Cause};
+use crate::primitive::{AtomicU32, AtomicU64, Fences, Mutex, Ordering, lock, yield_now};
+use crate::wait::{Door, Limit, Pace, Plan, Settings, Stay, Stop, WaitPolicy, calibration};
+use crossbeam_utils::CachePadded;
+use std::sync::OnceLock;
+
+const COUNT_BITS: u32 = 24;
+const COUNT: u64 = (1 << COUNT_BITS) - 1;
+const BROKEN: u64 = 1 << COUNT_BITS;
+const BATCH: u64 = BROKEN << 1;
+const BATCH_BITS: u32 = 64 - COUNT_BITS - 1;
+
+/// A value of `state`: `{ batch, broken, count }`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct State(u64);
+
+impl State {
+    fn count(self) -> u64 {
+        self.0 & COUNT
+    }
+
+    fn is_broken(self) -> bool {
+        self.0 & BROKEN != 0
+    }
+
+    fn batch(self) -> u64 {
+        self.0 >> (COUNT_BITS + 1)
+    }
+}
+
+/// `a - b` for batch numbers modulo 2^39, as a signed distance.
+fn distance(a: u64, b: u64) -> i64 {
+    (a.wrapping_sub(b) << (64 - BATCH_BITS)) as i64 >> (64 - BATCH_BITS)
+}
+
+/// A caller's place: its batch and its index in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    batch: u64,
+    index: u64,
+}
+
+/// The words that callers meet on.
+#[derive(Debug)]
+pub(super) struct Batches {
+    parties: u64,
+    state: CachePadded<AtomicU64>,
+    go: CachePadded<AtomicU64>,
+    door: Door,
+    untold: AtomicU32,
+    breaks: Mutex<Breaks>,
+    plan: OnceLock<Plan>,
+}
+
+/// The breaks that somebody has not been told of.
+#[derive(Debug)]
+struct Breaks {
+    /// While `state` is broken.
+    present: Option<Break>,
+    /// From before a reset, with the number of those who have still to be told.
+    past: Vec<(Break, u64)>,
+    /// The action wants a reset as soon as its batch is over.
+    reset_when_over: bool,
+}
+
+/// What is told while `state` is broken, from the mark to the reset.
+#[derive(Debug)]
+struct Break {
+    /// The open batch when the mark was set: what callers find who come too late for a place.
+    open: u64,
+    /// The batch after the last one that had places.
+    end: u64,
+    /// From which batch on which record is told, latest first: a broken batch, and before it perhaps a full one whose action panicked.
+    records: Vec<(u64, Broken)>,
+}
+
+impl Break {
+    /// What a caller with a place in `batch` is told, if that batch is broken.
+    fn told_in(&self, batch: u64) -> Option<&Broken> {
+        let of_this_break = distance(self.end, batch) > 0;
+        let mut records = self.records.iter().filter(|_| of_this_break);
+        records.find(|(from, _)| distance(batch, *from) >= 0).map(|(_, broken)| broken)
+    }
+
+    /// What a caller without a place is told, who found `open` open.
+    fn told_outside(&self, open: u64) -> Option<&Broken> {
+        let of_this_break = distance(open, self.open) >= 0 && distance(self.end, open) > 0;
+        self.records.first().filter(|_| of_this_break).map(|(_, broken)| broken)
+    }
+
+    /// The first batch that is broken.
+    fn first(&self) -> u64 {
+        self.records.last().map_or(self.end, |(from, _)| *from)
+    }
+}
+
+/// What became of a batch, for a caller that is in it.
+enum Ruling {
+    Broken(Broken),
+    /// All have arrived, and the next batch is open.
+    Over,
+    /// Still open, or full with its last caller on its way.
+    Open,
+}
+
+impl Batches {
+    constant_unless_modelled! {
+        /// Batches of `parties`, the first numbered `first`.
+        pub(super) fn new(parties: usize, first: u64) -> Self {
+            // Above half of what the word can count there could be no two batches in it. So many threads cannot be either.
+            let parties = if parties == 0 { 1 } else if parties as u64 > COUNT / 2 { COUNT / 2 } else { parties as u64 };
+            Self {
+                parties,
+                state: CachePadded::new(AtomicU64::new(first.wrapping_mul(BATCH))),
+                go: CachePadded::new(AtomicU64::new(first)),
+                door: Door::new(Fences::Symmetric),
+                untold: AtomicU32::new(0),
+                breaks: Mutex::new(Breaks { present: None, past: Vec::new(), reset_when_over: false }),
+                plan: OnceLock::new(),
+            }
+        }
+    }
+
+    pub(super) fn parties(&self) -> usize {
+        self.parties as usize
+    }
+
+    /// Callers of the batch that has too few, as a snapshot; once it is broken, those it had then.
+    pub(super) fn arrived(&self) -> usize {
+        match &lock(&self.breaks).present {
+            Some(present) => present.records.first().map_or(0, |(_, broken)| broken.arrived()),
+            None => (self.state().count() % self.parties) as usize,
+        }
+    }
+
+    pub(super) fn is_broken(&self) -> bool {
+        self.state().is_broken()
+    }
+
+    pub(super) fn wake_spuriously(&self) {
+        self.door.wake_spuriously();
+    }
+
+    fn state(&self) -> State {
+        // [state-look] Acquire: pairs with the AcqRel steps of `state`; a caller that learns here that its batch is over leaves on it.
+        State(self.state.load(Ordering::Acquire))
+    }
+
+    /// One crossing; `action` is run by the last caller, before any release. The caller's index in its batch.
+    pub(super) fn cross(&self, limit: Limit, action: impl FnOnce() -> Result<(), String>) -> Result<usize, Broken> {
+        // Step 1. [place] AcqRel: releases this arrival to the last caller, and if this is the last, acquires all the others'.
+        let old = State(self.state.fetch_add(1, Ordering::AcqRel));
+        if old.is_broken() {
+            return Err(self.be_told(|breaks| breaks.told_outside(old.batch())));
+        }
+        let early = old.count() >= self.parties;
+        let place = if early {
+            Place { batch: old.batch().wrapping_add(old.count() / self.parties), index: old.count() % self.parties }
+        } else {
+            Place { batch: old.batch(), index: old.count() }
+        };
+        if place.index + 1 < self.parties {
+            self.stay(place, limit)?;
+        } else {
+            if early {
+                self.await_turn(place)?;
+            }
+            action().map_err(|message| self.break_full(place, message))?;
+            self.release(place.batch);
+        }
+        Ok(place.index as usize)
+    }
+
+    /// Step 2, after the action.
+    #[inline]
+    fn release(&self, batch: u64) {
+        // One step: the open batch moves on, and n callers are no longer counted. [step] AcqRel: carries every arrival of this
+        // batch to whoever learns from `state` that it is over, and keeps the chain of arrivals whole.
+        let before = State(self.state.fetch_add(BATCH.wrapping_sub(self.parties), Ordering::AcqRel));
+        // [over] Release: pairs with the Acquire load of `is_over`; carries every caller's arrival.
+        self.go.fetch_add(1, Ordering::Release);
+        if !self.door.look().undisturbed() {
+            self.door.wake_sleepers(batch);
+        }
+        if before.is_broken() {
+            self.reset_if_wanted();
+        }
+    }
+
+    /// The last of a batch behind another one whose last is still on its way lets that one go first.
+    #[cold]
+    fn await_turn(&self, place: Place) -> Result<(), Broken> {
+        let mut polls = 0;
+        while self.state().batch() != place.batch {
+            if self.state().is_broken() {
+                if let Ruling::Broken(broken) = self.rule(place.batch) {
+                    return Err(broken);
+                }
+            }
+            polls += 1;
+            yield_now(polls);
+        }
+        Ok(())
+    }
+
+    /// Step 3.
+    fn stay(&self, place: Place, mut limit: Limit) -> Result<(), Broken> {
+        let mut pace = Pace::new(self.plan());
+        loop {
+            let stay = Stay { generation: place.batch, pace: &mut pace, limit };
+            match self.door.until(stay, || self.is_over(place.batch)) {
+                Ok(()) => break,
+                Err(Stop::Alarm) => {}
+                Err(Stop::Expired(after)) => {
+                    limit = Limit::Never;
+                    self.break_batch(place.batch, &Cause::TimedOut { rank: place.index as usize, after });
+                }
+            }
+            match self.rule(place.batch) {
+                Ruling::Broken(broken) => return Err(broken),
+                Ruling::Over => return Ok(()),
+                // Full, and its last caller on its way, perhaps through the action; the alarm, if any, is for a later batch.
+                Ruling::Open => yield_now(0),
+            }
+        }
+        // Relaxed: ordered by the acquire of `go`.
+        if self.untold.load(Ordering::Relaxed) == 0 {
+            return Ok(());
+        }
+        match self.rule(place.batch) {
+            Ruling::Broken(broken) => Err(broken),
+            Ruling::Over | Ruling::Open => Ok(()),
+        }
+    }
+
+    fn is_over(&self, batch: u64) -> bool {
+        // [over-look] Acquire: pairs with the Release steps of `go`.
+        distance(self.go.load(Ordering::Acquire), batch) > 0
+    }
+
+    /// What became of `batch`, for a caller who has a place in it; one `Broken` answer each, since it takes the caller out of the count.
+    #[cold]
+    fn rule(&self, batch: u64) -> Ruling {
+        match self.tell(|breaks| breaks.told_in(batch)) {
+            Some(broken) => Ruling::Broken(broken),
+            None if distance(self.state().batch(), batch) > 0 => Ruling::Over,
+            None => Ruling::Open,
+        }
+    }
+
+    /// Step 5: finds the record, and takes the caller out of the count of those who are to be told.
+    fn tell(&self, record: impl Fn(&Break) -> Option<&Broken>) -> Option<Broken> {
+        let mut breaks = lock(&self.breaks);
+        if let Some(broken) = breaks.present.as_ref().and_then(&record).cloned() {
+            // Relaxed: whoever reads the count of a broken state for more than a hint holds the lock.
+            self.state.fetch_sub(1, Ordering::Relaxed);
+            return Some(broken);
+        }
+        let position = breaks.past.iter().position(|(past, _)| record(past).is_some())?;
+        let (past, untold) = &mut breaks.past[position];
+        let broken = record(past).cloned();
+        *untold -= 1;
+        if *untold == 0 {
+            breaks.past.swap_remove(position);
+            self.untold.store(breaks.past.len() as u32, Ordering::Relaxed);
+        }
+        broken
+    }
+
+    /// Step 5 for a caller who has seen the mark: the record is there, or about to be.
+    #[cold]
+    fn be_told(&self, record: impl Fn(&Break) -> Option<&Broken>) -> Broken {
+        loop {
+            if let Some(broken) = self.tell(&record) {
+                return broken;
+            }
+            yield_now(0);
+        }
+    }
+
+    /// Step 4 for a caller whose patience has ended: breaks `batch`, unless it is full or over, or something is broken already.
+    #[cold]
+    fn break_batch(&self, batch: u64, cause: &Cause) {
+        let mut breaks = lock(&self.breaks);
+        while breaks.present.is_none() && self.incomplete(self.state()) == batch {
+            if self.try_break(&mut breaks, self.state(), cause).is_some() {
+                return;
+            }
+        }
+    }
+
+    /// Step 4 for somebody outside: breaks whichever batch has too few callers. What they are told, or were already.
+    #[cold]
+    pub(super) fn break_open(&self, cause: &Cause) -> Broken {
+        let mut breaks = lock(&self.breaks);
+        loop {
+            if let Some((_, broken)) = breaks.present.as_ref().and_then(|present| present.records.first()) {
+                return broken.clone();
+            }
+            self.try_break(&mut breaks, self.state(), cause);
+        }
+    }
+
+    /// The batch that has too few callers.
+    fn incomplete(&self, state: State) -> u64 {
+        State(state.batch().wrapping_add(state.count() / self.parties).wrapping_mul(BATCH)).batch()
+    }
+
+    /// Breaks the incomplete batch of `state`, if that is still the state.
+    fn try_break(&self, breaks: &mut Breaks, state: State, cause: &Cause) -> Option<Broken> {
+        // [break] AcqRel: a step of the one word that decides between the last arrival and this.
+        let marked = self.state.compare_exchange(state.0, state.0 | BROKEN, Ordering::AcqRel, Ordering::Relaxed);
+        marked.ok()?;
+        let (batch, arrived) = (self.incomplete(state), state.count() % self.parties);
+        let broken = Broken::by_count(cause.clone(), batch, self.parties(), arrived as usize);
+        let end = batch.wrapping_add(1);
+        breaks.present = Some(Break { open: state.batch(), end, records: vec![(batch, broken.clone())] });
+        self.raise_alarm();
+        Some(broken)
+    }
+
+    /// Breaks a full batch, whose action panicked; what its last caller is told.
+    #[cold]
+    fn break_full(&self, place: Place, message: String) -> Broken {
+        {
+            let mut breaks = lock(&self.breaks);
+            // [panic] AcqRel: as `break`.
+            let full = State(self.state.fetch_or(BROKEN, Ordering::AcqRel));
+            let broken =
+                Broken::by_count(Cause::ActionPanicked { message }, place.batch, self.parties(), self.parties());
+            // Callers who came early for later batches are told too, unless an earlier break has a record for them.
+            let end = place.batch.wrapping_add(full.count().div_ceil(self.parties));
+            let fresh = Break { open: place.batch, end, records: Vec::new() };
+            breaks.present.get_or_insert(fresh).records.push((place.batch, broken));
+            self.raise_alarm();
+        }
+        let broken = self.be_told(|breaks| breaks.told_in(place.batch));
+        self.reset_if_wanted();
+        broken
+    }
+
+    fn raise_alarm(&self) {
+        self.door.raise_alarm();
+        self.door.settle_alarm();
+    }
+
+    /// Step 6. Callers that wait are told [`Cause::Reset`]; with nobody there and nothing broken, nothing happens. `acting`: the action asks.
+    pub(super) fn reset(&self, acting: bool) {
+        let mut polls = 0;
+        loop {
+            {
+                let mut breaks = lock(&self.breaks);
+                while breaks.present.is_none() {
+                    let state = self.state();
+                    if state.count() % self.parties == 0 {
+                        return;
+                    }
+                    self.try_break(&mut breaks, state, &Cause::Reset);
+                }
+                if self.reopen(&mut breaks) {
+                    return;
+                }
+                if acting {
+                    breaks.reset_when_over = true;
+                    return;
+                }
+            }
+            // A full batch is on its way, and its last caller may need the lock.
+            polls += 1;
+            yield_now(polls);
+        }
+    }
+
+    #[cold]
+    fn reset_if_wanted(&self) {
+        let mut breaks = lock(&self.breaks);
+        if breaks.reset_when_over {
+            self.reopen(&mut breaks);
+        }
+    }
+
+    /// Step 6, unless there is nothing to reset (which is as good) or a full batch is on its way: then false.
+    fn reopen(&self, breaks: &mut Breaks) -> bool {
+        let Some(present) = breaks.present.as_ref() else { return true };
+        let mut state = self.state();
+        if distance(present.first(), state.batch()) > 0 {
+            return false;
+        }
+        breaks.reset_when_over = false;
+        let Some(present) = breaks.present.take() else { return true };
+        let opened = present.end.wrapping_mul(BATCH);
+        // Callers without a place still come and are counted. AcqRel on success, for the chain of arrivals.
+        while let Err(actual) =
+            // [reopen] AcqRel: keeps the chain of arrivals whole.
+            self.state.compare_exchange_weak(state.0, opened, Ordering::AcqRel, Ordering::Relaxed)
+        {
+            state = State(actual);
+        }
+        let batches = distance(present.end, state.batch()) as u64;
+        if state.count() > 0 {
+            breaks.past.push((present, state.count()));
+            self.untold.store(breaks.past.len() as u32, Ordering::Relaxed);
+        }
+        // [let-go] Release: carries `untold` to whoever is let go by this.
+        self.go.fetch_add(batches, Ordering::Release);
+        self.door.clear_alarm();
+        true
+    }
+
+    /// The budgets of a wait: made by the first caller that has to wait, because a `const` constructor cannot.
+    fn plan(&self) -> Plan {
+        *self.plan.get_or_init(|| {
+            let environment = Settings::from_env();
+            let policy = environment.policy.unwrap_or(WaitPolicy::Adaptive);
+            let cpus = crate::topology::available_cpus();
+            Plan::new(policy, environment.spin, self.parties(), cpus, &calibration())
+        })
+    }
+}

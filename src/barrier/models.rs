@@ -1,0 +1,243 @@
+//! Loom models of the code itself: the algorithms, the decision of disputed trips, parking, reset.
+//!
+//! `RUSTFLAGS="--cfg phalanx_loom" cargo test --release --lib models` runs them; docs/verification.md has bounds, times, and the list of mutants that they kill.
+//!
+//! Every model crosses at least twice, collects each party's outcome of each trip, and compares them from all sides (C2). Data is written before and read after each
+//! trip with relaxed accesses, so that a missing happens-before edge shows as a stale value (C1). A patient party never gives up; an impatient
+//! one gives up at its first look at the clock, and loom decides when that is. A lost wake is a deadlock, which loom reports by aborting the process.
+
+use super::Barrier;
+use super::control::Control;
+use super::era::{Era, Member};
+use crate::algo::select::Algorithm;
+use crate::error::{Broken, Cause};
+use crate::fate::Census;
+use crate::primitive::{AtomicU32, Fences, Ordering};
+use crate::wait::{Limit, Plan, WaitPolicy};
+use loom::thread;
+use std::sync::Arc;
+use std::time::Duration;
+
+const PATIENT: Limit = Limit::Never;
+const IMPATIENT: Limit = Limit::After(Duration::ZERO);
+
+/// What one party did on one trip.
+type Outcome = Result<bool, Broken>;
+
+fn describe(cause: Cause, census: Census) -> Broken {
+    Broken::by_count(cause, census.generation, census.missing.len() + census.arrived, census.arrived)
+}
+
+/// One barrier with the data that its parties exchange.
+struct Stage {
+    era: Arc<Era>,
+    data: Vec<AtomicU32>,
+    plan: Plan,
+}
+
+impl Stage {
+    fn new(algorithm: Algorithm, parties: usize, parks: bool) -> Arc<Self> {
+        // Near the wrap, so that two trips cross it (C6).
+        let era = Arc::new(Era::new(algorithm, parties, u64::MAX, Fences::Symmetric));
+        let data = (0..parties).map(|_| AtomicU32::new(0)).collect();
+        Arc::new(Self { era, data, plan: Plan::modelled(parks) })
+    }
+
+    /// Takes `rank` through one trip for each of `limits`, or to the first that is broken.
+    fn cross(&self, rank: usize, limits: &[Limit]) -> Vec<Outcome> {
+        let mut member = Member::new(&self.era, rank, self.plan);
+        let mut outcomes = Vec::new();
+        for (trip, limit) in (1..).zip(limits) {
+            self.data[rank].store(trip, Ordering::Relaxed);
+            let outcome = member.cross(*limit, describe);
+            if outcome.is_ok() {
+                for (other, datum) in self.data.iter().enumerate() {
+                    let seen = datum.load(Ordering::Relaxed);
+                    assert!((trip..=trip + 1).contains(&seen), "rank {rank} sees {seen} of {other} after trip {trip}");
+                }
+            }
+            let broken = outcome.is_err();
+            outcomes.push(outcome);
+            if broken {
+                break;
+            }
+        }
+        outcomes
+    }
+}
+
+/// All parties saw the same, and each completed trip had one leader.
+fn agree(all: &[Vec<Outcome>]) {
+    for trip in 0..all.iter().map(Vec::len).max().unwrap_or(0) {
+        let outcomes: Vec<_> = all.iter().filter_map(|party| party.get(trip)).collect();
+        assert_eq!(outcomes.len(), all.len(), "some left after fewer trips: {all:?}");
+        let errors: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).collect();
+        assert!(errors.is_empty() || errors.len() == all.len(), "mixed: {all:?}");
+        assert!(errors.iter().all(|error| *error == errors[0]), "different: {all:?}");
+        let leaders = outcomes.iter().filter(|outcome| matches!(outcome, Ok(true))).count();
+        assert_eq!(leaders, usize::from(errors.is_empty()), "leaders: {all:?}");
+    }
+}
+
+/// Explores `parties`, each with its limits per trip, and `others` beside them.
+fn check(
+    bound: usize,
+    algorithm: Algorithm,
+    parks: bool,
+    parties: &'static [&'static [Limit]],
+    outsider: Option<fn(&Era)>,
+) {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(bound);
+    model.max_branches = 100_000;
+    model.check(move || {
+        let stage = Stage::new(algorithm, parties.len(), parks);
+        let threads: Vec<_> = (1..parties.len())
+            .map(|rank| {
+                let stage = Arc::clone(&stage);
+                thread::spawn(move || stage.cross(rank, parties[rank]))
+            })
+            .collect();
+        let outsider = outsider.map(|act| {
+            let stage = Arc::clone(&stage);
+            thread::spawn(move || act(&stage.era))
+        });
+        let mut all = vec![stage.cross(0, parties[0])];
+        all.extend(threads.into_iter().map(|party| party.join().unwrap()));
+        if let Some(outsider) = outsider {
+            outsider.join().unwrap();
+        }
+        agree(&all);
+    });
+}
+
+const NOBODY: Option<fn(&Era)> = None;
+
+const ABORTER: Option<fn(&Era)> = Some(|era| {
+    era.break_open_trip(|census| describe(Cause::Aborted { reason: "model".into() }, census));
+});
+
+const TWO: &[&[Limit]] = &[&[PATIENT; 3], &[PATIENT; 3]];
+const TWICE: &[&[Limit]] = &[&[PATIENT; 2], &[PATIENT; 2]];
+const THREE: &[&[Limit]] = &[&[PATIENT; 2], &[PATIENT; 2], &[PATIENT; 2]];
+const ONE_OF_TWO: &[&[Limit]] = &[&[PATIENT; 2], &[PATIENT, IMPATIENT]];
+const FIRST_OF_TWO: &[&[Limit]] = &[&[PATIENT; 2], &[IMPATIENT, PATIENT]];
+const BOTH_OF_TWO: &[&[Limit]] = &[&[IMPATIENT; 2], &[IMPATIENT; 2]];
+const ONE_OF_THREE: &[&[Limit]] = &[&[PATIENT; 2], &[PATIENT; 2], &[PATIENT, IMPATIENT]];
+const TWO_OF_THREE: &[&[Limit]] = &[&[PATIENT; 2], &[PATIENT, IMPATIENT], &[PATIENT, IMPATIENT]];
+
+/// One test for each line: name, preemption bound, algorithm, whether parties sleep, the parties' limits, and who else is there.
+macro_rules! models {
+    ($($name:ident: $bound:literal, $algorithm:ident, $parks:literal, $parties:ident, $others:ident;)*) => {
+        $(#[test] fn $name() { check($bound, Algorithm::$algorithm, $parks, $parties, $others) })*
+    };
+}
+
+models! {
+    exchange_of_two_crosses: 3, Exchange, false, TWO, NOBODY;
+    exchange_of_three_crosses: 2, Exchange, false, THREE, NOBODY;
+    central_of_two_crosses: 3, Central, false, TWO, NOBODY;
+    central_of_three_crosses: 2, Central, false, THREE, NOBODY;
+
+    exchange_one_of_two_is_impatient: 3, Exchange, false, ONE_OF_TWO, NOBODY;
+    exchange_first_of_two_is_impatient: 3, Exchange, false, FIRST_OF_TWO, NOBODY;
+    exchange_both_of_two_are_impatient: 3, Exchange, false, BOTH_OF_TWO, NOBODY;
+    exchange_one_of_three_is_impatient: 1, Exchange, false, ONE_OF_THREE, NOBODY;
+    exchange_two_of_three_are_impatient: 1, Exchange, false, TWO_OF_THREE, NOBODY;
+    central_one_of_two_is_impatient: 3, Central, false, ONE_OF_TWO, NOBODY;
+    central_both_of_two_are_impatient: 3, Central, false, BOTH_OF_TWO, NOBODY;
+    central_one_of_three_is_impatient: 1, Central, false, ONE_OF_THREE, NOBODY;
+    central_two_of_three_are_impatient: 1, Central, false, TWO_OF_THREE, NOBODY;
+
+    exchange_is_aborted: 1, Exchange, false, TWICE, ABORTER;
+    central_is_aborted: 2, Central, false, TWICE, ABORTER;
+
+    exchange_of_two_sleeps: 3, Exchange, true, TWO, NOBODY;
+    exchange_of_three_sleeps: 2, Exchange, true, THREE, NOBODY;
+    central_of_two_sleeps: 3, Central, true, TWO, NOBODY;
+    central_of_three_sleeps: 2, Central, true, THREE, NOBODY;
+    exchange_sleepers_are_aborted: 2, Exchange, true, TWICE, ABORTER;
+    central_sleepers_are_aborted: 2, Central, true, TWICE, ABORTER;
+    exchange_sleeper_meets_an_impatient_party: 3, Exchange, true, ONE_OF_TWO, NOBODY;
+    central_sleepers_meet_an_impatient_party: 2, Central, true, ONE_OF_THREE, NOBODY;
+}
+
+/// A whole barrier with its handles.
+fn barrier(algorithm: Algorithm, parties: usize, parks: bool) -> Barrier {
+    let plan = Plan::modelled(parks);
+    let era = Era::new(algorithm, parties, 0, Fences::Symmetric);
+    Control::new(era, algorithm, WaitPolicy::Adaptive, plan, Fences::Symmetric, parties).into()
+}
+
+fn explore(bound: usize, f: impl Fn() + Sync + Send + 'static) {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(bound);
+    model.max_branches = 100_000;
+    model.check(f);
+}
+
+/// A party that stops after the first trip is missed on the second, and the first is not taken back.
+fn early_drop(algorithm: Algorithm, parks: bool) {
+    explore(3, move || {
+        let barrier = barrier(algorithm, 2, parks);
+        let [mut stayer, mut leaver] = <[_; 2]>::try_from(barrier.take_parties().unwrap()).unwrap();
+        let leaving = thread::spawn(move || leaver.wait().map(drop));
+        let first = stayer.wait().map(drop);
+        let second = stayer.wait().map(drop);
+        assert_eq!((first, leaving.join().unwrap()), (Ok(()), Ok(())));
+        assert_eq!(second.unwrap_err().cause(), &Cause::Dropped { rank: 1 });
+    });
+}
+
+#[test]
+fn exchange_misses_a_dropped_party() {
+    early_drop(Algorithm::Exchange, false);
+}
+
+#[test]
+fn central_misses_a_dropped_party() {
+    early_drop(Algorithm::Central, false);
+}
+
+#[test]
+fn sleepers_miss_a_dropped_party() {
+    early_drop(Algorithm::Central, true);
+}
+
+/// A break, a reset by one party, and a trip of the new era: the other party is told once, whenever it comes, and no stale arrival counts.
+fn reset(algorithm: Algorithm) {
+    explore(3, move || {
+        let barrier = barrier(algorithm, 2, false);
+        let [mut late, mut hasty] = <[_; 2]>::try_from(barrier.take_parties().unwrap()).unwrap();
+        let resetting = {
+            let barrier = barrier.clone();
+            thread::spawn(move || {
+                let first = hasty.wait_timeout(Duration::ZERO).map(|trip| trip.generation());
+                if first.is_err() {
+                    barrier.reset().unwrap();
+                }
+                (first, hasty.wait().map(|trip| trip.generation()), hasty)
+            })
+        };
+        let first = late.wait().map(|trip| trip.generation());
+        let mut second = late.wait().map(|trip| trip.generation());
+        while first.is_err() && second == first {
+            thread::yield_now(); // told again: the reset has not come yet
+            second = late.wait().map(|trip| trip.generation());
+        }
+        let (hasty_first, hasty_second, hasty) = resetting.join().unwrap();
+        assert_eq!(first, hasty_first);
+        assert_eq!((&second, &hasty_second), (&Ok(1), &Ok(1)));
+        drop((late, hasty));
+    });
+}
+
+#[test]
+fn exchange_is_reset() {
+    reset(Algorithm::Exchange);
+}
+
+#[test]
+fn central_is_reset() {
+    reset(Algorithm::Central);
+}

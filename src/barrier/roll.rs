@@ -1,0 +1,127 @@
+//! Who is who: which ranks are claimed, and on which thread each waits.
+
+use crate::error::{Broken, Cause, ClaimError, Missing};
+use crate::fate::Census;
+use crate::primitive::{Mutex, lock};
+
+/// The life of a rank's handle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Claim {
+    /// Nobody has asked for it yet.
+    Free,
+    /// A living handle holds it.
+    Held,
+    /// Its handle was dropped; it may be claimed again.
+    Deserted,
+}
+
+/// The claims of all ranks. Guarded by the registry's lock.
+#[derive(Debug)]
+pub(crate) struct Claims(Vec<Claim>);
+
+impl Claims {
+    pub(crate) fn new(parties: usize) -> Self {
+        Self(vec![Claim::Free; parties])
+    }
+
+    /// Takes `rank`, if it is there and nobody holds it.
+    pub(crate) fn take(&mut self, rank: usize) -> Result<(), ClaimError> {
+        let parties = self.0.len();
+        match self.0.get_mut(rank) {
+            None => Err(ClaimError::NoSuchRank { rank, parties }),
+            Some(Claim::Held) => Err(ClaimError::Taken { rank }),
+            Some(claim) => {
+                *claim = Claim::Held;
+                Ok(())
+            }
+        }
+    }
+
+    /// Marks `rank` as left by its handle.
+    pub(crate) fn desert(&mut self, rank: usize) {
+        self.0[rank] = Claim::Deserted;
+    }
+
+    /// The ranks in state `claim`, ascending.
+    pub(crate) fn in_state(&self, claim: Claim) -> Vec<usize> {
+        (0..self.0.len()).filter(|rank| self.0[*rank] == claim).collect()
+    }
+}
+
+/// The threads behind the ranks, for people who read errors. A lock of its own, below all others, because a
+/// break asks for names while it holds the verdict's.
+#[derive(Debug)]
+pub(crate) struct Threads(Mutex<Vec<Option<Thread>>>);
+
+/// A thread as the system and people know it.
+#[derive(Clone, Debug)]
+struct Thread {
+    name: Option<String>,
+    id: Option<u32>,
+}
+
+impl Threads {
+    pub(crate) fn new(parties: usize) -> Self {
+        Self(Mutex::new(vec![None; parties]))
+    }
+
+    /// Notes that the calling thread waits with the handle of `rank`.
+    pub(crate) fn introduce(&self, rank: usize) {
+        let name = std::thread::current().name().map(str::to_owned);
+        lock(&self.0)[rank] = Some(Thread { name, id: system::thread_id() });
+    }
+
+    /// The record of a break, with what is known of the missing.
+    pub(crate) fn describe(&self, cause: Cause, census: Census) -> Broken {
+        let threads = lock(&self.0);
+        let missing = |rank: &usize| {
+            let thread = threads[*rank].as_ref();
+            Missing {
+                rank: *rank,
+                thread: thread.and_then(|thread| thread.name.clone()),
+                cpu: thread.and_then(|thread| system::last_cpu(thread.id?)),
+            }
+        };
+        let missing: Vec<Missing> = census.missing.iter().map(missing).collect();
+        Broken::by_rank(cause, census.generation, threads.len(), missing)
+    }
+}
+
+#[cfg(all(target_os = "linux", not(miri)))]
+mod system {
+    /// The kernel's number of the calling thread.
+    pub(super) fn thread_id() -> Option<u32> {
+        u32::try_from(rustix::thread::gettid().as_raw_nonzero().get()).ok()
+    }
+
+    /// The CPU on which a thread of this process last ran: field 39, `processor`, of `/proc/self/task/TID/stat` (proc(5)).
+    /// The second field, the name, may hold anything up to its last parenthesis.
+    pub(super) fn last_cpu(thread: u32) -> Option<usize> {
+        let stat = std::fs::read_to_string(format!("/proc/self/task/{thread}/stat")).ok()?;
+        let (_, after_name) = stat.rsplit_once(')')?;
+        after_name.split_ascii_whitespace().nth(39 - 3)?.parse().ok()
+    }
+}
+
+#[cfg(not(all(target_os = "linux", not(miri))))]
+mod system {
+    pub(super) fn thread_id() -> Option<u32> {
+        None
+    }
+
+    pub(super) fn last_cpu(_thread: u32) -> Option<usize> {
+        None
+    }
+}
+
+#[cfg(all(test, target_os = "linux", not(miri)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_system_tells_where_a_thread_ran() {
+        let cpu = system::last_cpu(system::thread_id().unwrap()).unwrap();
+        assert!(cpu < 1 << 16, "{cpu}");
+        assert_eq!(system::last_cpu(u32::MAX), None);
+    }
+}

@@ -1,0 +1,274 @@
+//! The one file that names `std` or loom: atomics, the mutex, fences, the futex, the clock, ways to pass time.
+//!
+//! Every other file takes these from here, so that the code that is shipped and the code that is modelled are the
+//! same code. A model is an in-crate test built with `--cfg phalanx_loom`; then the atomics are loom's, the futex is a
+//! condition variable that loom can schedule, both fences are `SeqCst`, and the clock stands still (a deadline is then
+//! either past from the start or never, and loom decides *when* the impatient party looks).
+//!
+//! # Fences
+//!
+//! Two protocols of this crate cross a store and a load: "I publish, then look at your word" against "I publish my
+//! word, then look at yours" (deciding a disputed trip in `fate`, parking in `wait`). Each needs a full fence on both
+//! sides. One side runs on every trip, the other almost never, so the cost is moved to the rare side where the system
+//! allows it: [`Fences::light`] is then a compiler fence, and [`heavy`] asks the kernel to run a full fence on every CPU that
+//! runs a thread of this process (`membarrier(2)`, `MEMBARRIER_CMD_PRIVATE_EXPEDITED`). Where the call is missing or
+//! forbidden when the first barrier is built, both sides are `fence(SeqCst)`.
+//!
+//! Why that is as strong: after `heavy` returns, each other thread has executed a full fence at some point of its program
+//! between the start and the end of the call. For a thread whose light fence came before that point, all that it did before
+//! the light fence is visible to the caller; for one whose light fence comes after it, all that the caller did
+//! before `heavy` is visible to the load behind the light fence. These are the two cases that a pair of `SeqCst` fences gives.
+
+/// A constructor that is `const`, except in a model: loom's words are made at run time.
+macro_rules! constant_unless_modelled {
+    ($(#[$meta:meta])* $visibility:vis fn $($rest:tt)*) => {
+        #[cfg(not(all(test, phalanx_loom)))]
+        $(#[$meta])* $visibility const fn $($rest)*
+        #[cfg(all(test, phalanx_loom))]
+        $(#[$meta])* $visibility fn $($rest)*
+    };
+}
+
+#[cfg(all(test, phalanx_loom))]
+mod chosen {
+    pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+    pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
+}
+
+#[cfg(not(all(test, phalanx_loom)))]
+mod chosen {
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    pub(crate) use std::sync::Condvar;
+    pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+    pub(crate) use std::sync::{Mutex, MutexGuard};
+}
+
+pub(crate) use chosen::{AtomicU32, AtomicU64, Mutex, MutexGuard, Ordering, fence};
+use std::time::Instant;
+
+/// Locks, and goes on after a panic of an earlier holder: no section guarded in this crate can be left half done.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// The time; in a model it stands still.
+pub(crate) fn now() -> Instant {
+    #[cfg(all(test, phalanx_loom))]
+    {
+        static EPOCH: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+        *EPOCH.get_or_init(Instant::now)
+    }
+    #[cfg(not(all(test, phalanx_loom)))]
+    Instant::now()
+}
+
+/// Tells the processor that this is a spin loop. `fruitless` counts the polls so far: a model gives up exploring a wait after
+/// two of them, which bounds it (style of the loom manual; the bound is recorded in docs/verification.md).
+#[inline(always)]
+pub(crate) fn relax(fruitless: u32) {
+    #[cfg(all(test, phalanx_loom))]
+    {
+        if fruitless >= 2 {
+            loom::skip_branch();
+        }
+        loom::thread::yield_now();
+    }
+    #[cfg(not(all(test, phalanx_loom)))]
+    {
+        let _ = fruitless;
+        std::hint::spin_loop();
+    }
+}
+
+/// Offers the CPU to another thread. `fruitless` as in [`relax`].
+pub(crate) fn yield_now(fruitless: u32) {
+    #[cfg(all(test, phalanx_loom))]
+    relax(fruitless);
+    #[cfg(not(all(test, phalanx_loom)))]
+    {
+        let _ = fruitless;
+        std::thread::yield_now();
+    }
+}
+
+/// Which pair of fences a barrier uses on its store/load crossings; chosen when it is built and never changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fences {
+    /// `fence(SeqCst)` on both sides.
+    Symmetric,
+    /// A compiler fence on the side of the many, `membarrier` on the side of the few.
+    Asymmetric,
+}
+
+impl Fences {
+    /// The cheapest pair for the many that this process may use.
+    pub(crate) fn cheapest() -> Self {
+        if membarrier::registered() { Self::Asymmetric } else { Self::Symmetric }
+    }
+
+    /// The side that runs on every trip.
+    #[inline(always)]
+    pub(crate) fn light(self) {
+        match self {
+            Self::Symmetric => fence(Ordering::SeqCst),
+            Self::Asymmetric => std::sync::atomic::compiler_fence(std::sync::atomic::Ordering::SeqCst),
+        }
+    }
+
+    /// The side that runs when something is wrong, or before a sleep.
+    pub(crate) fn heavy(self) {
+        match self {
+            Self::Symmetric => fence(Ordering::SeqCst),
+            Self::Asymmetric => membarrier::everywhere(),
+        }
+    }
+}
+
+#[cfg(all(target_os = "linux", not(miri), not(all(test, phalanx_loom))))]
+mod membarrier {
+    use rustix::thread::{MembarrierCommand, membarrier};
+    use std::sync::OnceLock;
+
+    /// Whether this process may use the expedited private command; registers it at the first call.
+    pub(super) fn registered() -> bool {
+        static REGISTERED: OnceLock<bool> = OnceLock::new();
+        *REGISTERED.get_or_init(|| {
+            membarrier(MembarrierCommand::RegisterPrivateExpedited).is_ok()
+                && membarrier(MembarrierCommand::PrivateExpedited).is_ok()
+        })
+    }
+
+    /// A full fence in every running thread of this process.
+    pub(super) fn everywhere() {
+        if membarrier(MembarrierCommand::PrivateExpedited).is_ok() {
+            return;
+        }
+        // Only a seccomp filter installed after the first barrier was built gets here. Without the fence an
+        // answer could be wrong, and there is no other way to give it: the parties' side has no fence.
+        eprintln!(
+            "phalanx: membarrier(PRIVATE_EXPEDITED) worked when the first barrier was built and fails now; \
+             install system call filters before that, or let them pass membarrier(2)"
+        );
+        std::process::abort();
+    }
+}
+
+#[cfg(not(all(target_os = "linux", not(miri), not(all(test, phalanx_loom)))))]
+mod membarrier {
+    pub(super) fn registered() -> bool {
+        false
+    }
+
+    pub(super) fn everywhere() {
+        super::fence(super::Ordering::SeqCst);
+    }
+}
+
+/// A word that threads can sleep on.
+///
+/// On Linux and Android a private futex; elsewhere (and in a model, and under Miri) the same three operations over a mutex and a condition
+/// variable. A sleeper may wake for no reason: every caller looks again.
+#[derive(Debug)]
+pub(crate) struct Futex {
+    word: AtomicU32,
+    queue: queue::Queue,
+}
+
+impl Futex {
+    constant_unless_modelled! {
+        /// A word with value `value` and nobody asleep.
+        pub(crate) fn new(value: u32) -> Self {
+            Self { word: AtomicU32::new(value), queue: queue::Queue::new() }
+        }
+    }
+
+    /// The word itself, for everything that is not sleeping.
+    #[inline(always)]
+    pub(crate) fn word(&self) -> &AtomicU32 {
+        &self.word
+    }
+
+    /// Sleeps if the word is `expected`, until a wake, `expires`, a signal, or no reason at all.
+    pub(crate) fn sleep(&self, expected: u32, expires: Option<Instant>) {
+        self.queue.sleep(&self.word, expected, expires);
+    }
+
+    /// Wakes every sleeper. Call after the word has changed.
+    pub(crate) fn wake_all(&self) {
+        self.queue.wake_all(&self.word);
+    }
+}
+
+#[cfg(all(any(target_os = "linux", target_os = "android"), not(miri), not(all(test, phalanx_loom))))]
+mod queue {
+    use super::{AtomicU32, Instant};
+    use rustix::thread::futex::{self, Flags, Timespec};
+
+    /// The kernel keeps the queue.
+    #[derive(Debug)]
+    pub(super) struct Queue;
+
+    impl Queue {
+        pub(super) const fn new() -> Self {
+            Self
+        }
+
+        pub(super) fn sleep(&self, word: &AtomicU32, expected: u32, expires: Option<Instant>) {
+            let left = expires.map(|at| at.saturating_duration_since(super::now()));
+            // A duration beyond the kernel's clock (292 years) is as good as none.
+            let timeout = left.and_then(|left| {
+                Some(Timespec { tv_sec: left.as_secs().try_into().ok()?, tv_nsec: left.subsec_nanos().into() })
+            });
+            // Every answer means the same to the caller: look again.
+            let _ = futex::wait(word, Flags::PRIVATE, expected, timeout.as_ref());
+        }
+
+        pub(super) fn wake_all(&self, word: &AtomicU32) {
+            // The one error, a bad address, cannot happen: `word` is borrowed.
+            let _ = futex::wake(word, Flags::PRIVATE, i32::MAX as u32);
+        }
+    }
+}
+
+#[cfg(not(all(any(target_os = "linux", target_os = "android"), not(miri), not(all(test, phalanx_loom)))))]
+mod queue {
+    use super::chosen::Condvar;
+    use super::{AtomicU32, Instant, Mutex, Ordering, lock};
+
+    /// The portable queue. The mutex makes "is the word still `expected`" and "fall asleep" one step against a waker,
+    /// who takes the same mutex after changing the word.
+    #[derive(Debug)]
+    pub(super) struct Queue {
+        gate: Mutex<()>,
+        bell: Condvar,
+    }
+
+    impl Queue {
+        constant_unless_modelled! {
+            pub(super) fn new() -> Self {
+                Self { gate: Mutex::new(()), bell: Condvar::new() }
+            }
+        }
+
+        pub(super) fn sleep(&self, word: &AtomicU32, expected: u32, expires: Option<Instant>) {
+            let gate = lock(&self.gate);
+            // Relaxed: the mutex orders it against the waker; what the word announces is acquired by the caller's next look.
+            if word.load(Ordering::Relaxed) != expected {
+                return;
+            }
+            #[cfg(not(all(test, phalanx_loom)))]
+            if let Some(at) = expires {
+                let left = at.saturating_duration_since(super::now());
+                drop(self.bell.wait_timeout(gate, left));
+                return;
+            }
+            let _ = expires;
+            drop(self.bell.wait(gate));
+        }
+
+        pub(super) fn wake_all(&self, _word: &AtomicU32) {
+            drop(lock(&self.gate));
+            self.bell.notify_all();
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! What this process may use: its affinity mask and its CPU budget.
+//!
+//! The only file here that asks the operating system about the calling thread; `os` is the switch.
+
+use std::sync::OnceLock;
+use std::thread;
+
+use super::cpu_set::CpuSet;
+use super::quota::quota;
+
+/// The affinity mask with which this process started.
+///
+/// What `taskset`, a batch system or a container's cpuset left to it. Pinning a thread shrinks that thread's mask to
+/// one CPU, and every thread that it starts afterwards inherits the one CPU; so whoever asks "how many CPUs do I have?"
+/// after pinning is told 1. Therefore the mask is taken once, at the first use by anything in this library, and kept.
+///
+/// # Examples
+///
+/// ```
+/// let mask = phalanx::topology::startup_mask();
+/// println!("may run on CPUs {mask}");
+/// assert!(!mask.is_empty());
+/// ```
+///
+/// # Platform notes
+///
+/// The mask is that of the thread that calls first: a program that pins threads by other means should call this before.
+/// Without a mask to read (systems other than Linux) it is CPUs `0..available_parallelism`. CPUs that were added to the
+/// process's cpuset later on are not in it.
+#[must_use]
+pub fn startup_mask() -> &'static CpuSet {
+    static MASK: OnceLock<CpuSet> = OnceLock::new();
+    MASK.get_or_init(|| current_mask().filter(|mask| !mask.is_empty()).unwrap_or_else(|| (0..parallelism()).collect()))
+}
+
+/// Reads the affinity mask of the calling thread now, or `None` if the system does not tell.
+///
+/// # Examples
+///
+/// ```
+/// if let Some(mask) = phalanx::topology::current_mask() {
+///     println!("this thread may run on CPUs {mask}");
+/// }
+/// ```
+///
+/// # Platform notes
+///
+/// Linux: `sched_getaffinity(2)`; on kernels built for more CPUs than its usual 1024-bit mask holds, the
+/// `Cpus_allowed_list` of `/proc/thread-self/status` (`proc_pid_status(5)`). `None` elsewhere.
+#[must_use]
+pub fn current_mask() -> Option<CpuSet> {
+    os::mask()
+}
+
+/// Tells on which CPU the calling thread is running, or `None` if the system does not tell.
+///
+/// Unless the thread is pinned, the answer may be out of date by the time it is read.
+///
+/// # Examples
+///
+/// ```
+/// if let Some(cpu) = phalanx::topology::current_cpu() {
+///     println!("running on cpu {cpu}");
+/// }
+/// ```
+///
+/// # Platform notes
+///
+/// Linux: `getcpu(2)`. `None` elsewhere.
+#[must_use]
+pub fn current_cpu() -> Option<usize> {
+    os::cpu()
+}
+
+/// Counts the CPUs that this process may keep busy, at least 1.
+///
+/// The size of the [`startup_mask`], or the whole CPUs of the [`quota()`] if that is less: with a quota of 1.5, two
+/// threads that spin are stopped for a quarter of the time. The same as
+/// [`available_parallelism`](thread::available_parallelism) called at start-up, but still right after a thread has
+/// pinned itself. The quota is read anew by every call.
+///
+/// # Examples
+///
+/// ```
+/// let cpus = phalanx::topology::available_cpus();
+/// assert!(cpus >= 1);
+/// ```
+///
+/// # Platform notes
+///
+/// Elsewhere than on Linux it is what [`available_parallelism`](thread::available_parallelism) says.
+#[must_use]
+pub fn available_cpus() -> usize {
+    // A float-to-int cast saturates, so a quota beyond all reason is no limit.
+    let limit = quota().map_or(usize::MAX, |cpus| cpus as usize).max(1);
+    startup_mask().len().min(limit)
+}
+
+fn parallelism() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) mod os {
+    use std::path::Path;
+
+    use rustix::thread::{CpuSet as Fixed, sched_getaffinity, sched_getcpu, sched_setaffinity};
+
+    use super::CpuSet;
+    use crate::topology::sysfs;
+
+    /// The fixed mask of the C library and of both crates beneath: ids from here on cannot be pinned to.
+    pub(in crate::topology) const MASK_BITS: usize = Fixed::MAX_CPU;
+
+    pub(in crate::topology) fn mask() -> Option<CpuSet> {
+        match sched_getaffinity(None) {
+            Ok(fixed) => Some((0..MASK_BITS).filter(|&cpu| fixed.is_set(cpu)).collect()),
+            Err(_) => allowed_list(),
+        }
+    }
+
+    fn allowed_list() -> Option<CpuSet> {
+        let status = sysfs::read(Path::new("/proc/thread-self/status"))?;
+        let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?;
+        list.parse().ok()
+    }
+
+    /// Sets the mask of the calling thread; the ids must be below [`MASK_BITS`].
+    pub(in crate::topology) fn set_mask(mask: &CpuSet) -> bool {
+        let mut fixed = Fixed::new();
+        mask.iter().for_each(|cpu| fixed.set(cpu));
+        sched_setaffinity(None, &fixed).is_ok()
+    }
+
+    pub(in crate::topology) fn set_one(cpu: usize) -> bool {
+        core_affinity::set_for_current(core_affinity::CoreId { id: cpu })
+    }
+
+    pub(in crate::topology) fn cpu() -> Option<usize> {
+        Some(sched_getcpu())
+    }
+}
+
+/// Elsewhere a thread could be pinned on some systems, but neither read back nor put back, so nothing is pinned at all.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(super) mod os {
+    use super::CpuSet;
+
+    pub(in crate::topology) const MASK_BITS: usize = 1024;
+
+    pub(in crate::topology) fn mask() -> Option<CpuSet> {
+        None
+    }
+
+    pub(in crate::topology) fn set_mask(_: &CpuSet) -> bool {
+        false
+    }
+
+    pub(in crate::topology) fn set_one(_: usize) -> bool {
+        false
+    }
+
+    pub(in crate::topology) fn cpu() -> Option<usize> {
+        None
+    }
+}

@@ -1,0 +1,163 @@
+//! Reading `/sys/devices/system/{cpu,node}`: which CPUs there are, and what each says about its neighbours.
+//!
+//! Nothing here trusts a file: what is missing, unreadable or makes no sense is passed over for the next best source.
+//! Files and their meaning: the kernel's `Documentation/ABI/stable/sysfs-devices-system-cpu` (topology),
+//! `Documentation/ABI/testing/sysfs-devices-system-cpu` (cache, online), `Documentation/ABI/stable/sysfs-devices-node`.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use super::cpu_list::MAX_CPU_IDS;
+use super::cpu_set::CpuSet;
+
+/// What one CPU says of itself. Two CPUs share a group exactly if they give the same name to it.
+pub(super) struct Raw {
+    pub(super) id: usize,
+    pub(super) package: PackageName,
+    pub(super) node: Option<usize>,
+    pub(super) llc: LlcName,
+    pub(super) core: CoreName,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum PackageName {
+    /// Lowest CPU of the package.
+    First(usize),
+    /// `physical_package_id`.
+    Id(i64),
+    Unknown,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum LlcName {
+    /// Level, and lowest CPU behind this cache.
+    Cache(u32, usize),
+    /// No cache is described: the package stands in for it.
+    Package(PackageName),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum CoreName {
+    /// Lowest sibling, and `core_id`, which alone repeats in every package (and, on some machines, die or cluster).
+    Siblings(usize, Option<i64>),
+    /// Package, `die_id`, `cluster_id`, `core_id`.
+    Ids(PackageName, Option<i64>, Option<i64>, i64),
+    Alone(usize),
+}
+
+/// Describes every CPU that is online, sorted by id; empty if there is none.
+pub(super) fn cpus(root: &Path) -> Result<Vec<Raw>, (PathBuf, io::Error)> {
+    let cpu_dir = cpu_dir(root);
+    let present = numbered(&cpu_dir, "cpu").map_err(|error| (cpu_dir.clone(), error))?;
+    let nodes = nodes(&root.join("sys/devices/system/node"));
+    let online =
+        read(&cpu_dir.join("online")).and_then(|text| text.parse::<CpuSet>().ok()).filter(|set| !set.is_empty());
+    let is_online = |id: usize| {
+        let off = read(&cpu_dir.join(format!("cpu{id}/online"))).is_some_and(|text| text == "0");
+        !off && online.as_ref().is_none_or(|set| set.contains(id))
+    };
+    Ok(present.into_iter().filter(|&id| is_online(id)).map(|id| describe(&cpu_dir, &nodes, id)).collect())
+}
+
+pub(super) fn cpu_dir(root: &Path) -> PathBuf {
+    root.join("sys/devices/system/cpu")
+}
+
+fn describe(cpu_dir: &Path, nodes: &[(usize, CpuSet)], id: usize) -> Raw {
+    let dir = cpu_dir.join(format!("cpu{id}"));
+    let topology = dir.join("topology");
+    let package = package(&topology, id);
+    let core = core(&topology, package, id);
+    let node = nodes.iter().find(|(_, cpus)| cpus.contains(id)).map(|(node, _)| *node);
+    // A node without a list of its CPUs is still linked from each of them.
+    let node = node.or_else(|| numbered(&dir, "node").ok()?.first().copied());
+    Raw { id, package, node, llc: llc(&dir, package, id), core }
+}
+
+fn package(topology: &Path, id: usize) -> PackageName {
+    // `core_siblings` is the older name of `package_cpus`. The set comes first because ids may be -1 on machines whose
+    // firmware gives none.
+    let names = ["package_cpus_list", "package_cpus", "core_siblings_list", "core_siblings"];
+    let set = neighbours(topology, &names, id).map(PackageName::First);
+    set.or_else(|| number(&topology.join("physical_package_id")).map(PackageName::Id)).unwrap_or(PackageName::Unknown)
+}
+
+fn core(topology: &Path, package: PackageName, id: usize) -> CoreName {
+    let names = ["core_cpus_list", "core_cpus", "thread_siblings_list", "thread_siblings"];
+    let core_id = number(&topology.join("core_id"));
+    match (neighbours(topology, &names, id), core_id) {
+        // AMD family 15h: old kernels list the two cores of a module as thread siblings, although each has
+        // integer units and a core_id of its own. hwloc splits them in the same way.
+        (Some(first), core_id) => CoreName::Siblings(first, core_id),
+        (None, Some(core_id)) => {
+            CoreName::Ids(package, number(&topology.join("die_id")), number(&topology.join("cluster_id")), core_id)
+        }
+        (None, None) => CoreName::Alone(id),
+    }
+}
+
+/// The highest level of data cache that says which CPUs share it.
+fn llc(cpu: &Path, package: PackageName, id: usize) -> LlcName {
+    let cache = cpu.join("cache");
+    let indices = numbered(&cache, "index").unwrap_or_default();
+    let caches = indices.into_iter().filter_map(|index| {
+        let dir = cache.join(format!("index{index}"));
+        let holds_data = read(&dir.join("type")).is_some_and(|kind| kind == "Unified" || kind == "Data");
+        let level = number(&dir.join("level")).and_then(|level| u32::try_from(level).ok());
+        let first = neighbours(&dir, &["shared_cpu_list", "shared_cpu_map"], id);
+        holds_data.then_some(LlcName::Cache(level?, first?))
+    });
+    caches.max().unwrap_or(LlcName::Package(package))
+}
+
+/// The NUMA nodes that have CPUs, in the order of their numbers.
+fn nodes(dir: &Path) -> Vec<(usize, CpuSet)> {
+    let numbers = numbered(dir, "node").unwrap_or_default();
+    let with_cpus = numbers.into_iter().map(|node| {
+        let dir = dir.join(format!("node{node}"));
+        let listed = ["cpulist", "cpumap"].into_iter().find_map(|name| set(&dir, name));
+        let cpus = listed.unwrap_or_else(|| numbered(&dir, "cpu").unwrap_or_default().into_iter().collect());
+        (node, cpus)
+    });
+    with_cpus.filter(|(_, cpus)| !cpus.is_empty()).collect()
+}
+
+/// The lowest CPU of the first of these sets that can be read and has `id` in it, as every true answer must.
+fn neighbours(dir: &Path, names: &[&str], id: usize) -> Option<usize> {
+    let mut sets = names.iter().filter_map(|name| set(dir, name));
+    sets.find(|set| set.contains(id))?.first()
+}
+
+fn set(dir: &Path, name: &str) -> Option<CpuSet> {
+    let text = read(&dir.join(name))?;
+    if name.ends_with("list") { text.parse().ok() } else { CpuSet::from_hex_mask(&text).ok() }
+}
+
+fn number(path: &Path) -> Option<i64> {
+    read(path)?.parse().ok()
+}
+
+/// The numbers N of the entries `<prefix>N` of a directory.
+fn numbered(dir: &Path, prefix: &str) -> io::Result<BTreeSet<usize>> {
+    let mut found = BTreeSet::new();
+    for entry in fs::read_dir(dir)? {
+        let name = entry?.file_name();
+        let digits = name.to_str().and_then(|name| name.strip_prefix(prefix));
+        let digits = digits.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+        let number = digits.and_then(|digits| digits.parse::<usize>().ok());
+        found.extend(number.filter(|&number| number < MAX_CPU_IDS));
+    }
+    Ok(found)
+}
+
+/// A small file's text without the blanks around it and the zero byte that some kernels end a list with.
+pub(super) fn read(path: &Path) -> Option<String> {
+    /// The longest honest file here is a mount table; the bound is for a root that is not what it claims to be.
+    const LONGEST: u64 = 1 << 24;
+    let mut bytes = Vec::new();
+    File::open(path).ok()?.take(LONGEST).read_to_end(&mut bytes).ok()?;
+    let text = String::from_utf8_lossy(&bytes);
+    Some(text.trim_matches(|c: char| c.is_whitespace() || c == '\0').to_owned())
+}

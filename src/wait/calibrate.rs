@@ -1,0 +1,151 @@
+//! What waiting costs here, measured once per process in well under a millisecond.
+//!
+//! A spin budget must be a time, and the right time is what the alternative costs: to block and be woken. That is 5 µs on one machine and 50 µs on the
+//! next (a virtual CPU that went idle has to be started again), so it is measured: two threads hand a futex to and fro a few times, and the
+//! smallest half of a round trip counts, because everything that disturbs the measurement makes it larger.
+
+use crate::primitive::{Futex, Ordering, now, yield_now};
+use std::{fmt, sync::Arc, sync::OnceLock, thread, time::Duration, time::Instant};
+
+/// What waiting costs on this machine, as measured when the first barrier of the process was built.
+///
+/// The spin budget of [`WaitPolicy`](crate::WaitPolicy) is [`block_and_wake`](Self::block_and_wake) unless it is set by hand.
+///
+/// # Examples
+///
+/// ```
+/// let costs = phalanx::calibration();
+/// assert!(costs.block_and_wake().as_micros() >= 2);
+/// println!("{costs}");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Calibration {
+    block_and_wake: Duration,
+    turn: Duration,
+    took: Duration,
+}
+
+impl Calibration {
+    /// From a wake of a sleeping thread to its first instruction, kept within 2 to 100 µs.
+    #[must_use]
+    pub fn block_and_wake(&self) -> Duration {
+        self.block_and_wake
+    }
+
+    /// One turn of a yielding thread: to give the CPU away and to be given it, kept within 0.2 to 5 µs.
+    #[must_use]
+    pub fn turn(&self) -> Duration {
+        self.turn
+    }
+
+    /// How long the measurement took.
+    #[must_use]
+    pub fn took(&self) -> Duration {
+        self.took
+    }
+}
+
+impl fmt::Display for Calibration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { block_and_wake, turn, took } = self;
+        write!(f, "block and wake {block_and_wake:.1?}, turn {turn:.1?} (measured in {took:.1?})")
+    }
+}
+
+/// What waiting costs here; measures at the first call in a process (well under a millisecond), then only reads.
+///
+/// # Examples
+///
+/// ```
+/// assert_eq!(phalanx::calibration(), phalanx::calibration());
+/// ```
+#[must_use]
+pub fn calibration() -> Calibration {
+    static CALIBRATION: OnceLock<Calibration> = OnceLock::new();
+    *CALIBRATION.get_or_init(measure)
+}
+
+/// Hand-overs that are timed. The first pays for the other thread's start.
+const ROUNDS: u32 = 4;
+
+/// The measurement gives up then and takes what it has.
+const PATIENCE: Duration = Duration::from_micros(600);
+
+fn measure() -> Calibration {
+    let start = now();
+    let wake = if cfg!(any(miri, all(test, phalanx_loom))) { None } else { hand_over(start + PATIENCE) };
+    let block_and_wake = wake.unwrap_or(DEFAULT_WAKE).clamp(Duration::from_micros(2), Duration::from_micros(100));
+    let turn = own_turn().clamp(Duration::from_nanos(200), Duration::from_micros(5));
+    Calibration { block_and_wake, turn, took: now().saturating_duration_since(start) }
+}
+
+/// What a wake is taken to cost where it cannot be measured (no second thread to be had).
+const DEFAULT_WAKE: Duration = Duration::from_micros(20);
+
+/// The cost of a yield with nobody to yield to, doubled: a real turn switches threads as well.
+fn own_turn() -> Duration {
+    const YIELDS: u32 = 16;
+    let start = now();
+    for _ in 0..YIELDS {
+        yield_now(0);
+    }
+    now().saturating_duration_since(start) * 2 / YIELDS
+}
+
+/// Half of the shortest round trip between two threads that sleep in turn; `None` if none came to an end.
+fn hand_over(give_up: Instant) -> Option<Duration> {
+    let ball = Arc::new(Futex::new(0));
+    let returner = {
+        let ball = Arc::clone(&ball);
+        move || {
+            for round in 0..ROUNDS {
+                if !receive(&ball, 2 * round, give_up) {
+                    return;
+                }
+                hit(&ball, 2 * round + 2);
+            }
+        }
+    };
+    thread::Builder::new().name("phalanx-calibrate".into()).stack_size(64 * 1024).spawn(returner).ok()?;
+    let mut best: Option<Duration> = None;
+    for round in 0..ROUNDS {
+        let start = now();
+        hit(&ball, 2 * round + 1);
+        if !receive(&ball, 2 * round + 1, give_up) {
+            break;
+        }
+        let half = now().saturating_duration_since(start) / 2;
+        best = Some(best.map_or(half, |best| best.min(half)));
+    }
+    best
+}
+
+/// Publishes the ball's next position and wakes the other side.
+fn hit(ball: &Futex, position: u32) {
+    ball.word().store(position, Ordering::Release);
+    ball.wake_all();
+}
+
+/// Sleeps until the ball has left `position`; false if time ran out first.
+fn receive(ball: &Futex, position: u32, give_up: Instant) -> bool {
+    while ball.word().load(Ordering::Acquire) == position {
+        if now() >= give_up {
+            return false;
+        }
+        ball.sleep(position, Some(give_up));
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn costs_are_within_their_bounds() {
+        let costs = calibration();
+        assert!((Duration::from_micros(2)..=Duration::from_micros(100)).contains(&costs.block_and_wake()), "{costs}");
+        assert!((Duration::from_nanos(200)..=Duration::from_micros(5)).contains(&costs.turn()), "{costs}");
+    }
+}

@@ -1,0 +1,361 @@
+//! The one door of waiting: every wait of every algorithm goes through [`Door::until`].
+//!
+//! A waiter polls what its algorithm told it to poll, looks now and then at the barrier's *attention word* and at the clock, and
+//! in the end sleeps on that same word. Abort, timeout, break, parking and (later) the watchdog therefore exist once, here, and an
+//! algorithm knows only words and ranks.
+//!
+//! # State: the attention word
+//!
+//! One `u32` per barrier, alone on its cache line, and never written while all goes well: each party reads it once per
+//! trip, from its own L1, after it has seen that all have arrived ([`Door::undisturbed`]). That load is all that the whole failure
+//! layer and parking cost on the fast path.
+//!
+//! | bits | name | meaning | set by | cleared by |
+//! |---|---|---|---|---|
+//! | 0, 1 | `PARKED` | somebody may be asleep on this word, waiting for a trip of even (0) or odd (1) number | a party about to sleep | whoever wakes the sleepers, together with a step of the count |
+//! | 2 | `BREAKING` | somebody is deciding the trip's fate under the lock of `fate` | the breaker | the breaker |
+//! | 3 | `BROKEN` | the trip is broken; final for this word | the breaker | nobody |
+//! | 4.. | wake count | changes with each wake, so that nobody falls asleep on an old look | whoever wakes | - |
+//!
+//! Two bits for sleepers, because everybody who leaves a trip looks, and the first to leave may be asleep again, for the next trip, before the last one looks: with
+//! one bit each of n parties would wake all the others. Parties are at most one trip apart, so two are enough.
+//!
+//! # Protocol: parking
+//!
+//! A parker (1) sets the `PARKED` bit of its trip and keeps the value that it left behind, (2) does the heavy fence, (3) looks once more at what it waits
+//! for, (4) sleeps if the word still has the kept value. A releaser (a) publishes, (b) does the light fence, (c) reads the word,
+//! and only if that bit of its trip is set (d) clears it while stepping the count, in one CAS, and (e) wakes all sleepers.
+//!
+//! No wake is lost. Take the parker's fence (2) and the releaser's fence (b). If (b) is first, then what the releaser published is visible
+//! to look (3), and the parker does not sleep. If (2) is first, then (c) sees the parker's (1) or a later value: either `PARKED` is
+//! set and (d) changes the word, or another waker cleared it after (1) and thereby changed it too. In both cases the kept value is gone: sleep (4) returns at once,
+//! or has begun and wake (e), which follows the change, ends it. Either way the parker starts over at (1).
+//!
+//! In a rootless algorithm the "releaser" is whoever completes the trip, not whoever arrives: of the parties that stored their arrival, the
+//! one whose fence (2) or look comes last sees all others, so at least one completes without being woken, and every party that sleeps
+//! has set `PARKED` before that one's (c).
+//!
+//! # Memory ordering
+//!
+//! All accesses to the word are `Relaxed`: it carries no data. What a waiter waits for is acquired by its own look (`ready`); a
+//! verdict is read under a mutex; and the two fences order the word against everything else.
+//! A sleeper that wakes starts over at (1), whose read-modify-write comes after the waker's in the word's
+//! modification order, so that the fences order the waker's publication before the next look (3).
+
+mod calibrate;
+mod pace;
+mod policy;
+
+use crate::primitive::{Fences, Futex, Ordering, now, relax, yield_now};
+pub use calibrate::{Calibration, calibration};
+use crossbeam_utils::CachePadded;
+pub(crate) use pace::{Pace, Plan};
+pub(crate) use policy::Settings;
+pub use policy::{ParseWaitPolicyError, WaitPolicy};
+use std::time::{Duration, Instant};
+
+const PARKED: u32 = 0b11;
+const BREAKING: u32 = 1 << 2;
+const BROKEN: u32 = 1 << 3;
+const ALARM: u32 = BREAKING | BROKEN;
+const WAKE: u32 = 1 << 4;
+
+/// The `PARKED` bit of a trip.
+fn parked_for(generation: u64) -> u32 {
+    1 << (generation & 1)
+}
+
+/// How long a waiter may stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Limit {
+    /// As long as was said when the barrier was built.
+    Usual,
+    /// Until the trip is decided.
+    Never,
+    /// So long, counted from the first look at the clock: a wait that is over before it needs the clock never reads it.
+    After(Duration),
+    /// Until then.
+    At(Instant),
+}
+
+/// The end of a stay on the clock, and how long it will have been by then.
+#[derive(Clone, Copy, Debug)]
+struct End {
+    at: Instant,
+    after: Duration,
+}
+
+impl Limit {
+    /// Fixes the end on the clock. A duration that ends beyond the clock's range is no limit.
+    fn end(self, start: Instant, usual: Option<Duration>) -> Option<End> {
+        let after = |after| start.checked_add(after).map(|at| End { at, after });
+        match self {
+            Self::Usual => after(usual?),
+            Self::Never => None,
+            Self::After(duration) => after(duration),
+            Self::At(at) => Some(End { at, after: at.saturating_duration_since(start) }),
+        }
+    }
+}
+
+/// What a party brings to the door: its trip, its pace, and how long it may stay.
+#[derive(Debug)]
+pub(crate) struct Stay<'a> {
+    pub(crate) generation: u64,
+    pub(crate) pace: &'a mut Pace,
+    pub(crate) limit: Limit,
+}
+
+/// Why a wait ended although what it waited for has not been seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// The trip is being broken, or is broken: ask `fate`.
+    Alarm,
+    /// The limit has passed: the party has waited so long.
+    Expired(Duration),
+}
+
+/// What a releaser found on the attention word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Attention(u32);
+
+impl Attention {
+    /// Nobody sleeps and nothing is wrong.
+    #[inline(always)]
+    pub(crate) fn undisturbed(self) -> bool {
+        self.0 & (PARKED | ALARM) == 0
+    }
+
+    /// The trip is being broken, or is broken.
+    pub(crate) fn alarmed(self) -> bool {
+        self.0 & ALARM != 0
+    }
+}
+
+/// The attention word of one barrier (of one era of it) and the ways through it.
+#[derive(Debug)]
+pub(crate) struct Door {
+    attention: CachePadded<Futex>,
+    fences: Fences,
+}
+
+impl Door {
+    constant_unless_modelled! {
+        /// A door at which nobody waits.
+        pub(crate) fn new(fences: Fences) -> Self {
+            Self { attention: CachePadded::new(Futex::new(0)), fences }
+        }
+    }
+
+    /// Stays until `ready` answers true, or there is a reason to stop.
+    ///
+    /// `ready` must acquire what it has seen when it answers true; it is called any number of times. The first polls
+    /// are bare and inline, everything else is out of the way.
+    #[inline(always)]
+    pub(crate) fn until(&self, stay: Stay<'_>, ready: impl Fn() -> bool + Copy) -> Result<(), Stop> {
+        for _ in 0..stay.pace.tight() {
+            if ready() {
+                return Ok(());
+            }
+        }
+        // A copy, so that the polls above keep what they poll in registers.
+        let polled = ready;
+        self.long_wait(stay, &polled)
+    }
+
+    /// The light fence, then the attention word: what a party does once it knows that all have arrived, before it believes it.
+    #[inline(always)]
+    pub(crate) fn look(&self) -> Attention {
+        // [light] Between what this party has seen or published and its look: pairs with the heavy fences of `raise_alarm` and `park`.
+        self.fences.light();
+        Attention(self.attention.word().load(Ordering::Relaxed))
+    }
+
+    /// Whether a break is being decided or has been.
+    fn alarmed(&self) -> bool {
+        Attention(self.attention.word().load(Ordering::Relaxed)).alarmed()
+    }
+
+    /// Wakes whoever sleeps for trip `generation`, which is complete (steps (d) and (e)). Call after publishing and after [`Door::look`].
+    #[cold]
+    pub(crate) fn wake_sleepers(&self, generation: u64) {
+        self.wake(parked_for(generation));
+    }
+
+    /// Clears those of the `which` bits that are set, and wakes all sleepers if any was.
+    fn wake(&self, which: u32) {
+        let word = self.attention.word();
+        let mut value = word.load(Ordering::Relaxed);
+        while value & which != 0 {
+            let woken = (value & !which).wrapping_add(WAKE);
+            match word.compare_exchange_weak(value, woken, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => return self.attention.wake_all(),
+                Err(actual) => value = actual,
+            }
+        }
+    }
+
+    /// Announces a break, with the heavy fence behind it: whoever completes a trip from here on asks for the verdict,
+    /// and whoever completed one before has arrivals that are visible from here on. Only under the lock of `fate`.
+    pub(crate) fn raise_alarm(&self) {
+        self.attention.word().fetch_or(BREAKING, Ordering::Relaxed);
+        // [heavy] Between the alarm and the census: pairs with the light fence of `look` (fate/README.md).
+        self.fences.heavy();
+    }
+
+    /// Takes the announcement back: the trip was complete.
+    pub(crate) fn lower_alarm(&self) {
+        self.attention.word().fetch_and(!BREAKING, Ordering::Relaxed);
+    }
+
+    /// Makes the announcement final and wakes every sleeper for it.
+    pub(crate) fn settle_alarm(&self) {
+        self.attention.word().fetch_or(BROKEN, Ordering::Relaxed);
+        self.lower_alarm();
+        self.wake(PARKED);
+    }
+
+    /// Withdraws a final announcement; for barriers that are reset in place, which keep their own record of what was broken.
+    pub(crate) fn clear_alarm(&self) {
+        self.attention.word().fetch_and(!ALARM, Ordering::Relaxed);
+        self.look();
+        self.wake(PARKED);
+    }
+
+    /// Whether a break has become final.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.attention.word().load(Ordering::Relaxed) & BROKEN != 0
+    }
+
+    /// Wakes all sleepers for no reason: what a kernel may do at any time, for tests (C12).
+    pub(crate) fn wake_spuriously(&self) {
+        self.attention.word().fetch_add(WAKE, Ordering::Relaxed);
+        self.attention.wake_all();
+    }
+
+    /// The long wait: spin, yield, park, as the pace says. Not generic, so that it exists once.
+    #[cold]
+    #[inline(never)]
+    fn long_wait(&self, stay: Stay<'_>, ready: &dyn Fn() -> bool) -> Result<(), Stop> {
+        let Stay { generation, pace, limit } = stay;
+        let start = now();
+        let end = limit.end(start, pace.usual_limit());
+        let mut wait = LongWait { door: self, parked: parked_for(generation), end, start, looked: start, polls: 0 };
+        let outcome = wait.run(pace, ready);
+        pace.learn(wait.looked.saturating_duration_since(start));
+        outcome
+    }
+}
+
+/// One stay of one party: the three ways to pass time, each leaving as soon as there is an answer.
+struct LongWait<'a> {
+    door: &'a Door,
+    /// The bit to set before a sleep.
+    parked: u32,
+    end: Option<End>,
+    start: Instant,
+    /// When the clock was last looked at.
+    looked: Instant,
+    polls: u32,
+}
+
+/// What a way of passing time came to.
+type Answer = Option<Result<(), Stop>>;
+
+impl LongWait<'_> {
+    fn run(&mut self, pace: &mut Pace, ready: &dyn Fn() -> bool) -> Result<(), Stop> {
+        if let Some(answer) = self.spin(pace, ready) {
+            return answer;
+        }
+        if let Some(answer) = self.yielding(pace, ready) {
+            return answer;
+        }
+        loop {
+            if let Some(answer) = self.park(ready) {
+                return answer;
+            }
+        }
+    }
+
+    /// Looks at the attention word and the clock; the order makes a break win over an expiry, so that one party's timeout
+    /// is not reported as everybody's.
+    fn interrupted(&mut self) -> Answer {
+        if self.door.alarmed() {
+            return Some(Err(Stop::Alarm));
+        }
+        self.looked = now();
+        let end = self.end.filter(|end| self.looked >= end.at)?;
+        Some(Err(Stop::Expired(end.after)))
+    }
+
+    fn waited(&self) -> Duration {
+        self.looked.saturating_duration_since(self.start)
+    }
+
+    /// Polls with the CPU kept, until the pace's budget is used up or the clock shows that the CPU was taken away.
+    fn spin(&mut self, pace: &mut Pace, ready: &dyn Fn() -> bool) -> Answer {
+        let budget = pace.spin_budget();
+        while budget > self.waited() || budget == Duration::MAX {
+            for _ in 0..POLLS_PER_LOOK {
+                if ready() {
+                    return Some(Ok(()));
+                }
+                self.polls = self.polls.saturating_add(1);
+                relax(self.polls);
+            }
+            let before = self.looked;
+            if let Some(answer) = self.interrupted() {
+                return Some(answer);
+            }
+            if pace.lost_cpu(self.looked.saturating_duration_since(before)) {
+                break;
+            }
+        }
+        None
+    }
+
+    /// Polls and gives the CPU away in between, for as long as the pace finds that better than sleeping.
+    fn yielding(&mut self, pace: &Pace, ready: &dyn Fn() -> bool) -> Answer {
+        let budget = pace.yield_budget();
+        let began = self.looked;
+        while budget > self.looked.saturating_duration_since(began) {
+            for _ in 0..YIELDS_PER_LOOK {
+                if ready() {
+                    return Some(Ok(()));
+                }
+                self.polls = self.polls.saturating_add(1);
+                yield_now(self.polls);
+            }
+            if let Some(answer) = self.interrupted() {
+                return Some(answer);
+            }
+        }
+        None
+    }
+
+    /// One sleep, by the protocol of the module essay, numbers as there.
+    fn park(&mut self, ready: &dyn Fn() -> bool) -> Answer {
+        let attention = &self.door.attention;
+        let kept = attention.word().fetch_or(self.parked, Ordering::Relaxed) | self.parked; // (1)
+        // [park] Between the announcement and the look: pairs with the light fence of `look` (module essay).
+        self.door.fences.heavy(); // (2)
+        if ready() {
+            return Some(Ok(())); // (3)
+        }
+        if let Some(answer) = self.interrupted() {
+            return Some(answer);
+        }
+        attention.sleep(kept, self.end.map(|end| end.at)); // (4)
+        if ready() {
+            return Some(Ok(()));
+        }
+        self.interrupted()
+    }
+}
+
+/// Polls between two looks at the attention word and the clock while spinning. A look costs about 25 ns where the clock is
+/// read without a system call; the polls between two looks take a few hundred nanoseconds to 2 µs (PAUSE is 14 to 150 cycles).
+const POLLS_PER_LOOK: u32 = if cfg!(all(test, phalanx_loom)) { 1 } else { 32 };
+
+/// Yields between two looks. A yield costs 0.3 µs at least, and any number of other threads' turns at most.
+const YIELDS_PER_LOOK: u32 = 1;

@@ -1,0 +1,172 @@
+//! How long one party spins, yields and sleeps: a plan fixed when the barrier is built, and what the party has learned since.
+//!
+//! Spinning for about what a block-and-wake costs is at most twice as dear as knowing the future (Karlin, Li, Manasse and Owicki, "Empirical
+//! studies of competitive spinning for a shared-memory multiprocessor", SOSP 1991); a wait at a barrier is mostly the load imbalance of the
+//! loop around it and therefore much like the last one, so the past tells whether spinning pays at all. Three things end spinning at once: more
+//! parties than CPUs (then the missing party may need this very CPU), a clock that jumped between two looks (somebody else needs it),
+//! and waits that have lately outlasted the budget by far.
+
+use super::{WaitPolicy, calibrate::Calibration};
+use std::time::Duration;
+
+/// The budgets of a barrier's waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Plan {
+    /// Bare polls before the clock is looked at.
+    pub(crate) tight: u32,
+    /// Time to spin; `Duration::MAX` is for ever.
+    pub(crate) spin: Duration,
+    /// Time to yield after that when CPUs are plenty.
+    pub(crate) yields: Duration,
+    /// Time to yield when they are scarce: more parties than CPUs, or a CPU lately lost.
+    pub(crate) scarce_yields: Duration,
+    /// More parties than CPUs, or a quota below the parties.
+    pub(crate) scarce: bool,
+    /// Spinning may give way: to scarcity, to a lost CPU.
+    pub(crate) gives_way: bool,
+    /// Spinning follows past waits.
+    pub(crate) learns: bool,
+    /// The limit of a wait that names none.
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// Bare polls of the inline part. Measured with two parties on one shared cache (Xeon, virtual): 4 to 32 cost the same, 64 cost a fifth more and 2000 a third:
+/// the flags share a line, and a reader that never pauses keeps taking it from the writer. (There is a PAUSE after each poll beyond these.)
+const TIGHT: u32 = 16;
+
+/// With more parties than CPUs bare polls only keep the others out; one look is enough.
+const TIGHT_WHEN_SCARCE: u32 = 1;
+
+impl Plan {
+    /// The budgets of `policy` for `parties` on `cpus`, spinning for `spin` at most (by default for what a block-and-wake costs here).
+    pub(crate) fn new(
+        policy: WaitPolicy,
+        spin: Option<Duration>,
+        parties: usize,
+        cpus: usize,
+        costs: &Calibration,
+    ) -> Self {
+        let scarce = parties > cpus;
+        let budget = spin.unwrap_or(costs.block_and_wake());
+        // While everybody yields, a trip needs each party to run once: parties / cpus turns. Several trips' worth, so that only a
+        // party that is really late sends the others to sleep, and never less than a few wakes.
+        let turns = u32::try_from(parties.div_ceil(cpus.max(1))).unwrap_or(u32::MAX);
+        let turn_of_all = costs.turn().saturating_mul(turns);
+        let rotation = turn_of_all.saturating_mul(ROTATIONS);
+        let scarce_yields = rotation.max(costs.block_and_wake() * 4);
+        let tight = if scarce && policy != WaitPolicy::Spin { TIGHT_WHEN_SCARCE } else { TIGHT };
+        let base = Self {
+            tight,
+            spin: budget,
+            yields: Duration::ZERO,
+            scarce_yields,
+            scarce,
+            gives_way: true,
+            learns: false,
+            timeout: None,
+        };
+        match policy {
+            WaitPolicy::Spin => Self { spin: Duration::MAX, gives_way: false, ..base },
+            WaitPolicy::SpinYield => Self { yields: Duration::MAX, scarce_yields: Duration::MAX, ..base },
+            WaitPolicy::SpinPark => Self { scarce_yields: Duration::ZERO, ..base },
+            WaitPolicy::Park => Self { tight: 1, spin: Duration::ZERO, scarce_yields: Duration::ZERO, ..base },
+            WaitPolicy::Adaptive => Self { learns: true, ..base },
+        }
+    }
+
+    /// A plan without clocks: polls for ever, or sleeps at once.
+    #[cfg(all(test, phalanx_loom))]
+    pub(crate) fn modelled(parks: bool) -> Self {
+        let spin = if parks { Duration::ZERO } else { Duration::MAX };
+        Self {
+            tight: 1,
+            spin,
+            yields: Duration::ZERO,
+            scarce_yields: Duration::ZERO,
+            scarce: false,
+            gives_way: false,
+            learns: false,
+            timeout: None,
+        }
+    }
+
+    /// Whether parties will sleep so readily that the fence belongs on both sides: a `membarrier` before each sleep
+    /// would then cost more than a fence on each trip.
+    pub(crate) fn sleeps_readily(&self) -> bool {
+        self.spin.is_zero() || self.scarce
+    }
+}
+
+/// Rotations of all parties over the CPUs that a yielding party sits through before it sleeps. Measured with 3 to 256
+/// parties on 2 CPUs; fewer makes parties sleep (25 µs to wake each) when the scheduler is merely unfair for a while.
+const ROTATIONS: u32 = 8;
+
+/// A gap between two looks at the clock that means "this thread was not running": far above what the polls in between take, far
+/// below a scheduler's time slice (1 to 4 ms).
+const LOST: Duration = Duration::from_micros(200);
+
+/// Waits for which a party that lost its CPU does not spin. A guess: long enough to matter (a rival stays for milliseconds), short enough to
+/// find out soon that the rival has gone.
+const PENANCE: u8 = 16;
+
+/// The plan, and what this party has learned.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    plan: Plan,
+    /// Moving average of past long waits, in nanoseconds, weight 1/8.
+    average: u64,
+    /// Waits left for which this party does not spin.
+    penance: u8,
+}
+
+impl Pace {
+    pub(crate) fn new(plan: Plan) -> Self {
+        Self { plan, average: 0, penance: 0 }
+    }
+
+    #[inline(always)]
+    pub(crate) fn tight(&self) -> u32 {
+        self.plan.tight
+    }
+
+    pub(crate) fn usual_limit(&self) -> Option<Duration> {
+        self.plan.timeout
+    }
+
+    /// Time to spin in the wait that begins now.
+    pub(crate) fn spin_budget(&mut self) -> Duration {
+        if !self.plan.gives_way {
+            return self.plan.spin;
+        }
+        if self.plan.scarce {
+            return Duration::ZERO;
+        }
+        if self.penance > 0 {
+            self.penance -= 1;
+            return Duration::ZERO;
+        }
+        // Waits four times as long as the budget: it is wasted nearly always; keep a part of it, to notice when they become short.
+        let hopeless = self.plan.learns && u128::from(self.average) > self.plan.spin.as_nanos().saturating_mul(4);
+        if hopeless { self.plan.spin / 8 } else { self.plan.spin }
+    }
+
+    /// Time to yield in this wait, once spinning is over.
+    pub(crate) fn yield_budget(&self) -> Duration {
+        if self.plan.scarce || self.penance > 0 { self.plan.scarce_yields } else { self.plan.yields }
+    }
+
+    /// Whether `gap` between two looks at the clock means that the CPU was taken away; remembered for the next waits.
+    pub(crate) fn lost_cpu(&mut self, gap: Duration) -> bool {
+        let lost = self.plan.gives_way && gap > LOST;
+        if lost {
+            self.penance = PENANCE;
+        }
+        lost
+    }
+
+    /// Takes a finished long wait into account.
+    pub(crate) fn learn(&mut self, waited: Duration) {
+        let waited = u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX);
+        self.average = self.average - self.average / 8 + waited / 8;
+    }
+}

@@ -10,7 +10,7 @@
 //! Two protocols of this crate cross a store and a load: "I publish, then look at your word" against "I publish my
 //! word, then look at yours" (deciding a disputed trip in `fate`, parking in `wait`). Each needs a full fence on both
 //! sides. One side runs on every trip, the other almost never, so the cost is moved to the rare side where the system
-//! allows it: [`Fences::light`] is then a compiler fence, and [`heavy`] asks the kernel to run a full fence on every CPU that
+//! allows it: [`Fences::light`] is then a compiler fence, and [`Fences::heavy`] asks the kernel to run a full fence on every CPU that
 //! runs a thread of this process (`membarrier(2)`, `MEMBARRIER_CMD_PRIVATE_EXPEDITED`). Where the call is missing or
 //! forbidden when the first barrier is built, both sides are `fence(SeqCst)`.
 //!
@@ -37,7 +37,7 @@ mod chosen {
 
 #[cfg(not(all(test, phalanx_loom)))]
 mod chosen {
-    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    #[cfg(any(miri, not(any(target_os = "linux", target_os = "android"))))]
     pub(crate) use std::sync::Condvar;
     pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
     pub(crate) use std::sync::{Mutex, MutexGuard};

@@ -33,7 +33,7 @@ pub struct Builder {
     algorithm: Algorithm,
     /// `None`: as the environment says, else the default.
     policy: Option<WaitPolicy>,
-    /// `None`: as the environment says, else what a block-and-wake costs.
+    /// `None`: as the environment says, else what a sleep and a wake cost.
     spin: Option<Duration>,
     /// `None`: waits without a limit.
     timeout: Option<Duration>,
@@ -57,7 +57,7 @@ impl Builder {
         self
     }
 
-    /// Sets how long a waiting party spins before it does something else; what a block-and-wake costs here unless set here or by
+    /// Sets how long a waiting party spins before it does something else; what a sleep and a wake cost here unless set here or by
     /// `PHALANX_SPIN`. `Duration::MAX` is for ever; zero is not at all. [`WaitPolicy::Spin`] and [`WaitPolicy::Park`] take no notice.
     pub fn spin_budget(mut self, budget: Duration) -> Self {
         self.spin = Some(budget);

@@ -84,7 +84,10 @@ enum Seat {
 }
 
 /// One party's part in an era.
+///
+/// Alone on its lines: it is written on every trip, and handles may lie side by side in a `Vec` (measured: sharing a line costs several times the trip).
 #[derive(Debug)]
+#[repr(align(128))]
 pub(crate) struct Member {
     era: Arc<Era>,
     seat: Seat,

@@ -35,7 +35,7 @@ pub struct Cpu {
 /// The CPUs of a machine and how they are grouped.
 ///
 /// A small `lstopo`: what placing threads and predicting the cost of a cache-line transfer needs, and no more. It shows
-/// the machine, every online CPU of it; what this process may use of it is [`startup_mask`](super::startup_mask).
+/// the machine, every online CPU of it; what this process may use of it is [`startup_mask`].
 ///
 /// # Examples
 ///

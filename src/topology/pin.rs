@@ -12,7 +12,7 @@ use super::cpu_set::CpuSet;
 
 /// Pins the calling thread to `cpu` until the guard it returns is dropped.
 ///
-/// Like `taskset -c` for one thread, but it never leaves the [`startup_mask`](super::startup_mask), it reads back what
+/// Like `taskset -c` for one thread, but it never leaves the [`startup_mask`], it reads back what
 /// the system really did, and it is undone on drop. When it returns `Ok`, the thread is already running on `cpu`.
 ///
 /// **Threads that this thread starts while it is pinned are born pinned to the same CPU**, and so are processes. Start

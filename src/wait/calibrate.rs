@@ -9,13 +9,14 @@ use std::{fmt, sync::Arc, sync::OnceLock, thread, time::Duration, time::Instant}
 
 /// What waiting costs on this machine, as measured when the first barrier of the process was built.
 ///
-/// The spin budget of [`WaitPolicy`](crate::WaitPolicy) is [`block_and_wake`](Self::block_and_wake) unless it is set by hand.
+/// The spin budget of [`WaitPolicy`](crate::WaitPolicy) is [`spin_budget`](Self::spin_budget) unless it is set by hand.
 ///
 /// # Examples
 ///
 /// ```
 /// let costs = phalanx::calibration();
-/// assert!(costs.block_and_wake().as_micros() >= 2);
+/// assert!(costs.block_and_wake().as_micros() >= 5);
+/// assert_eq!(costs.spin_budget(), costs.block_and_wake() * 2);
 /// println!("{costs}");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,10 +28,17 @@ pub struct Calibration {
 }
 
 impl Calibration {
-    /// From a wake of a sleeping thread to its first instruction, kept within 2 to 100 µs.
+    /// From a wake of a sleeping thread to its first instruction, kept within 5 to 50 µs.
     #[must_use]
     pub fn block_and_wake(&self) -> Duration {
         self.block_and_wake
+    }
+
+    /// How long waiting parties spin by default before they sleep: twice [`block_and_wake`](Self::block_and_wake), since a sleep costs the sleeper a wake
+    /// and the one who wakes it a system call of about that length.
+    #[must_use]
+    pub fn spin_budget(&self) -> Duration {
+        self.block_and_wake * 2
     }
 
     /// One turn of a yielding thread: to give the CPU away and to be given it, kept within 0.2 to 5 µs.
@@ -75,10 +83,14 @@ const PATIENCE: Duration = Duration::from_micros(600);
 fn measure() -> Calibration {
     let start = now();
     let wake = if cfg!(any(miri, all(test, phalanx_loom))) { None } else { hand_over(start + PATIENCE) };
-    let block_and_wake = wake.unwrap_or(DEFAULT_WAKE).clamp(Duration::from_micros(2), Duration::from_micros(100));
+    let block_and_wake = wake.unwrap_or(DEFAULT_WAKE).clamp(LEAST, MOST);
     let turn = own_turn().clamp(Duration::from_nanos(200), Duration::from_micros(5));
     Calibration { block_and_wake, turn, took: now().saturating_duration_since(start) }
 }
+
+/// A wake cannot be cheaper than two system calls and a switch, and a dearer one was disturbed.
+const LEAST: Duration = Duration::from_micros(5);
+const MOST: Duration = Duration::from_micros(50);
 
 /// What a wake is taken to cost where it cannot be measured (no second thread to be had).
 const DEFAULT_WAKE: Duration = Duration::from_micros(20);
@@ -145,7 +157,7 @@ mod tests {
     #[test]
     fn costs_are_within_their_bounds() {
         let costs = calibration();
-        assert!((Duration::from_micros(2)..=Duration::from_micros(100)).contains(&costs.block_and_wake()), "{costs}");
+        assert!((LEAST..=MOST).contains(&costs.block_and_wake()), "{costs}");
         assert!((Duration::from_nanos(200)..=Duration::from_micros(5)).contains(&costs.turn()), "{costs}");
     }
 }

@@ -7,7 +7,7 @@
 //! # State: the attention word
 //!
 //! One `u32` per barrier, alone on its cache line, and never written while all goes well: each party reads it once per
-//! trip, from its own L1, after it has seen that all have arrived ([`Door::undisturbed`]). That load is all that the whole failure
+//! trip, from its own L1, after it has seen that all have arrived ([`Door::look`]). That load is all that the whole failure
 //! layer and parking cost on the fast path.
 //!
 //! | bits | name | meaning | set by | cleared by |

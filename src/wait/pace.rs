@@ -38,7 +38,7 @@ const TIGHT: u32 = 16;
 const TIGHT_WHEN_SCARCE: u32 = 1;
 
 impl Plan {
-    /// The budgets of `policy` for `parties` on `cpus`, spinning for `spin` at most (by default for what a block-and-wake costs here).
+    /// The budgets of `policy` for `parties` on `cpus`, spinning for `spin` at most (by default for what sleeping would cost here).
     pub(crate) fn new(
         policy: WaitPolicy,
         spin: Option<Duration>,
@@ -47,7 +47,7 @@ impl Plan {
         costs: &Calibration,
     ) -> Self {
         let scarce = parties > cpus;
-        let budget = spin.unwrap_or(costs.block_and_wake());
+        let budget = spin.unwrap_or(costs.spin_budget());
         // While everybody yields, a trip needs each party to run once: parties / cpus turns. Several trips' worth, so that only a
         // party that is really late sends the others to sleep, and never less than a few wakes.
         let turns = u32::try_from(parties.div_ceil(cpus.max(1))).unwrap_or(u32::MAX);

@@ -6,7 +6,7 @@ use std::{env, fmt, str::FromStr, sync::OnceLock, time::Duration};
 /// What a waiting party does with its CPU until the trip is decided.
 ///
 /// OpenMP users know this as `OMP_WAIT_POLICY` and `GOMP_SPINCOUNT`, Windows users as the flags of
-/// `EnterSynchronizationBarrier`. Budgets are times, never iteration counts: the budget of the policies that spin before something else is what a block-and-wake costs on this machine
+/// `EnterSynchronizationBarrier`. Budgets are times, never iteration counts: the budget of the policies that spin before something else is what a sleep and a wake cost on this machine
 /// (see [`calibration`](crate::calibration)), unless
 /// [`Builder::spin_budget`](crate::Builder::spin_budget) or `PHALANX_SPIN` says otherwise.
 ///

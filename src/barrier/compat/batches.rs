@@ -30,8 +30,9 @@
 //!
 //! # Memory ordering
 //!
-//! - arrivals → last: `state`, `AcqRel` read-modify-writes of one word.
-//! - last → others: `go`, release and acquire; by the first edge it carries everybody's arrival.
+//! - arrivals → last: `state`, `AcqRel` read-modify-writes of one word (`place`).
+//! - last → others: `go`, release and acquire; by the first edge it carries everybody's arrival. A caller that learns from `state` that its batch is over (`state-look`) acquires
+//!   the arrivals, whose release sequence no later read-modify-write cuts, and what the action did (`step`).
 //! - record → told: the mutex. `untold` is stored before `go` is stepped (release) and read behind the acquire of `go`, so whoever was let go by a reset sees it.
 //! - sleepers: the last does a `SeqCst` fence between `go` and the attention word (`Door::look`).
 //!
@@ -67,6 +68,11 @@ impl State {
     fn batch(self) -> u64 {
         self.0 >> (COUNT_BITS + 1)
     }
+}
+
+/// The batch `by` after `batch`, modulo 2^39.
+fn later(batch: u64, by: u64) -> u64 {
+    State(batch.wrapping_add(by).wrapping_mul(BATCH)).batch()
 }
 
 /// `a - b` for batch numbers modulo 2^39, as a signed distance.
@@ -162,6 +168,13 @@ impl Batches {
         }
     }
 
+    /// With the budgets fixed: a model must not measure.
+    #[cfg(all(test, phalanx_loom))]
+    pub(super) fn with_plan(mut self, plan: Plan) -> Self {
+        self.plan = OnceLock::from(plan);
+        self
+    }
+
     pub(super) fn parties(&self) -> usize {
         self.parties as usize
     }
@@ -183,20 +196,20 @@ impl Batches {
     }
 
     fn state(&self) -> State {
-        // [state-look] Acquire: pairs with the AcqRel steps of `state`; a caller that learns here that its batch is over leaves on it.
+        // [state-look] Acquire: pairs with the Release of `place` and `step`; a caller that learns here that its batch is over leaves on it.
         State(self.state.load(Ordering::Acquire))
     }
 
     /// One crossing; `action` is run by the last caller, before any release. The caller's index in its batch.
     pub(super) fn cross(&self, limit: Limit, action: impl FnOnce() -> Result<(), String>) -> Result<usize, Broken> {
-        // Step 1. [place] AcqRel: releases this arrival to the last caller, and if this is the last, acquires all the others'.
+        // [place] Step 1. AcqRel: releases this arrival to the last caller, and if this is the last, acquires all the others'.
         let old = State(self.state.fetch_add(1, Ordering::AcqRel));
         if old.is_broken() {
             return Err(self.be_told(|breaks| breaks.told_outside(old.batch())));
         }
         let early = old.count() >= self.parties;
         let place = if early {
-            Place { batch: old.batch().wrapping_add(old.count() / self.parties), index: old.count() % self.parties }
+            Place { batch: later(old.batch(), old.count() / self.parties), index: old.count() % self.parties }
         } else {
             Place { batch: old.batch(), index: old.count() }
         };
@@ -215,9 +228,9 @@ impl Batches {
     /// Step 2, after the action.
     #[inline]
     fn release(&self, batch: u64) {
-        // One step: the open batch moves on, and n callers are no longer counted. [step] AcqRel: carries every arrival of this
-        // batch to whoever learns from `state` that it is over, and keeps the chain of arrivals whole.
-        let before = State(self.state.fetch_add(BATCH.wrapping_sub(self.parties), Ordering::AcqRel));
+        // [step] The open batch moves on, and n callers are no longer counted, at once. Release: carries what the action did to
+        // whoever learns from `state` that the batch is over.
+        let before = State(self.state.fetch_add(BATCH.wrapping_sub(self.parties), Ordering::Release));
         // [over] Release: pairs with the Acquire load of `is_over`; carries every caller's arrival.
         self.go.fetch_add(1, Ordering::Release);
         if !self.door.look().undisturbed() {
@@ -344,17 +357,18 @@ impl Batches {
 
     /// The batch that has too few callers.
     fn incomplete(&self, state: State) -> u64 {
-        State(state.batch().wrapping_add(state.count() / self.parties).wrapping_mul(BATCH)).batch()
+        later(state.batch(), state.count() / self.parties)
     }
 
     /// Breaks the incomplete batch of `state`, if that is still the state.
     fn try_break(&self, breaks: &mut Breaks, state: State, cause: &Cause) -> Option<Broken> {
-        // [break] AcqRel: a step of the one word that decides between the last arrival and this.
-        let marked = self.state.compare_exchange(state.0, state.0 | BROKEN, Ordering::AcqRel, Ordering::Relaxed);
+        // Relaxed: the order of the word's modifications decides between the last arrival and this, and a read-modify-write
+        // does not cut the release sequence of the arrivals.
+        let marked = self.state.compare_exchange(state.0, state.0 | BROKEN, Ordering::Relaxed, Ordering::Relaxed);
         marked.ok()?;
         let (batch, arrived) = (self.incomplete(state), state.count() % self.parties);
         let broken = Broken::by_count(cause.clone(), batch, self.parties(), arrived as usize);
-        let end = batch.wrapping_add(1);
+        let end = later(batch, 1);
         breaks.present = Some(Break { open: state.batch(), end, records: vec![(batch, broken.clone())] });
         self.raise_alarm();
         Some(broken)
@@ -365,12 +379,12 @@ impl Batches {
     fn break_full(&self, place: Place, message: String) -> Broken {
         {
             let mut breaks = lock(&self.breaks);
-            // [panic] AcqRel: as `break`.
-            let full = State(self.state.fetch_or(BROKEN, Ordering::AcqRel));
+            // Relaxed: as in `try_break`.
+            let full = State(self.state.fetch_or(BROKEN, Ordering::Relaxed));
             let broken =
                 Broken::by_count(Cause::ActionPanicked { message }, place.batch, self.parties(), self.parties());
             // Callers who came early for later batches are told too, unless an earlier break has a record for them.
-            let end = place.batch.wrapping_add(full.count().div_ceil(self.parties));
+            let end = later(place.batch, full.count().div_ceil(self.parties));
             let fresh = Break { open: place.batch, end, records: Vec::new() };
             breaks.present.get_or_insert(fresh).records.push((place.batch, broken));
             self.raise_alarm();
@@ -430,10 +444,8 @@ impl Batches {
         breaks.reset_when_over = false;
         let Some(present) = breaks.present.take() else { return true };
         let opened = present.end.wrapping_mul(BATCH);
-        // Callers without a place still come and are counted. AcqRel on success, for the chain of arrivals.
-        while let Err(actual) =
-            // [reopen] AcqRel: keeps the chain of arrivals whole.
-            self.state.compare_exchange_weak(state.0, opened, Ordering::AcqRel, Ordering::Relaxed)
+        // Callers without a place still come and are counted. Relaxed: as in `try_break`.
+        while let Err(actual) = self.state.compare_exchange_weak(state.0, opened, Ordering::Relaxed, Ordering::Relaxed)
         {
             state = State(actual);
         }

@@ -1,6 +1,8 @@
-//! The barrier for callers without a handle: `std::sync::Barrier`'s signature, and what it lacks. The mechanism is in [`batches`].
+//! The barrier for callers without a handle: `std::sync::Barrier`'s signature, and what it lacks. The mechanism is in `batches.rs`.
 
 mod batches;
+#[cfg(all(test, phalanx_loom))]
+mod models;
 
 use crate::error::{Broken, Cause};
 use crate::primitive::{Mutex, lock};

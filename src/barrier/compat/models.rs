@@ -1,0 +1,187 @@
+//! Loom models of the batches: crossing, breaking, the panicking action, reset. The conventions are those of `barrier/models.rs`.
+
+use super::batches::Batches;
+use crate::error::{Broken, Cause};
+use crate::primitive::{AtomicU32, Ordering};
+use crate::wait::{Limit, Plan};
+use loom::thread;
+use std::sync::Arc;
+use std::time::Duration;
+
+const IMPATIENT: Limit = Limit::After(Duration::ZERO);
+
+struct Stage {
+    batches: Batches,
+    data: Vec<AtomicU32>,
+    /// Written by the action.
+    acted: AtomicU32,
+}
+
+impl Stage {
+    fn new(parties: usize, callers: usize, parks: bool) -> Arc<Self> {
+        // Near the wrap of the batch number (C6).
+        let batches = Batches::new(parties, u64::MAX).with_plan(Plan::modelled(parks));
+        Arc::new(Self { batches, data: (0..callers).map(|_| AtomicU32::new(0)).collect(), acted: AtomicU32::new(0) })
+    }
+
+    /// One crossing of caller `who`, whose data the action and all others must see, as they must see the action's.
+    fn cross(&self, who: usize, trip: u32, limit: Limit) -> Result<usize, Broken> {
+        self.data[who].store(trip, Ordering::Relaxed);
+        let action = || {
+            self.data.iter().for_each(|datum| assert_eq!(datum.load(Ordering::Relaxed), trip, "the action"));
+            self.acted.store(trip, Ordering::Relaxed);
+            Ok(())
+        };
+        let index = self.batches.cross(limit, action)?;
+        for datum in self.data.iter().chain([&self.acted]) {
+            let seen = datum.load(Ordering::Relaxed);
+            assert!((trip..=trip + 1).contains(&seen), "{who} sees {seen} after trip {trip}");
+        }
+        Ok(index)
+    }
+}
+
+fn explore(bound: usize, f: impl Fn() + Sync + Send + 'static) {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(bound);
+    model.max_branches = 100_000;
+    model.check(f);
+}
+
+/// The outcomes of one trip: all told the same, or each index once.
+fn agree(mut trip: Vec<Result<usize, Broken>>) {
+    trip.sort_by_key(|outcome| outcome.as_ref().ok().copied());
+    let complete = trip.iter().enumerate().all(|(index, outcome)| *outcome == Ok(index));
+    let broken = trip.iter().all(|outcome| outcome.is_err() && *outcome == trip[0]);
+    assert!(complete || broken, "{trip:?}");
+}
+
+fn two_trips(bound: usize, parks: bool, impatient: bool) {
+    explore(bound, move || {
+        let stage = Stage::new(2, 2, parks);
+        let other = {
+            let stage = Arc::clone(&stage);
+            thread::spawn(move || [1, 2].map(|trip| stage.cross(0, trip, Limit::Never)))
+        };
+        let limit = if impatient { IMPATIENT } else { Limit::Never };
+        let mine = [stage.cross(1, 1, Limit::Never), stage.cross(1, 2, limit)];
+        for (mine, other) in mine.into_iter().zip(other.join().unwrap()) {
+            agree(vec![mine, other]);
+        }
+    });
+}
+
+#[test]
+fn compat_callers_cross() {
+    two_trips(3, false, false);
+}
+
+#[test]
+fn compat_callers_sleep() {
+    two_trips(3, true, false);
+}
+
+#[test]
+fn compat_one_caller_is_impatient() {
+    two_trips(3, false, true);
+}
+
+#[test]
+fn compat_three_callers_cross() {
+    explore(2, || {
+        let stage = Stage::new(3, 3, false);
+        let others: Vec<_> = (1..3)
+            .map(|who| {
+                let stage = Arc::clone(&stage);
+                thread::spawn(move || [1, 2].map(|trip| stage.cross(who, trip, Limit::Never)))
+            })
+            .collect();
+        let mine = [1, 2].map(|trip| stage.cross(0, trip, Limit::Never));
+        let all: Vec<_> = others.into_iter().map(|other| other.join().unwrap()).chain([mine]).collect();
+        for trip in 0..2 {
+            agree(all.iter().map(|outcomes| outcomes[trip].clone()).collect());
+        }
+    });
+}
+
+/// An abort breaks the batch that has too few callers; one that is full goes on its way, and its callers may learn from `state` that it is over.
+#[test]
+fn compat_is_aborted() {
+    explore(3, || {
+        let stage = Stage::new(2, 2, false);
+        let other = {
+            let stage = Arc::clone(&stage);
+            thread::spawn(move || stage.cross(0, 1, Limit::Never))
+        };
+        let aborter = {
+            let stage = Arc::clone(&stage);
+            thread::spawn(move || stage.batches.break_open(&Cause::Aborted { reason: "model".into() }))
+        };
+        let mine = stage.cross(1, 1, Limit::Never);
+        agree(vec![mine, other.join().unwrap()]);
+        drop(aborter.join().unwrap());
+    });
+}
+
+/// Four callers of a barrier for two: two batches, each complete, whoever is in which.
+#[test]
+fn compat_serves_batches() {
+    explore(2, || {
+        let stage = Stage::new(2, 0, false);
+        let others: Vec<_> = (0..3)
+            .map(|_| {
+                let stage = Arc::clone(&stage);
+                thread::spawn(move || stage.batches.cross(Limit::Never, || Ok(())).unwrap())
+            })
+            .collect();
+        let mine = stage.batches.cross(Limit::Never, || Ok(())).unwrap();
+        let mut indices: Vec<_> = others.into_iter().map(|other| other.join().unwrap()).chain([mine]).collect();
+        indices.sort_unstable();
+        assert_eq!(indices, [0, 0, 1, 1]);
+    });
+}
+
+/// A caller that is told late, behind a reset and a whole new trip, is still told; and the callers of the new trip cross.
+#[test]
+fn compat_is_reset_behind_a_late_caller() {
+    explore(3, || {
+        let stage = Stage::new(2, 0, false);
+        let late = {
+            let stage = Arc::clone(&stage);
+            thread::spawn(move || stage.batches.cross(Limit::Never, || Ok(())))
+        };
+        while stage.batches.arrived() == 0 {
+            thread::yield_now();
+        }
+        let broken = stage.batches.break_open(&Cause::Aborted { reason: "model".into() });
+        stage.batches.reset(false);
+        let partner = {
+            let stage = Arc::clone(&stage);
+            thread::spawn(move || stage.batches.cross(Limit::Never, || Ok(())))
+        };
+        let mine = stage.batches.cross(Limit::Never, || Ok(()));
+        agree(vec![mine, partner.join().unwrap()]);
+        assert_eq!(late.join().unwrap(), Err(broken));
+    });
+}
+
+/// An action that panics breaks a full batch, for all of it, also against an abort.
+#[test]
+fn compat_action_panics() {
+    explore(2, || {
+        let stage = Stage::new(2, 0, false);
+        let panics = || Err("model".to_owned());
+        let other = {
+            let stage = Arc::clone(&stage);
+            thread::spawn(move || stage.batches.cross(Limit::Never, panics))
+        };
+        let aborter = {
+            let stage = Arc::clone(&stage);
+            thread::spawn(move || stage.batches.break_open(&Cause::Aborted { reason: "model".into() }))
+        };
+        let mine = stage.batches.cross(Limit::Never, panics);
+        let other = other.join().unwrap();
+        assert!(mine.is_err() && mine == other, "{mine:?} {other:?}");
+        drop(aborter.join().unwrap());
+    });
+}

@@ -1,0 +1,74 @@
+//! The contract, point by point, over every algorithm, every wait policy and many party counts; over the barrier without handles, where it applies; and over a
+//! slow reference with a mutex and a condition variable, which tests the suite itself.
+//!
+//! | property | contract | file |
+//! |---|---|---|
+//! | `separation` | C1: nobody is seen ahead or behind, all earlier writes are visible; C7: one leader | `properties.rs` |
+//! | `wrap` | C6: generations near the wrap, with a break and a reset across it | `properties.rs` |
+//! | `deadlines` | C4: never early, not ignored; zero, past, far future, for ever | `properties.rs` |
+//! | `spurious` | C12: wakes for no reason release nobody | `properties.rs` |
+//! | `crowd` | C10: 33 parties get along on few CPUs | `properties.rs` |
+//! | `rounds` | C2: all or none, round by round, under timeouts and aborts | `faults.rs` |
+//! | `duel` | C2, C5: last arrival against timeout, within nanoseconds | `faults.rs` |
+//! | `late` | C5: who missed a broken trip is told once, and stale arrivals do not count | `faults.rs` |
+//! | `storm` | C2, C3, C5, C7: everything at once, audited afterwards from all sides | `storm.rs`, `ledger.rs` |
+//! | misuse | C11: typed errors, auto traits | `misuse.rs` |
+//!
+//! Stress finds behaviour bugs, not missing fences: those are proved by the loom models of the crate.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod faults;
+mod ledger;
+mod misuse;
+mod properties;
+mod reference;
+mod storm;
+mod subject;
+
+/// The suite for one family: a module of tests.
+macro_rules! conforms {
+    ($name:ident, $family:expr; $($property:ident in $file:ident),+ $(,)?) => {
+        mod $name {
+            use super::*;
+            #[allow(unused_imports)] // one of the two, by family
+            use phalanx::{Algorithm::*, WaitPolicy::*};
+            $(
+                #[test]
+                fn $property() {
+                    let name = concat!(stringify!($name), "::", stringify!($property));
+                    common::watched(name, common::patience(), |watch| $file::$property($family, watch));
+                }
+            )+
+        }
+    };
+    ($name:ident, $family:expr) => {
+        conforms!($name, $family;
+            separation in properties, wrap in properties, deadlines in properties, spurious in properties, crowd in properties,
+            rounds in faults, late in faults, duel in faults, storm in storm);
+    };
+}
+
+conforms!(reference_itself, reference::Reference);
+conforms!(exchange_spin, subject::Phalanx(Exchange, Spin));
+conforms!(exchange_spin_yield, subject::Phalanx(Exchange, SpinYield));
+conforms!(exchange_spin_park, subject::Phalanx(Exchange, SpinPark));
+conforms!(exchange_park, subject::Phalanx(Exchange, Park));
+conforms!(exchange_adaptive, subject::Phalanx(Exchange, Adaptive));
+conforms!(central_spin, subject::Phalanx(Central, Spin));
+conforms!(central_spin_yield, subject::Phalanx(Central, SpinYield));
+conforms!(central_spin_park, subject::Phalanx(Central, SpinPark));
+conforms!(central_park, subject::Phalanx(Central, Park));
+conforms!(central_adaptive, subject::Phalanx(Central, Adaptive));
+conforms!(compat_barrier, subject::Compat;
+    separation in properties, wrap in properties, deadlines in properties, spurious in properties, crowd in properties, rounds in faults);
+
+#[test]
+fn the_list_above_is_complete() {
+    assert_eq!(
+        (phalanx::Algorithm::NAMED.len(), phalanx::WaitPolicy::ALL.len()),
+        (2, 5),
+        "a new one needs its line above"
+    );
+}

@@ -78,8 +78,9 @@ impl Builder {
         self
     }
 
-    /// Makes the barrier. The first barrier of a process also measures what waiting costs (well under a millisecond, see
-    /// [`calibration`]).
+    /// Makes the barrier. The first one of a process also measures what waiting costs (well under a millisecond, see [`calibration`]), and on Linux
+    /// registers the process for `membarrier(2)`: microseconds as long as the process has one thread, one grace period of the kernel (5 to 15 ms, asleep)
+    /// when it has several. So build the first barrier before the workers are started.
     ///
     /// # Errors
     ///
@@ -89,13 +90,16 @@ impl Builder {
         if !(1..=MAX_PARTIES).contains(&parties) {
             return Err(BuildError::Parties { parties });
         }
+        // First of all: the kernel registers a process with one thread at once, and one with several (the calibration starts one) only
+        // after a grace period of milliseconds.
+        let cheapest = Fences::cheapest();
         let environment = Settings::from_env();
         let policy = policy.or(environment.policy).unwrap_or_default();
         let cpus = crate::topology::available_cpus();
         let budgets = Plan::new(policy, spin.or(environment.spin), parties, cpus, &calibration());
         let plan = Plan { timeout, ..budgets };
         let algorithm = algorithm.resolve(parties, cpus);
-        let fences = if plan.sleeps_readily() { Fences::Symmetric } else { Fences::cheapest() };
+        let fences = if plan.sleeps_readily() { Fences::Symmetric } else { cheapest };
         let era = Era::new(algorithm, parties, first, fences);
         Ok(Barrier::from(Control::new(era, algorithm, policy, plan, fences, parties)))
     }

@@ -2,9 +2,10 @@
 //!
 //! A spin budget must be a time, and the right time is what the alternative costs: to block and be woken. That is 5 µs on one machine and 50 µs on the
 //! next (a virtual CPU that went idle has to be started again), so it is measured: two threads hand a futex to and fro a few times, and the
-//! smallest half of a round trip counts, because everything that disturbs the measurement makes it larger.
+//! smallest half of a round trip counts, because everything that disturbs the measurement makes it larger. Nothing here yields: where another thread spins on
+//! the same CPU, one yield can cost a time slice.
 
-use crate::primitive::{Futex, Ordering, now, yield_now};
+use crate::primitive::{Futex, Ordering, now};
 use std::{fmt, sync::Arc, sync::OnceLock, thread, time::Duration, time::Instant};
 
 /// What waiting costs on this machine, as measured when the first barrier of the process was built.
@@ -23,7 +24,6 @@ use std::{fmt, sync::Arc, sync::OnceLock, thread, time::Duration, time::Instant}
 #[non_exhaustive]
 pub struct Calibration {
     block_and_wake: Duration,
-    turn: Duration,
     took: Duration,
 }
 
@@ -41,12 +41,6 @@ impl Calibration {
         self.block_and_wake * 2
     }
 
-    /// One turn of a yielding thread: to give the CPU away and to be given it, kept within 0.2 to 5 µs.
-    #[must_use]
-    pub fn turn(&self) -> Duration {
-        self.turn
-    }
-
     /// How long the measurement took.
     #[must_use]
     pub fn took(&self) -> Duration {
@@ -56,8 +50,8 @@ impl Calibration {
 
 impl fmt::Display for Calibration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { block_and_wake, turn, took } = self;
-        write!(f, "block and wake {block_and_wake:.1?}, turn {turn:.1?} (measured in {took:.1?})")
+        let Self { block_and_wake, took } = self;
+        write!(f, "block and wake {block_and_wake:.1?} (measured in {took:.1?})")
     }
 }
 
@@ -84,8 +78,7 @@ fn measure() -> Calibration {
     let start = now();
     let wake = if cfg!(any(miri, all(test, phalanx_loom))) { None } else { hand_over(start + PATIENCE) };
     let block_and_wake = wake.unwrap_or(DEFAULT_WAKE).clamp(LEAST, MOST);
-    let turn = own_turn().clamp(Duration::from_nanos(200), Duration::from_micros(5));
-    Calibration { block_and_wake, turn, took: now().saturating_duration_since(start) }
+    Calibration { block_and_wake, took: now().saturating_duration_since(start) }
 }
 
 /// A wake cannot be cheaper than two system calls and a switch, and a dearer one was disturbed.
@@ -94,16 +87,6 @@ const MOST: Duration = Duration::from_micros(50);
 
 /// What a wake is taken to cost where it cannot be measured (no second thread to be had).
 const DEFAULT_WAKE: Duration = Duration::from_micros(20);
-
-/// The cost of a yield with nobody to yield to, doubled: a real turn switches threads as well.
-fn own_turn() -> Duration {
-    const YIELDS: u32 = 16;
-    let start = now();
-    for _ in 0..YIELDS {
-        yield_now(0);
-    }
-    now().saturating_duration_since(start) * 2 / YIELDS
-}
 
 /// Half of the shortest round trip between two threads that sleep in turn; `None` if none came to an end.
 fn hand_over(give_up: Instant) -> Option<Duration> {
@@ -158,6 +141,5 @@ mod tests {
     fn costs_are_within_their_bounds() {
         let costs = calibration();
         assert!((LEAST..=MOST).contains(&costs.block_and_wake()), "{costs}");
-        assert!((Duration::from_nanos(200)..=Duration::from_micros(5)).contains(&costs.turn()), "{costs}");
     }
 }

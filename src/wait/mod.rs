@@ -346,10 +346,10 @@ impl LongWait<'_> {
             return Some(answer);
         }
         attention.sleep(kept, self.end.map(|end| end.at)); // (4)
-        if ready() {
-            return Some(Ok(()));
-        }
-        self.interrupted()
+        let answer = if ready() { Some(Ok(())) } else { self.interrupted() };
+        // For the pace: a wait that ends with a wake was as long as the sleep.
+        self.looked = now();
+        answer
     }
 }
 

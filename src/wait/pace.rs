@@ -51,7 +51,7 @@ impl Plan {
         // While everybody yields, a trip needs each party to run once: parties / cpus turns. Several trips' worth, so that only a
         // party that is really late sends the others to sleep, and never less than a few wakes.
         let turns = u32::try_from(parties.div_ceil(cpus.max(1))).unwrap_or(u32::MAX);
-        let turn_of_all = costs.turn().saturating_mul(turns);
+        let turn_of_all = TURN.saturating_mul(turns);
         let rotation = turn_of_all.saturating_mul(ROTATIONS);
         let scarce_yields = rotation.max(costs.block_and_wake() * 4);
         let tight = if scarce && policy != WaitPolicy::Spin { TIGHT_WHEN_SCARCE } else { TIGHT };
@@ -96,6 +96,10 @@ impl Plan {
         self.spin.is_zero() || self.scarce
     }
 }
+
+/// One turn of a yielding thread: to give the CPU away and to be given it. Measured 0.4 to 1 µs between threads of one process; only its order of
+/// magnitude matters.
+const TURN: Duration = Duration::from_micros(1);
 
 /// Rotations of all parties over the CPUs that a yielding party sits through before it sleeps. Measured with 3 to 256
 /// parties on 2 CPUs; fewer makes parties sleep (25 µs to wake each) when the scheduler is merely unfair for a while.

@@ -1,0 +1,154 @@
+//! The command line.
+
+use crate::shape::Mode;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Compares phalanx with the other barriers at hand, in one process, interleaved.
+///
+/// Ends with 0, or with 1 if a peer broke a barrier's promise; a target that was missed is only reported.
+#[derive(Debug, Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    #[command(flatten)]
+    effort: Effort,
+
+    /// Only these shapes; may be repeated.
+    #[arg(long, value_name = "SHAPE")]
+    only: Vec<Shape>,
+
+    /// Party counts of the crowd, such as 3,64.
+    #[arg(long, value_name = "N,..", value_delimiter = ',', value_parser = clap::value_parser!(u16).range(2..=1024))]
+    crowd: Vec<u16>,
+
+    /// The two CPUs to use; by default the first two of the affinity mask that are no siblings.
+    #[arg(long, value_name = "A,B", value_parser = two_cpus)]
+    pub cpus: Option<[usize; 2]>,
+
+    /// Writes the report to a file as well.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+
+    /// Writes everything measured as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+
+    #[command(subcommand)]
+    pub child: Option<Child>,
+}
+
+#[derive(Args, Debug)]
+#[group(multiple = false)]
+struct Effort {
+    /// Under three minutes altogether, instead of ten or more.
+    #[arg(long)]
+    quick: bool,
+
+    /// Seconds: a few hundred trips per peer, to check the results alone.
+    #[arg(long)]
+    smoke: bool,
+}
+
+/// What our own child processes run.
+#[derive(Debug, Subcommand)]
+pub enum Child {
+    #[command(hide = true)]
+    Busy {
+        #[arg(long)]
+        cpu: usize,
+        #[arg(long, default_value_t = 600)]
+        seconds: u64,
+    },
+    #[command(hide = true)]
+    Cold {
+        #[arg(long, value_parser = two_cpus)]
+        on: [usize; 2],
+        #[arg(long)]
+        peer: String,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Shape {
+    /// Two parties, everyone together.
+    Pair,
+    /// Two parties, one late by microseconds.
+    Straggler,
+    /// More parties than CPUs.
+    Crowd,
+    /// Two parties and a competing process on each CPU.
+    Busy,
+    /// Two parties, one late by ten milliseconds.
+    Imbalance,
+    /// The first trip of a process.
+    Cold,
+}
+
+impl Shape {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pair => "pair",
+            Self::Straggler => "straggler",
+            Self::Crowd => "crowd",
+            Self::Busy => "busy",
+            Self::Imbalance => "imbalance",
+            Self::Cold => "cold",
+        }
+    }
+}
+
+impl Cli {
+    pub fn mode(&self) -> Mode {
+        match self.effort {
+            Effort { smoke: true, .. } => Mode::Smoke,
+            Effort { quick: true, .. } => Mode::Quick,
+            Effort { .. } => Mode::Full,
+        }
+    }
+
+    pub fn mode_name(&self) -> &'static str {
+        match self.mode() {
+            Mode::Smoke => "smoke",
+            Mode::Quick => "quick",
+            Mode::Full => "full",
+        }
+    }
+
+    /// In the order of the report.
+    pub fn shapes(&self) -> Vec<Shape> {
+        let wanted = |shape: &&Shape| self.only.is_empty() || self.only.contains(shape);
+        Shape::value_variants().iter().filter(wanted).copied().collect()
+    }
+
+    pub fn crowd_sizes(&self) -> Vec<usize> {
+        match (&*self.crowd, self.mode()) {
+            ([], Mode::Smoke) => vec![3, 4, 16],
+            ([], _) => vec![3, 4, 8, 16, 64, 256],
+            (asked, _) => asked.iter().copied().map(usize::from).collect(),
+        }
+    }
+}
+
+fn two_cpus(text: &str) -> Result<[usize; 2], String> {
+    let (a, b) = text.split_once(',').ok_or("two CPU numbers with a comma between them")?;
+    let number = |text: &str| text.trim().parse().map_err(|e| format!("{text:?}: {e}"));
+    Ok([number(a)?, number(b)?])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn cpus() {
+        assert_eq!(two_cpus("0,3"), Ok([0, 3]));
+        assert!(two_cpus("1").is_err());
+        assert!(two_cpus("a,1").is_err());
+    }
+}

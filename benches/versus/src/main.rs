@@ -1,0 +1,104 @@
+//! phalanx against every other barrier that is at hand: in one process, interleaved, with each result checked.
+//!
+//! `README.md` has the method and its bias. From below: [`clock`], [`place`], [`usage`], [`share`] and [`stats`] know the machine, [`gate`], [`seat`], [`check`], [`length`] and [`play`] run the
+//! rounds, [`peer`] has the entrants, [`shape`] the situations they are put in, and [`report`] what came of it.
+
+mod check;
+mod cli;
+mod clock;
+mod gate;
+mod length;
+mod machine;
+mod markdown;
+mod peer;
+mod place;
+mod play;
+mod report;
+mod seat;
+mod shape;
+mod share;
+mod stats;
+mod usage;
+mod watch;
+
+use clap::Parser;
+use cli::{Child, Cli, Shape};
+use machine::Machine;
+use place::Place;
+use report::{Report, Section};
+use shape::{Context, busy, cold, crowd, imbalance, pair, straggler};
+use share::Since;
+use std::process::ExitCode;
+use std::time::Instant;
+use std::{fs, panic, process};
+
+fn main() -> ExitCode {
+    end_on_panic();
+    let cli = Cli::parse();
+    let done = match &cli.child {
+        Some(Child::Busy { cpu, seconds }) => {
+            busy::compete(*cpu, *seconds);
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(Child::Cold { on, peer }) => {
+            Place::choose(Some(*on)).and_then(|place| cold::child(place, peer)).map(|()| ExitCode::SUCCESS)
+        }
+        None => compare(&cli),
+    };
+    done.unwrap_or_else(|why| {
+        eprintln!("versus: {why}");
+        ExitCode::from(2)
+    })
+}
+
+/// A party that panics leaves the others waiting in a barrier that knows nothing of it; most of the peers would hang.
+fn end_on_panic() {
+    let print = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        print(info);
+        process::exit(101);
+    }));
+}
+
+fn compare(cli: &Cli) -> Result<ExitCode, String> {
+    let place = Place::choose(cli.cpus)?;
+    let context = Context { place, mode: cli.mode() };
+    let mut machine = Machine::look(place, cli.mode_name());
+    place.restrict();
+    watch::start();
+    let sections = cli.shapes().into_iter().map(|shape| measure(shape, &context, cli)).collect();
+    machine.look_again();
+    let report = Report { machine, sections };
+    let text = markdown::render(&report);
+    print!("{text}");
+    let written =
+        |path: &std::path::Path, text: &str| fs::write(path, text).map_err(|e| format!("{}: {e}", path.display()));
+    if let Some(path) = &cli.out {
+        written(path, &text)?;
+    }
+    if let Some(path) = &cli.json {
+        written(path, &serde_json::to_string_pretty(&report).map_err(|e| e.to_string())?)?;
+    }
+    Ok(if report.is_wrong() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn measure(shape: Shape, context: &Context, cli: &Cli) -> Section {
+    eprintln!("versus: {}", shape.name());
+    watch::shape(shape.name());
+    let (start, since) = (Instant::now(), Since::now(context.place));
+    let mut section = match shape {
+        Shape::Pair => pair::run(context),
+        Shape::Straggler => straggler::run(context),
+        Shape::Crowd => crowd::run(context, &cli.crowd_sizes()),
+        Shape::Busy => busy::run(context),
+        Shape::Imbalance => imbalance::run(context),
+        Shape::Cold => cold::run(context),
+    };
+    let shares = since.shares();
+    section.notes.push(format!(
+        "meanwhile the hypervisor took {:.1} % of the two CPUs' time, and other processes {:.1} %",
+        shares.stolen, shares.others
+    ));
+    section.seconds = start.elapsed().as_secs_f64();
+    section
+}

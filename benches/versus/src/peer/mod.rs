@@ -1,0 +1,76 @@
+//! The entrants: one file per family, each peer a [`Crossing`](crate::seat::Crossing) and a constructor.
+
+pub mod crates;
+pub mod floor;
+pub mod native;
+pub mod openmp;
+pub mod own;
+
+use crate::seat::{Entrant, Role};
+use native::StdBarrier;
+use phalanx::{Algorithm, WaitPolicy};
+
+/// Who takes part, and who could not and why.
+#[derive(Default)]
+pub struct Field {
+    pub entrants: Vec<Entrant>,
+    pub absent: Vec<String>,
+}
+
+impl Field {
+    /// Takes the entrant in, or notes why not.
+    pub fn add(&mut self, entrant: Result<Entrant, String>) {
+        match entrant {
+            Ok(entrant) => self.entrants.push(entrant),
+            Err(why) => self.absent.push(why),
+        }
+    }
+
+    /// phalanx as it comes: the subject of all targets.
+    pub fn subject(&mut self, parties: usize, instances: usize) {
+        self.add(Entrant::new(SUBJECT, Role::Subject, instances, || own::default(parties)));
+    }
+
+    /// phalanx with a named algorithm and policy.
+    pub fn own(&mut self, parties: usize, instances: usize, algorithm: Algorithm, policy: WaitPolicy) {
+        let name = format!("phalanx {algorithm:?}, {policy:?}");
+        self.add(Entrant::new(name, Role::Own, instances, || own::named(parties, algorithm, policy)));
+    }
+
+    /// phalanx behind std's signature.
+    pub fn compat(&mut self, parties: usize, instances: usize) {
+        self.add(Entrant::new("phalanx::compat", Role::Own, instances, || Ok(own::compat(parties))));
+    }
+
+    pub fn std(&mut self, parties: usize, instances: usize) {
+        self.add(Entrant::new(STD, Role::Rival, instances, || Ok(crates::std(parties))));
+    }
+
+    /// What one writes oneself.
+    pub fn mutex_condvar(&mut self, parties: usize, instances: usize) {
+        self.add(Entrant::new("Mutex + Condvar", Role::Rival, instances, || Ok(crates::mutex_condvar(parties))));
+    }
+
+    pub fn spin(&mut self, parties: usize, instances: usize) {
+        self.add(Entrant::new(SPIN, Role::Rival, instances, || Ok(crates::spin(parties))));
+    }
+
+    pub fn hurdles(&mut self, parties: usize, instances: usize) {
+        self.add(Entrant::new("hurdles 1.0", Role::Rival, instances, || Ok(crates::hurdles(parties))));
+    }
+
+    pub fn pthread(&mut self, parties: usize, instances: usize) {
+        self.add(Entrant::new("pthread_barrier", Role::Rival, instances, || native::pthread(parties)));
+    }
+
+    pub fn std_barrier(&mut self, parties: usize, instances: usize) {
+        self.add(StdBarrier::load().and_then(|library| {
+            Entrant::new("C++20 std::barrier", Role::Rival, instances, || Ok(library.parties(parties)))
+        }));
+    }
+}
+
+/// Names that the targets look for.
+pub const SUBJECT: &str = "phalanx";
+pub const STD: &str = "std::sync::Barrier";
+pub const SPIN: &str = "spin 0.12";

@@ -1,0 +1,107 @@
+//! Two parties, one with ten milliseconds of work: what the other burns while it waits.
+//!
+//! No barrier can make the straggler faster, but one that spins all the time takes a CPU from whoever could use it. The waiter's own CPU clock is read before
+//! and after its wait. A policy that spins first may burn its budget on top of what parking costs, and no more.
+
+use super::{Context, Mode, Series, find, note_wrong};
+use crate::clock::{Tick, ns, stamp, ticks};
+use crate::length::Length;
+use crate::peer::{Field, SUBJECT, own};
+use crate::play::{Plan, Turn, play};
+use crate::report::{Section, Sense, Table, Verdict};
+use crate::seat::{Crossing, Seat, spin_for};
+use crate::stats::{Summary, median};
+use crate::usage::thread_cpu;
+use phalanx::{Algorithm, WaitPolicy};
+use std::time::Duration;
+
+const PARK: &str = "phalanx Auto, Park";
+
+/// One wait of one party.
+pub struct Wait {
+    arrived: Tick,
+    released: Tick,
+    cpu_ns: u64,
+}
+
+/// One party's part in a round; rank 1 is the one with work.
+pub fn waits<C: Crossing>(crossing: &mut C, rank: usize, trips: u64, work: Duration) -> Vec<Wait> {
+    let work = ticks(work);
+    (0..trips)
+        .map(|_| {
+            if rank == 1 {
+                spin_for(work);
+            }
+            let (arrived, before) = (stamp(), thread_cpu());
+            crossing.wait();
+            Wait { cpu_ns: thread_cpu() - before, released: stamp(), arrived }
+        })
+        .collect()
+}
+
+pub fn run(context: &Context) -> Section {
+    let work = Duration::from_millis(10);
+    let budget = own::spin_budget();
+    let mut section = Section::new(
+        "imbalance",
+        "A long imbalance",
+        format!(
+            "Pinned as above; rank 1 works for {work:?} before each trip, rank 0 waits. Microseconds of CPU time that the waiter burns per wait. The spin budget here is {budget:.1?}."
+        ),
+    );
+    let mut field = Field::default();
+    field.subject(2, 1);
+    for policy in [WaitPolicy::Park, WaitPolicy::SpinPark, WaitPolicy::SpinYield] {
+        field.own(2, 1, Algorithm::Auto, policy);
+    }
+    field.compat(2, 1);
+    field.std(2, 1);
+    field.pthread(2, 1);
+    field.std_barrier(2, 1);
+    let plan = Plan {
+        place: context.place,
+        parties: 2,
+        pinned: true,
+        rounds: context.pick(1, 8, 30),
+        length: Length::Trips(context.pick(2, 12, 20)),
+        verified: 4,
+    };
+    let played =
+        play(&plan, field.entrants, |turn: &Turn, seat: &mut dyn Seat| seat.long_wait(turn.rank, turn.trips, work));
+    let burnt: Vec<Series> = played
+        .iter()
+        .map(|peer| Series::of(peer, |seen| median(seen[0].iter().map(|wait| wait.cpu_ns as f64 / 1e3))))
+        .collect();
+    let late: Vec<Series> = played
+        .iter()
+        .map(|peer| {
+            Series::of(peer, |seen| {
+                median(seen[0].iter().zip(&seen[1]).map(|(waiter, straggler)| hop(waiter, straggler) / 1e3))
+            })
+        })
+        .collect();
+    for (title, all) in [("CPU time burnt per wait", &burnt), ("Last arrival to the waiter's release", &late)] {
+        let rows = all.iter().zip(&played).map(|(series, peer)| series.row(all, &[PARK], peer.trips)).collect();
+        section.tables.push(Table { title: title.into(), unit: "µs", rows });
+    }
+    section.verdicts.push(verdict(context, &burnt, budget));
+    section.absent.append(&mut field.absent);
+    note_wrong(&mut section, &played);
+    section
+}
+
+fn hop(waiter: &Wait, straggler: &Wait) -> f64 {
+    ns(waiter.released.saturating_sub(straggler.arrived))
+}
+
+/// What phalanx burns, less the budget, is at most twice what parking burns.
+fn verdict(context: &Context, burnt: &[Series], budget: Duration) -> Verdict {
+    let budget = budget.as_secs_f64() * 1e6;
+    let beyond = || {
+        let (subject, park) = (find(burnt, SUBJECT)?, find(burnt, PARK)?);
+        let beyond: Vec<_> = subject.values.iter().map(|value| value.map(|us| (us - budget).max(0.0))).collect();
+        Some(Summary::of_ratios(&beyond, &park.values))
+    };
+    let measured = if context.mode == Mode::Smoke { None } else { beyond() };
+    Verdict::new("CPU time of phalanx beyond the spin budget, over that of Park", measured, Sense::AtMost, 2.0)
+}

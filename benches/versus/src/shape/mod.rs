@@ -1,0 +1,155 @@
+//! The shapes of waiting, one file each, and what they share: how long, and from laps to rows.
+
+pub mod busy;
+pub mod cold;
+pub mod crowd;
+pub mod imbalance;
+pub mod pair;
+pub mod straggler;
+
+use crate::length::Length;
+use crate::peer::SUBJECT;
+use crate::place::Place;
+use crate::play::Played;
+use crate::report::{Cost, Ratio, Row, Section, Sense, Verdict};
+use crate::seat::{Lap, Role};
+use crate::stats::{Summary, median};
+use crate::usage::Usage;
+use std::time::Duration;
+
+/// How much time there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// A few hundred trips per peer: are the results right?
+    Smoke,
+    Quick,
+    Full,
+}
+
+/// What every shape needs to know.
+pub struct Context {
+    pub place: Place,
+    pub mode: Mode,
+}
+
+impl Context {
+    /// One of three, by mode.
+    pub fn pick<T>(&self, smoke: T, quick: T, full: T) -> T {
+        match self.mode {
+            Mode::Smoke => smoke,
+            Mode::Quick => quick,
+            Mode::Full => full,
+        }
+    }
+
+    /// Rounds of so many trips in a smoke run, else of such a time.
+    pub fn length(&self, trips: u64, time: Duration, least: u64) -> Length {
+        self.pick(Length::Trips(trips), Length::Lasting { time, least }, Length::Lasting { time, least })
+    }
+}
+
+/// An entrant's values by round; `None` where it sat out.
+pub struct Series {
+    pub name: String,
+    pub role: Role,
+    pub values: Vec<Option<f64>>,
+}
+
+/// Finds an entrant's series by name.
+pub fn find<'a>(all: &'a [Series], name: &str) -> Option<&'a Series> {
+    all.iter().find(|series| series.name == name)
+}
+
+impl Series {
+    /// A value from all parties' samples of each round.
+    pub fn of<S>(played: &Played<S>, mut value: impl FnMut(&[S]) -> f64) -> Self {
+        Self {
+            name: played.name.clone(),
+            role: played.role,
+            values: played.rounds.iter().map(|round| round.as_deref().map(&mut value)).collect(),
+        }
+    }
+
+    /// Nanoseconds per trip, by the clock of rank 0.
+    pub fn per_trip(played: &Played<Lap>) -> Self {
+        Self::of(played, |laps| laps[0].ns / laps[0].trips as f64)
+    }
+
+    /// This one divided by the other, round by round.
+    pub fn over(&self, other: &Self) -> Summary {
+        Summary::of_ratios(&self.values, &other.values)
+    }
+
+    /// A row with ratios to the named others.
+    pub fn row(&self, all: &[Self], to: &[&str], trips_per_round: u64) -> Row {
+        let ratio = |name: &&str| Some(Ratio { to: name.to_string(), is: self.over(find(all, name)?) });
+        Row {
+            name: self.name.clone(),
+            role: format!("{:?}", self.role).to_lowercase(),
+            value: Summary::of(self.values.iter().flatten().copied()),
+            ratios: to.iter().filter_map(ratio).collect(),
+            cost: None,
+            trips_per_round,
+        }
+    }
+}
+
+/// Rows for a shape that counts time per trip, with CPU time and switches.
+pub fn lap_rows(played: &[Played<Lap>], to: &[&str]) -> (Vec<Series>, Vec<Row>) {
+    let all: Vec<Series> = played.iter().map(Series::per_trip).collect();
+    let rows = all.iter().zip(played).map(|(series, played)| {
+        let mut row =
+            series.row(&all, to, median(played.rounds.iter().flatten().map(|laps| laps[0].trips as f64)) as u64);
+        row.cost = Some(cost(played));
+        row
+    });
+    let rows = rows.collect();
+    (all, rows)
+}
+
+/// CPU time and switches of all parties together: the former as the median of the rounds, the latter, which are rare, over all of them.
+fn cost(played: &Played<Lap>) -> Cost {
+    let sums: Vec<(Usage, f64)> = played
+        .rounds
+        .iter()
+        .flatten()
+        .map(|laps| (laps.iter().fold(Usage::default(), |sum, lap| sum.plus(lap.usage)), laps[0].all_trips as f64))
+        .collect();
+    let trips: f64 = sums.iter().map(|(_, trips)| trips).sum();
+    let total = sums.iter().fold(Usage::default(), |sum, (usage, _)| sum.plus(*usage));
+    Cost {
+        cpu_ns: median(sums.iter().map(|(usage, trips)| usage.cpu_ns as f64 / trips)),
+        voluntary: total.voluntary as f64 / trips,
+        involuntary: total.involuntary as f64 / trips,
+    }
+}
+
+/// A target on `name` divided by `by`; open if either is absent, or if nothing was measured.
+pub fn target(
+    context: &Context,
+    all: &[Series],
+    claim: &str,
+    (name, by): (&str, &str),
+    sense: Sense,
+    limit: f64,
+) -> Verdict {
+    let measured = || Some(find(all, name)?.over(find(all, by)?));
+    let measured = if context.mode == Mode::Smoke { None } else { measured() };
+    Verdict::new(claim, measured, sense, limit)
+}
+
+/// phalanx must be faster than every rival of the match: judged by the one that comes closest.
+pub fn ahead_of_all(context: &Context, all: &[Series], prefix: &str) -> Option<Verdict> {
+    let subject = find(all, SUBJECT)?;
+    let rivals = all.iter().filter(|series| series.role == Role::Rival);
+    let closest = rivals.min_by(|a, b| a.over(subject).median.total_cmp(&b.over(subject).median))?;
+    let claim = format!("{prefix}the closest rival, {}, over phalanx", closest.name);
+    Some(target(context, all, &claim, (&closest.name, SUBJECT), Sense::Above, 1.0))
+}
+
+/// Adds what the checks found.
+pub fn note_wrong<S>(section: &mut Section, played: &[Played<S>]) {
+    for peer in played {
+        section.wrong.extend(peer.wrong.iter().map(|what| format!("{}: {what}", peer.name)));
+    }
+}

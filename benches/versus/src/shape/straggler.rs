@@ -1,0 +1,135 @@
+//! Two parties, one of them late: how long from the last arrival to the last release.
+//!
+//! This is what a program with uneven work pays, and another quantity than the time per trip of a tight loop: the waiter has fallen into whatever its
+//! policy does after half a microsecond, two, or ten. In the first half of a round rank 1 is late, in the second rank 0; the
+//! value of a round is the mean of both medians, in which an offset between the two CPUs' counters cancels. Taking the time costs the same for all; nothing is subtracted.
+
+use super::{Context, Series, find, note_wrong, target};
+use crate::clock::{ns, stamp, ticks};
+use crate::length::Length;
+use crate::peer::floor::{Bare, Packed, Padded, exchange};
+use crate::peer::{Field, SUBJECT};
+use crate::play::{Plan, Played, Turn, play};
+use crate::report::{Section, Sense, Table};
+use crate::seat::{Crossing, Entrant, Passage, Role, Seat, spin_for};
+use crate::stats::median;
+use phalanx::{Algorithm, WaitPolicy};
+use std::time::Duration;
+
+const FLOOR: &str = "both flags in one line";
+
+/// So late, in turn, give or take an eighth, lest the delay keeps step with a policy's pauses.
+const DELAYS: [Duration; 3] = [Duration::from_nanos(500), Duration::from_micros(2), Duration::from_micros(10)];
+
+/// One party's part in a round.
+#[inline(always)]
+pub fn passages<C: Crossing>(crossing: &mut C, rank: usize, trips: u64) -> Vec<Passage> {
+    let delays = DELAYS.map(ticks);
+    let mut seen = Vec::with_capacity(trips as usize);
+    for trip in 0..trips {
+        if rank == usize::from(trip < trips / 2) {
+            let delay = delays[trip as usize % delays.len()];
+            let jitter = trip.wrapping_mul(0x9E37_79B9_7F4A_7C15) % (delay / 4).max(1);
+            spin_for(delay - delay / 8 + jitter);
+        }
+        let arrived = stamp();
+        crossing.wait();
+        seen.push(Passage { arrived, released: stamp() });
+    }
+    seen
+}
+
+pub fn run(context: &Context) -> Section {
+    let mut section = Section::new(
+        "straggler",
+        "Two parties, one straggler",
+        "Pinned as above, but one party comes 0.5, 2 or 10 µs late (spun). Nanoseconds from the last arrival to the last release, with two clock readings in them for everybody.",
+    );
+    let instances = context.pick(1, 8, 16);
+    let mut field = Field::default();
+    field.add(Entrant::new(FLOOR, Role::Floor, instances, || Ok(exchange::<Packed, Bare>())));
+    field.subject(2, instances);
+    field.own(2, instances, Algorithm::Exchange, WaitPolicy::Spin);
+    field.own(2, instances, Algorithm::Central, WaitPolicy::Spin);
+    field.add(Entrant::new("each flag in its own line", Role::Info, instances, || Ok(exchange::<Padded, Bare>())));
+    field.compat(2, instances);
+    field.spin(2, instances);
+    field.hurdles(2, instances);
+    field.std(2, instances);
+    field.std_barrier(2, instances);
+    let plan = Plan {
+        place: context.place,
+        parties: 2,
+        pinned: true,
+        rounds: context.pick(2, 80, 500),
+        length: Length::Trips(context.pick(120, 600, 600)),
+        verified: context.pick(50, 4, 4),
+    };
+    let played = play(&plan, field.entrants, |turn: &Turn, seat: &mut dyn Seat| seat.straggle(turn.rank, turn.trips));
+    let mut pooled = Vec::new();
+    for (title, which) in
+        [("all delays", None), ("0.5 µs late", Some(0)), ("2 µs late", Some(1)), ("10 µs late", Some(2))]
+    {
+        let all: Vec<Series> = played.iter().map(|peer| Series::of(peer, |seen| latency(seen, which))).collect();
+        let rows = all.iter().zip(&played).map(|(series, peer)| series.row(&all, &[FLOOR], peer.trips)).collect();
+        section.tables.push(Table { title: format!("Last arrival to last release, {title}"), unit: "ns", rows });
+        let claim = format!("phalanx over the floor's hop, {title}");
+        section.verdicts.push(target(context, &all, &claim, (SUBJECT, FLOOR), Sense::AtMost, 1.5));
+        if which.is_none() {
+            pooled = all;
+        }
+    }
+    section.notes.extend(clock_notes(&played, &pooled));
+    section.absent.append(&mut field.absent);
+    note_wrong(&mut section, &played);
+    section
+}
+
+/// The mean over both directions of the median of a round, in nanoseconds, for one delay or all.
+fn latency(seen: &[Vec<Passage>], which: Option<usize>) -> f64 {
+    let half = seen[0].len() / 2;
+    let side = |range: std::ops::Range<usize>| {
+        median(range.filter(|trip| which.is_none_or(|which| trip % DELAYS.len() == which)).map(|trip| hop(seen, trip)))
+    };
+    f64::midpoint(side(0..half), side(half..seen[0].len()))
+}
+
+/// From the last arrival to the last release of one trip.
+fn hop(seen: &[Vec<Passage>], trip: usize) -> f64 {
+    let last = |time: fn(&Passage) -> u64| seen.iter().map(|party| time(&party[trip])).max().expect("two parties");
+    ns(last(|p| p.released).saturating_sub(last(|p| p.arrived)))
+}
+
+/// Whether the clocks can be believed.
+fn clock_notes(played: &[Played<Vec<Passage>>], pooled: &[Series]) -> Vec<String> {
+    let Some(floor) = played.iter().find(|peer| peer.name == FLOOR) else { return Vec::new() };
+    let direction = |from: usize, to: usize| {
+        let half = |seen: &Vec<Vec<Passage>>| seen[0].len() / 2;
+        median(
+            floor
+                .rounds
+                .iter()
+                .flatten()
+                .map(|seen| median((half(seen) * from..half(seen) * to).map(|trip| hop(seen, trip)))),
+        )
+    };
+    let early = |seen: &Vec<Vec<Passage>>| {
+        (0..seen[0].len())
+            .filter(|&trip| {
+                seen.iter().any(|party| seen.iter().any(|other| party[trip].released < other[trip].arrived))
+            })
+            .count()
+    };
+    let impossible: usize = played.iter().flat_map(|peer| peer.rounds.iter().flatten()).map(early).sum();
+    let floor_hop = find(pooled, FLOOR).map_or(f64::NAN, |series| median(series.values.iter().flatten().copied()));
+    vec![
+        format!(
+            "the floor's hop is {floor_hop:.0} ns: {:.0} from rank 1 to rank 0, {:.0} back; the difference is the clocks' offset or the machine's",
+            direction(0, 1),
+            direction(1, 2)
+        ),
+        format!(
+            "{impossible} trips seem to have released somebody before the last arrival (a barrier that fails, or clocks that disagree; must be 0)"
+        ),
+    ]
+}

@@ -1,17 +1,17 @@
 //! Two pinned parties, one of them late: how long from the last arrival to the last release.
 //!
-//! This is what a program with uneven work pays, and another quantity than the time per trip of a tight loop: the one who waits has by then fallen
-//! into whatever its policy does after half a microsecond, two, or ten.
+//! This is what a program with uneven work pays, and another quantity than the time per trip of a tight loop: the one
+//! who waits has by then fallen into whatever its policy does after half a microsecond, two, or ten.
 //!
-//! In the first half of a sample rank 1 is late, in the second rank 0. What counts is the median of each half, because one theft of the CPU lasts as long as ten
-//! thousand hops, and the mean of both, in which an offset between the clocks of the two CPUs cancels. Reading the clock twice is part
-//! of the result for all rows alike.
+//! In the first half of a sample rank 1 is late, in the second rank 0. What counts is the median of each half, because
+//! one theft of the CPU lasts as long as ten thousand hops, and the mean of both, in which an offset between the clocks
+//! of the two CPUs cancels. Reading the clock twice is part of the result for all rows alike.
 
 mod common;
 
 use common::crew::{Seat, Turn};
 use common::meet::{self, Meet, own};
-use common::{Table, may_spin, places};
+use common::{Table, may_spin, median, places};
 use criterion::Criterion;
 use phalanx::Algorithm::{Auto, Central, Exchange};
 use std::hint::spin_loop;
@@ -47,28 +47,18 @@ fn one_late<C: Meet, const NS: u64>(seat: &mut Seat<C>, turn: Turn) -> Vec<Passa
 fn hops(parts: &[Vec<Vec<Passage>>]) -> Duration {
     let [first, second] = parts else { common::fail("two parties are needed") };
     let typical = |(a, b): (&Vec<Passage>, &Vec<Passage>)| {
-        let hops: Vec<Duration> = a.iter().zip(b).map(|(a, b)| hop(a, b)).collect();
-        let (early, late) = hops.split_at(hops.len() / 2);
-        // A single trip has no first half.
-        let medians = [early, late].map(median);
-        let mean = match medians {
-            [Some(one), Some(other)] => (one + other).as_secs_f64() / 2.0,
-            [one, other] => one.or(other).unwrap_or_default().as_secs_f64(),
-        };
-        mean * hops.len() as f64
+        let hops: Vec<f64> = a.iter().zip(b).map(|(a, b)| hop(a, b)).collect();
+        let (one, other) = hops.split_at(hops.len() / 2);
+        // The mean of both halves; a single trip has no first half.
+        let medians = [one, other].map(|half| median(half.iter().copied()));
+        median(medians.into_iter().flatten()).unwrap_or_default() * hops.len() as f64
     };
     Duration::from_secs_f64(first.iter().zip(second).map(typical).sum())
 }
 
-/// From the last arrival to the last release.
-fn hop(a: &Passage, b: &Passage) -> Duration {
-    a.released.max(b.released).saturating_duration_since(a.arrived.max(b.arrived))
-}
-
-fn median(sample: &[Duration]) -> Option<Duration> {
-    let mut sorted = sample.to_vec();
-    sorted.sort_unstable();
-    sorted.get(sorted.len() / 2).copied()
+/// From the last arrival to the last release, in seconds.
+fn hop(a: &Passage, b: &Passage) -> f64 {
+    a.released.max(b.released).saturating_duration_since(a.arrived.max(b.arrived)).as_secs_f64()
 }
 
 /// The rows of one delay.

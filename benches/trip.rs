@@ -1,6 +1,7 @@
 //! Two parties, each pinned to a core of its own, cross back to back: the time per trip.
 //!
-//! The floor is the exchange of arrivals with nothing else; it tells how the machine fares today, and no barrier can be faster.
+//! The floor is the exchange of arrivals with nothing else; it tells how the machine fares today, and no barrier can be
+//! faster.
 
 mod common;
 

@@ -5,8 +5,8 @@
 //! strace -f -c target/release/examples/fast_path 200000 adaptive
 //! ```
 //!
-//! Starting, pinning, building (with its calibration) and the first trips make system calls; the trips after that must not.
-//! So the number of calls of the whole process must not depend on the number of trips.
+//! Starting, pinning, building (with its calibration) and the first trips make system calls; the trips after that must
+//! not. So the number of calls of the whole process must not depend on the number of trips.
 
 use phalanx::topology::{Bind, Topology, available_cpus, pin_current, startup_mask};
 use phalanx::{Barrier, Party, WaitPolicy};

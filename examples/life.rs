@@ -217,7 +217,8 @@ impl Report<'_> {
     }
 }
 
-/// A progress bar that appears only when a run takes longer than a second. Drawn by the main thread, which computes nothing.
+/// A progress bar that appears only when a run takes longer than a second. Drawn by the main thread, which computes
+/// nothing.
 struct Bar {
     bar: ProgressBar,
     hidden: bool,

@@ -1,5 +1,5 @@
-//! What can go wrong: before the first trip ([`BuildError`], [`ClaimError`]), during one ([`Broken`], with its [`Cause`]), and when a broken
-//! barrier is put back into service ([`ResetError`]).
+//! What can go wrong: before the first trip ([`BuildError`], [`ClaimError`]), during one ([`Broken`], with its
+//! [`Cause`]), and when a broken barrier is put back into service ([`ResetError`]).
 
 use std::{collections::BTreeSet, fmt, sync::Arc, sync::Mutex, time::Duration};
 
@@ -141,8 +141,8 @@ pub enum Cause {
         /// The party that panicked.
         rank: usize,
     },
-    /// A party's handle was dropped: it comes no more. Also the cause when the last [`Barrier`](crate::Barrier) handle is dropped and a rank
-    /// that nobody claimed can never be claimed.
+    /// A party's handle was dropped: it comes no more. Also the cause when the last [`Barrier`](crate::Barrier) handle
+    /// is dropped and a rank that nobody claimed can never be claimed.
     Dropped {
         /// The party that left.
         rank: usize,
@@ -206,9 +206,10 @@ impl fmt::Display for Missing {
 
 /// The trip was broken: not one of its parties crossed, and all of them are told the same.
 ///
-/// Java and Python raise `BrokenBarrierException` and `BrokenBarrierError` here and leave the rest to be guessed; this says
-/// why ([`cause`](Self::cause)), which trip ([`generation`](Self::generation)), and who had not arrived when it was decided
-/// ([`missing`](Self::missing)). The barrier stays broken, and each further wait returns the same error, until somebody calls `reset`.
+/// Java and Python raise `BrokenBarrierException` and `BrokenBarrierError` here and leave the rest to be guessed; this
+/// says why ([`cause`](Self::cause)), which trip ([`generation`](Self::generation)), and who had not arrived when it
+/// was decided ([`missing`](Self::missing)). The barrier stays broken, and each further wait returns the same error,
+/// until somebody calls `reset`.
 ///
 /// Cheap to clone: all parties of a broken trip share one record.
 ///

@@ -1,14 +1,14 @@
 //! Barriers for threads that move in step: about one cache-line transfer per trip, and never a silent hang.
 //!
-//! A barrier is where threads meet: each works, arrives, and goes on once all have arrived. `phalanx` is for loops that do this a
-//! million times a second (stencils, lockstep simulations, pinned worker pools), and for people who have to find out at night
-//! which of 64 workers did not come.
+//! A barrier is where threads meet: each works, arrives, and goes on once all have arrived. `phalanx` is for loops that
+//! do this a million times a second (stencils, lockstep simulations, pinned worker pools), and for people who have to
+//! find out at night which of 64 workers did not come.
 //!
 //! - **Fast**: two threads that share a cache meet for the price of handing one cache line to and fro. Everything below
 //!   (deadlines, abort, naming the missing) costs that path one load of a line that nobody writes.
 //! - **Never a collapse**: with more threads than CPUs, or a CPU quota, it yields and sleeps instead of spinning.
-//! - **Never a silent hang**: a timeout, an abort, a panic or an early return of one party releases all the others, with one and the same
-//!   error, which says why, who, and who was missing.
+//! - **Never a silent hang**: a timeout, an abort, a panic or an early return of one party releases all the others,
+//!   with one and the same error, which says why, who, and who was missing.
 //!
 //! # Coming from `std::sync::Barrier`
 //!
@@ -53,14 +53,15 @@
 //! # Ok::<(), phalanx::BuildError>(())
 //! ```
 //!
-//! What is different: a party is owned by one thread and waits through `&mut`, so nobody arrives twice; `wait` returns a `Result`, because it can say
-//! that somebody will never come; the leader is [`Trip::is_leader`]; and the [`Barrier`] itself is the handle for looking ([`Barrier::missing`])
-//! and for breaking ([`Barrier::abort`]), from any thread.
+//! What is different: a party is owned by one thread and waits through `&mut`, so nobody arrives twice; `wait` returns
+//! a `Result`, because it can say that somebody will never come; the leader is [`Trip::is_leader`]; and the [`Barrier`]
+//! itself is the handle for looking ([`Barrier::missing`]) and for breaking ([`Barrier::abort`]), from any thread.
 //!
 //! # What a `Broken` tells
 //!
-//! A trip ends in one of two ways, and in the same way for all of its parties: complete (`Ok` for every party) or broken (`Err` for every
-//! party, with the same record). Never mixed, whatever races with what. The record reads well in a log:
+//! A trip ends in one of two ways, and in the same way for all of its parties: complete (`Ok` for every party) or
+//! broken (`Err` for every party, with the same record). Never mixed, whatever races with what. The record reads well
+//! in a log:
 //!
 //! ```text
 //! trip 4711 broken: rank 2 timed out after 5 s; not arrived: ranks 0, 3 (`solver-3` on cpu 7)
@@ -76,7 +77,8 @@
 //! | [`Reset`](Cause::Reset) | somebody called `reset` while parties waited | the caller |
 //! | [`ActionPanicked`](Cause::ActionPanicked) | the action of a [`compat::Barrier`] panicked | its message |
 //!
-//! The barrier stays broken until [`Barrier::reset`]; a rank whose worker died is claimed again first ([`Barrier::claim`]).
+//! The barrier stays broken until [`Barrier::reset`]; a rank whose worker died is claimed again first
+//! ([`Barrier::claim`]).
 //!
 //! # Choosing
 //!
@@ -100,10 +102,12 @@
 //!
 //! # Guarantees
 //!
-//! - **Separation.** No party returns `Ok` from a trip before every party has arrived at it; everything that any party did before arriving happens before
-//!   everything that any party does after its return.
-//! - **All or none.** For every trip, either every party's wait is `Ok`, or every party's wait is `Err` with the same record.
-//! - **No silent hang.** A party that panics or drops its handle breaks the trip. With a limit set, so does one that never comes.
+//! - **Separation.** No party returns `Ok` from a trip before every party has arrived at it; everything that any party
+//!   did before arriving happens before everything that any party does after its return.
+//! - **All or none.** For every trip, either every party's wait is `Ok`, or every party's wait is `Err` with the same
+//!   record.
+//! - **No silent hang.** A party that panics or drops its handle breaks the trip. With a limit set, so does one that
+//!   never comes.
 //! - **Limits hold** under every policy: never early, late by no more than one wake of a timer.
 //! - **Reset.** One call returns a broken barrier to service, and no arrival from before it counts.
 //! - **Endless reuse.** Counters may wrap; a fast party cannot disturb one that is still leaving.
@@ -114,14 +118,15 @@
 //!
 //! # When not to use it
 //!
-//! In async code: a waiting party blocks its thread. Inside a work-stealing pool with fewer threads than parties: those that
-//! wait would keep the others from running. Between processes: the words are shared by threads only. To synchronise with a forgotten handle
-//! (`mem::forget`): without a limit nothing can tell it from one that is late.
+//! In async code: a waiting party blocks its thread. Inside a work-stealing pool with fewer threads than parties: those
+//! that wait would keep the others from running. Between processes: the words are shared by threads only. To
+//! synchronise with a forgotten handle (`mem::forget`): without a limit nothing can tell it from one that is late.
 //!
 //! # Platforms
 //!
-//! Everything works wherever `std` has threads and 64-bit atomics. On Linux sleeping is a futex, and the fences of the fast path are moved to the rare side by
-//! `membarrier(2)`; elsewhere sleeping is a mutex and a condition variable, and the fast path has one full fence. There is no unsafe code in this crate.
+//! Everything works wherever `std` has threads and 64-bit atomics. On Linux sleeping is a futex, and the fences of the
+//! fast path are moved to the rare side by `membarrier(2)`; elsewhere sleeping is a mutex and a condition variable, and
+//! the fast path has one full fence. There is no unsafe code in this crate.
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

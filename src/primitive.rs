@@ -10,14 +10,15 @@
 //! Two protocols of this crate cross a store and a load: "I publish, then look at your word" against "I publish my
 //! word, then look at yours" (deciding a disputed trip in `fate`, parking in `wait`). Each needs a full fence on both
 //! sides. One side runs on every trip, the other almost never, so the cost is moved to the rare side where the system
-//! allows it: [`Fences::light`] is then a compiler fence, and [`Fences::heavy`] asks the kernel to run a full fence on every CPU that
-//! runs a thread of this process (`membarrier(2)`, `MEMBARRIER_CMD_PRIVATE_EXPEDITED`). Where the call is missing or
-//! forbidden when the first barrier is built, both sides are `fence(SeqCst)`.
+//! allows it: [`Fences::light`] is then a compiler fence, and [`Fences::heavy`] asks the kernel to run a full fence on
+//! every CPU that runs a thread of this process (`membarrier(2)`, `MEMBARRIER_CMD_PRIVATE_EXPEDITED`). Where the call
+//! is missing or forbidden when the first barrier is built, both sides are `fence(SeqCst)`.
 //!
-//! Why that is as strong: after `heavy` returns, each other thread has executed a full fence at some point of its program
-//! between the start and the end of the call. For a thread whose light fence came before that point, all that it did before
-//! the light fence is visible to the caller; for one whose light fence comes after it, all that the caller did
-//! before `heavy` is visible to the load behind the light fence. These are the two cases that a pair of `SeqCst` fences gives.
+//! Why that is as strong: after `heavy` returns, each other thread has executed a full fence at some point of its
+//! program between the start and the end of the call. For a thread whose light fence came before that point, all that
+//! it did before the light fence is visible to the caller; for one whose light fence comes after it, all that the
+//! caller did before `heavy` is visible to the load behind the light fence. These are the two cases that a pair of
+//! `SeqCst` fences gives.
 
 /// A constructor that is `const`, except in a model: loom's words are made at run time.
 macro_rules! constant_unless_modelled {
@@ -62,8 +63,8 @@ pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
-/// Tells the processor that this is a spin loop. `fruitless` counts the polls so far: a model gives up exploring a wait after
-/// two of them, which bounds it (style of the loom manual; the bound is recorded in docs/verification.md).
+/// Tells the processor that this is a spin loop. `fruitless` counts the polls so far: a model gives up exploring a wait
+/// after two of them, which bounds it (style of the loom manual; the bound is recorded in docs/verification.md).
 #[inline(always)]
 pub(crate) fn relax(fruitless: u32) {
     #[cfg(all(test, phalanx_loom))]
@@ -166,8 +167,8 @@ mod membarrier {
 
 /// A word that threads can sleep on.
 ///
-/// On Linux and Android a private futex; elsewhere (and in a model, and under Miri) the same three operations over a mutex and a condition
-/// variable. A sleeper may wake for no reason: every caller looks again.
+/// On Linux and Android a private futex; elsewhere (and in a model, and under Miri) the same three operations over a
+/// mutex and a condition variable. A sleeper may wake for no reason: every caller looks again.
 #[derive(Debug)]
 pub(crate) struct Futex {
     word: AtomicU32,
@@ -252,7 +253,8 @@ mod queue {
 
         pub(super) fn sleep(&self, word: &AtomicU32, expected: u32, expires: Option<Instant>) {
             let gate = lock(&self.gate);
-            // Relaxed: the mutex orders it against the waker; what the word announces is acquired by the caller's next look.
+            // Relaxed: the mutex orders it against the waker; what the word announces is acquired by the caller's next
+            // look.
             if word.load(Ordering::Relaxed) != expected {
                 return;
             }

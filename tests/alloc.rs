@@ -1,5 +1,6 @@
-//! C8, the part that a test can see: once a party has waited for the first time, a trip allocates nothing and frees nothing, in any party, with any algorithm and any policy.
-//! Nor does a barrier grow by its breaks. This binary counts each thread's allocations; the count of one thread does not see the others, nor the test harness.
+//! C8, the part that a test can see: once a party has waited for the first time, a trip allocates nothing and frees
+//! nothing, in any party, with any algorithm and any policy. Nor does a barrier grow by its breaks. This binary counts
+//! each thread's allocations; the count of one thread does not see the others, nor the test harness.
 
 mod common;
 
@@ -117,7 +118,8 @@ fn callers_allocate_nothing() {
     });
 }
 
-/// Breaks and resets may allocate, but what they leave behind must not grow (all on this thread, so that its balance is the whole of it).
+/// Breaks and resets may allocate, but what they leave behind must not grow (all on this thread, so that its balance is
+/// the whole of it).
 #[test]
 fn breaks_and_resets_leave_nothing_behind() {
     let balance = || BALANCE.with(Cell::get);

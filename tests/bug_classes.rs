@@ -1,8 +1,10 @@
-//! One test for each class of bug that other barriers have had, named by its number: B1 to B12, B15 to B17, B20, B21. The classes are those of a survey of issue trackers (glibc, musl, HPX, Curator,
-//! tokio, LLVM and others); docs/verification.md lists them with the proof of each.
+//! One test for each class of bug that other barriers have had, named by its number: B1 to B12, B15 to B17, B20, B21.
+//! The classes are those of a survey of issue trackers (glibc, musl, HPX, Curator, tokio, LLVM and others);
+//! docs/verification.md lists them with the proof of each.
 //!
-//! Stress alone proves little for the classes that are races of a few instructions (B1, B2, B4, B5): there the proof is a loom model of the same code, and the test
-//! here only keeps the shape alive on real hardware. B10 (a cancelled future leaves a ghost) cannot happen to a barrier without futures: there is no test of that number.
+//! Stress alone proves little for the classes that are races of a few instructions (B1, B2, B4, B5): there the proof is
+//! a loom model of the same code, and the test here only keeps the shape alive on real hardware. B10 (a cancelled
+//! future leaves a ghost) cannot happen to a barrier without futures: there is no test of that number.
 
 mod common;
 
@@ -68,7 +70,8 @@ fn b01_a_fast_party_does_not_join_the_old_round() {
     });
 }
 
-/// The last to arrive wakes the others and at once sleeps in the next round, where the same word is slept on: a wake that went to it would be missed by another. (Proof: loom.)
+/// The last to arrive wakes the others and at once sleeps in the next round, where the same word is slept on: a wake
+/// that went to it would be missed by another. (Proof: loom.)
 #[test]
 fn b02_the_wake_of_one_round_is_not_taken_by_the_next() {
     watched("b02", patience(), |watch| {
@@ -108,7 +111,8 @@ fn b03_a_spurious_wake_does_not_pass() {
     });
 }
 
-/// All that was written before is there after, many lines of it, without an ordering of their own. (Proof: loom and Miri; x86 hides most of it.)
+/// All that was written before is there after, many lines of it, without an ordering of their own. (Proof: loom and
+/// Miri; x86 hides most of it.)
 #[test]
 fn b04_arrival_releases_and_departure_acquires() {
     const WORDS: usize = 64;
@@ -150,7 +154,8 @@ fn b05_no_wake_is_lost_between_the_last_look_and_the_sleep() {
     });
 }
 
-/// The parties, the last handle and the barrier go while others are still on their way out. (With freed memory watched: `freed.rs`.)
+/// The parties, the last handle and the barrier go while others are still on their way out. (With freed memory watched:
+/// `freed.rs`.)
 #[test]
 fn b06_a_barrier_goes_while_others_leave() {
     watched("b06", patience(), |watch| {
@@ -193,7 +198,8 @@ fn b07_a_timed_out_party_is_not_counted() {
     });
 }
 
-/// A limit holds in every kind of wait: while spinning for ever, while yielding, while asleep, and while woken for nothing all the time.
+/// A limit holds in every kind of wait: while spinning for ever, while yielding, while asleep, and while woken for
+/// nothing all the time.
 #[test]
 fn b08_a_timeout_is_honoured_in_every_internal_wait() {
     watched("b08", patience(), |_| {
@@ -238,7 +244,8 @@ fn b09_all_parties_may_time_out_together() {
                 let told: Vec<_> = told.into_iter().flatten().collect();
                 assert!(told.len() == 4 && told.iter().all(|broken| *broken == told[0]), "{told:?}");
                 let culprit = told[0].cause().rank().unwrap();
-                // The one that did not come drops its handle a little later, and may be first where the others were held up.
+                // The one that did not come drops its handle a little later, and may be first where the others were
+                // held up.
                 assert!((culprit == round % 5) == matches!(told[0].cause(), Cause::Dropped { .. }), "{}", told[0]);
             }
         }
@@ -320,7 +327,8 @@ fn b15_no_count_is_too_narrow() {
     });
 }
 
-/// With handles there cannot be one more (a rank is held once, and waits through `&mut`); callers without handles wait for a batch of their own.
+/// With handles there cannot be one more (a rank is held once, and waits through `&mut`); callers without handles wait
+/// for a batch of their own.
 #[test]
 fn b16_one_caller_too_many_is_not_released() {
     watched("b16", patience(), |_| {
@@ -355,7 +363,8 @@ fn b17_any_number_of_parties_works() {
     });
 }
 
-/// From the last arrival to the first instruction of the one that had waited 30 ms for it: the median of some, after waits long enough for any back-off to grow.
+/// From the last arrival to the first instruction of the one that had waited 30 ms for it: the median of some, after
+/// waits long enough for any back-off to grow.
 fn release_latency(mut cross: impl FnMut(usize) + Send + Clone) -> Duration {
     let start = Instant::now();
     let arrived = &AtomicU64::new(0);
@@ -383,7 +392,8 @@ fn release_latency(mut cross: impl FnMut(usize) + Send + Clone) -> Duration {
     Duration::from_nanos(latencies[latencies.len() / 2])
 }
 
-/// Compared with std's barrier in the same run, and generously: a barrier that polls with growing sleeps is tens of milliseconds late.
+/// Compared with std's barrier in the same run, and generously: a barrier that polls with growing sleeps is tens of
+/// milliseconds late.
 #[test]
 #[cfg_attr(miri, ignore = "Miri has no time of its own to measure")]
 fn b20_a_long_wait_ends_soon_after_the_last_arrival() {

@@ -1,5 +1,6 @@
-//! The barrier without handles, beyond what the conformance suite covers: as a drop-in for `std::sync::Barrier` (the first tests run from one source over both), served in
-//! batches, with arrival indices, an action, and breaks. Contract points: C2 all or none, C6 wrap, C7 one leader, C11 misuse.
+//! The barrier without handles, beyond what the conformance suite covers: as a drop-in for `std::sync::Barrier` (the
+//! first tests run from one source over both), served in batches, with arrival indices, an action, and breaks. Contract
+//! points: C2 all or none, C6 wrap, C7 one leader, C11 misuse.
 
 mod common;
 
@@ -189,8 +190,9 @@ fn a_broken_barrier_panics_where_the_signature_leaves_no_other_way() {
     assert_eq!(message_of(&*panicked), told.to_string());
 }
 
-/// C2 without handles: an `Ok` says nothing of its trip, but of every complete trip each index is given once, so that after any number of trips each index was
-/// given as often as any other. One caller released from a trip that broke for another would show in the sums.
+/// C2 without handles: an `Ok` says nothing of its trip, but of every complete trip each index is given once, so that
+/// after any number of trips each index was given as often as any other. One caller released from a trip that broke for
+/// another would show in the sums.
 #[test]
 fn timeouts_aborts_and_resets_race_all_or_none() {
     watched("compat: all or none", patience(), |watch| {
@@ -259,7 +261,8 @@ fn call_on(barrier: &Barrier, watch: &Watch, caller: usize, callers: usize, over
     }
 }
 
-/// A caller that came early for the next batch keeps its place when the batch before it breaks off at the action, and is told the same.
+/// A caller that came early for the next batch keeps its place when the batch before it breaks off at the action, and
+/// is told the same.
 #[test]
 fn early_callers_of_the_next_batch_are_told_of_a_panicking_action() {
     watched("compat: early_callers", patience(), |watch| {

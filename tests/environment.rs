@@ -1,5 +1,6 @@
-//! The two environment variables, in child processes of this test binary, since the library reads them once per process. What the builder says beats them; a
-//! value that means nothing is reported once on stderr and ignored (C11: the report names the value and what is allowed).
+//! The two environment variables, in child processes of this test binary, since the library reads them once per
+//! process. What the builder says beats them; a value that means nothing is reported once on stderr and ignored (C11:
+//! the report names the value and what is allowed).
 #![cfg(not(miri))] // starts processes, which Miri cannot
 
 mod common;
@@ -89,7 +90,8 @@ fn a_bad_spin_budget_is_reported_once_and_ignored() {
     }
 }
 
-/// The most CPU time that a wait of 30 ms took in a few tries, each by a party that has learned nothing yet. One that spins uses what the machine lets it have; one that sleeps, next to nothing.
+/// The most CPU time that a wait of 30 ms took in a few tries, each by a party that has learned nothing yet. One that
+/// spins uses what the machine lets it have; one that sleeps, next to nothing.
 fn busiest_wait(budget: Option<Duration>) -> Option<Duration> {
     let waits = (0..30).map(|_| {
         let builder = Barrier::builder(2).wait_policy(WaitPolicy::SpinPark);

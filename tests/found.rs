@@ -1,7 +1,9 @@
-//! Bugs that these tests found in this crate, each with its smallest reproducer, so that none comes back. Contract points: C3 no silent hang, C4 deadlines, C5 reset, C7 one leader.
+//! Bugs that these tests found in this crate, each with its smallest reproducer, so that none comes back. Contract
+//! points: C3 no silent hang, C4 deadlines, C5 reset, C7 one leader.
 //!
-//! One more has no small reproducer: with the central algorithm a trip could be completed without a leader, when the next one was broken between the last party's store of its slot
-//! and its step of the count. The storms of the conformance suite audit the leaders (`conformance/ledger.rs`).
+//! One more has no small reproducer: with the central algorithm a trip could be completed without a leader, when the
+//! next one was broken between the last party's store of its slot and its step of the count. The storms of the
+//! conformance suite audit the leaders (`conformance/ledger.rs`).
 
 mod common;
 
@@ -13,7 +15,8 @@ use std::sync::{Arc, OnceLock, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A rank could be claimed again while the drop of its handle was still under way; the drop then broke the trip after the reset.
+/// A rank could be claimed again while the drop of its handle was still under way; the drop then broke the trip after
+/// the reset.
 #[test]
 fn a_drop_does_not_break_what_was_reset_after_it() {
     watched("found: drop, claim, reset", patience(), |_| {
@@ -114,7 +117,8 @@ fn an_action_may_abort_and_reset() {
     }
 }
 
-/// What is told of a broken barrier changed when late parties came to be told: all were missing again, at the same generation.
+/// What is told of a broken barrier changed when late parties came to be told: all were missing again, at the same
+/// generation.
 #[test]
 fn a_broken_barrier_goes_on_telling_who_was_missing() {
     let barrier = Barrier::new(3).unwrap();

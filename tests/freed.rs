@@ -1,7 +1,9 @@
-//! C9: the memory is free the moment the last wait has returned, and nothing touches it afterwards (B6: glibc, musl, rayon and others have had it).
+//! C9: the memory is free the moment the last wait has returned, and nothing touches it afterwards (B6: glibc, musl,
+//! rayon and others have had it).
 //!
-//! This binary has its own allocator: what is given back is filled with a pattern, kept for a while, and looked at again before it is really freed. A write
-//! after the end shows as a broken pattern; a read finds the pattern, which is no state that a barrier has.
+//! This binary has its own allocator: what is given back is filled with a pattern, kept for a while, and looked at
+//! again before it is really freed. A write after the end shows as a broken pattern; a read finds the pattern, which is
+//! no state that a barrier has.
 #![cfg(not(miri))] // Miri sees such accesses by itself, and the quarantine would hide them from it
 
 mod common;
@@ -67,7 +69,8 @@ static QUARANTINE: Quarantine = Quarantine {
 
 struct Suspicious;
 
-// SAFETY: blocks come from `System` and go back to it with the layout that they came with, once, later than asked. Nothing here allocates or unwinds.
+// SAFETY: blocks come from `System` and go back to it with the layout that they came with, once, later than asked.
+// Nothing here allocates or unwinds.
 unsafe impl GlobalAlloc for Suspicious {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller's promise about `layout` is passed on.
@@ -129,7 +132,8 @@ fn a_write_after_free_is_seen() {
     );
 }
 
-/// Each party leaves for good right after its last wait, in any order, the control handle before all of them; the memory goes with whoever is last.
+/// Each party leaves for good right after its last wait, in any order, the control handle before all of them; the
+/// memory goes with whoever is last.
 #[test]
 fn parties_leave_right_after_their_last_wait() {
     watched("freed: parties", patience(), |watch| {

@@ -379,8 +379,8 @@ fn data(name: &str) -> String {
     format!("{}/examples/data/{name}.rle", env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The example's program. `cargo test` has put it beside this one, but `cargo test --test life` builds no examples: there it
-/// may be missing, or older than what is tested.
+/// The example's program. `cargo test` has put it beside this one, but `cargo test --test life` builds no examples:
+/// there it may be missing, or older than what is tested.
 fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {

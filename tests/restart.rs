@@ -1,5 +1,6 @@
-//! A worker is restarted (C3, C5): one of a group panics in the middle of its work; the others are told who it was instead of waiting for ever; somebody claims
-//! the rank again and resets; all go on, and not a step of work is lost or done twice.
+//! A worker is restarted (C3, C5): one of a group panics in the middle of its work; the others are told who it was
+//! instead of waiting for ever; somebody claims the rank again and resets; all go on, and not a step of work is lost or
+//! done twice.
 
 mod common;
 
@@ -23,7 +24,8 @@ impl Work {
         Self { done: [const { AtomicUsize::new(0) }; STEPS] }
     }
 
-    /// One worker's way from step `from` on; the step that broke is where it stopped. The panicking worker falls before its share of step `falls_at`.
+    /// One worker's way from step `from` on; the step that broke is where it stopped. The panicking worker falls before
+    /// its share of step `falls_at`.
     fn go(
         &self,
         watch: &Watch,
@@ -99,7 +101,8 @@ fn a_worker_panics_is_restarted_and_all_go_on() {
     });
 }
 
-/// A restarted worker that comes before the reset is told why, and so knows that it is too early; a rank restarted twice is still one party.
+/// A restarted worker that comes before the reset is told why, and so knows that it is too early; a rank restarted
+/// twice is still one party.
 #[test]
 fn a_worker_restarted_too_early_is_told_and_may_fall_again() {
     watched("restart: twice", patience(), |_| {

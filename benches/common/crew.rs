@@ -1,9 +1,10 @@
 //! The threads of one row: started once, pinned, and asleep between two samples.
 //!
-//! A sample goes through all barriers of the row. On each one there are trips to get together and warm up, then those that are timed, then some
-//! that check the promise: each party writes the number of the trip into its slot before, and looks at all slots after, with relaxed accesses that only the
-//! barrier orders. After each sample the books must balance: every party has made the same number of trips, as has its own generation count
-//! where there is one, and there were as many leaders as trips.
+//! A sample goes through all barriers of the row. On each one there are trips to get together and warm up, then those
+//! that are timed, then some that check the promise: each party writes the number of the trip into its slot before, and
+//! looks at all slots after, with relaxed accesses that only the barrier orders. After each sample the books must
+//! balance: every party has made the same number of trips, as has its own generation count where there is one, and
+//! there were as many leaders as trips.
 
 use super::fail;
 use super::meet::Meet;
@@ -15,13 +16,14 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{JoinHandle, spawn};
 use std::time::Duration;
 
-/// Trips before those that are timed: the crew has just been woken, and a party that lost its CPU avoids spinning for a while.
+/// Trips before those that are timed: the crew has just been woken, and a party that lost its CPU avoids spinning for a
+/// while.
 const WARM: u64 = 24;
 
 /// Trips after those that are timed, with a check each.
 const CHECKED: u64 = 4;
 
-/// No sample takes a tenth of this.
+/// Without a single trip by anybody for so long, it hangs. (With trips it is only slow: spinners starve on a machine where others compute.)
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One party's part in a sample: so many trips, timed.
@@ -37,14 +39,18 @@ pub(crate) struct Turn {
 /// A party's place at a barrier, with its books.
 pub(crate) struct Seat<C> {
     meet: C,
-    trips: u64,
+    made: Made,
     leads: u64,
 }
+
+/// Trips that one party has made at one barrier: on a line of its own, so that whoever looks for a hang disturbs nobody.
+type Made = Arc<CachePadded<AtomicU64>>;
 
 impl<C: Meet> Seat<C> {
     #[inline(always)]
     pub(crate) fn wait(&mut self) {
-        self.trips += 1;
+        // No read-modify-write: there is one writer.
+        self.made.store(self.made.load(Relaxed) + 1, Relaxed);
         self.leads += u64::from(self.meet.wait());
     }
 }
@@ -62,6 +68,8 @@ pub(crate) struct Crew<R> {
     orders: Vec<Sender<u64>>,
     reports: Receiver<Report<R>>,
     threads: Vec<JoinHandle<()>>,
+    /// By barrier and then by rank.
+    made: Vec<Vec<Made>>,
     /// Trips that each barrier must have seen.
     due: Vec<u64>,
     /// Each trip has a leader.
@@ -72,15 +80,16 @@ impl<R: Send + 'static> Crew<R> {
     /// Starts a thread for each place, with its party of each barrier.
     pub(crate) fn new<C: Meet>(places: &[Option<usize>], barriers: Vec<Vec<C>>, run: Run<C, R>) -> Self {
         let due = vec![0; barriers.len()];
+        let made: Vec<Vec<Made>> = barriers.iter().map(|_| places.iter().map(|_| Made::default()).collect()).collect();
         let mut seats: Vec<Vec<Seat<C>>> = places.iter().map(|_| Vec::new()).collect();
-        for parties in barriers {
-            for (seats, meet) in seats.iter_mut().zip(parties) {
-                seats.push(Seat { meet, trips: 0, leads: 0 });
+        for (parties, made) in barriers.into_iter().zip(&made) {
+            for ((seats, meet), made) in seats.iter_mut().zip(parties).zip(made) {
+                seats.push(Seat { meet, made: Arc::clone(made), leads: 0 });
             }
         }
         let slots: Arc<[CachePadded<AtomicU64>]> = places.iter().map(|_| CachePadded::default()).collect();
         let (reporter, reports) = channel();
-        let mut crew = Self { orders: Vec::new(), reports, threads: Vec::new(), due, led: C::LEADS };
+        let mut crew = Self { orders: Vec::new(), reports, threads: Vec::new(), made, due, led: C::LEADS };
         for (rank, (seats, &place)) in seats.into_iter().zip(places).enumerate() {
             let (order, orders) = channel();
             let (reporter, slots) = (reporter.clone(), Arc::clone(&slots));
@@ -113,7 +122,21 @@ impl<R: Send + 'static> Crew<R> {
     }
 
     fn next_report(&self) -> Report<R> {
-        self.reports.recv_timeout(PATIENCE).unwrap_or_else(|_| fail(format!("no sample for {PATIENCE:?}: it hangs")))
+        let mut before = self.progress();
+        loop {
+            if let Ok(report) = self.reports.recv_timeout(PATIENCE) {
+                return report;
+            }
+            let now = self.progress();
+            if now == before {
+                fail(format!("no trip for {PATIENCE:?}: it hangs; trips by barrier and rank: {now:?}"));
+            }
+            before = now;
+        }
+    }
+
+    fn progress(&self) -> Vec<Vec<u64>> {
+        self.made.iter().map(|ranks| ranks.iter().map(|made| made.load(Relaxed)).collect()).collect()
     }
 }
 
@@ -154,17 +177,18 @@ impl<C: Meet> Member<C> {
                 seat.wait();
                 look(slots, rank, *checked);
             }
-            let (made, counted) = (seat.trips, seat.meet.generation());
+            let (made, counted) = (seat.made.load(Relaxed), seat.meet.generation());
             if counted.is_some_and(|counted| counted != made) {
                 fail(format!("rank {rank} has made {made} trips, and its generation is {counted:?}"));
             }
         }
-        let books = seats.iter().map(|seat| (seat.trips, seat.leads)).collect();
+        let books = seats.iter().map(|seat| (seat.made.load(Relaxed), seat.leads)).collect();
         Report { rank, books, parts }
     }
 }
 
-/// After a checked trip: every other party has arrived at it. It may have gone on to the next one, but no further: that one needs us.
+/// After a checked trip: every other party has arrived at it. It may have gone on to the next one, but no further: that
+/// one needs us.
 fn look(slots: &[CachePadded<AtomicU64>], rank: usize, trip: u64) {
     for (other, slot) in slots.iter().enumerate() {
         let seen = slot.load(Relaxed);

@@ -72,7 +72,8 @@ impl Meet for Arc<std::sync::Barrier> {
     }
 }
 
-/// The floor of two parties: both flags in one line, so that the transfer that a writer needs anyway brings the other's flag along.
+/// The floor of two parties: both flags in one line, so that the transfer that a writer needs anyway brings the other's
+/// flag along.
 pub(crate) struct Floor {
     flags: Arc<CachePadded<[AtomicU64; 2]>>,
     rank: usize,
@@ -102,7 +103,8 @@ impl Meet for Floor {
     }
 }
 
-/// The floor where CPUs are scarce: a counter whose waiters yield, for there a trip costs the context switches and little else.
+/// The floor where CPUs are scarce: a counter whose waiters yield, for there a trip costs the context switches and
+/// little else.
 pub(crate) struct Yielding {
     shared: Arc<(CachePadded<AtomicUsize>, CachePadded<AtomicU64>)>,
     parties: usize,

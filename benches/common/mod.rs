@@ -1,8 +1,10 @@
-//! What the criterion benches share: the barriers under test ([`meet`]), the threads that cross them ([`crew`]), and the frame of a table.
+//! What the criterion benches share: the barriers under test ([`meet`]), the threads that cross them ([`crew`]), and
+//! the frame of a table.
 //!
-//! These benches answer one question, "did this change make it slower?", so each row is compared with the same row of an earlier run
-//! (`cargo bench -- --save-baseline before`, then `-- --baseline before`). Rows of one run are not to be divided by each other: they run minutes apart, and
-//! a shared machine drifts by more than barriers differ. For that there is `benches/versus`, which interleaves.
+//! These benches answer one question, "did this change make it slower?", so each row is compared with the same row of
+//! an earlier run (`cargo bench -- --save-baseline before`, then `-- --baseline before`). Rows of one run are not to be
+//! divided by each other: they run minutes apart, and a shared machine drifts by more than barriers differ. For that
+//! there is `benches/versus`, which interleaves.
 //!
 //! `cargo bench -- --test`, and `cargo test --benches`, make one trip per row with all checks and measure nothing.
 #![allow(dead_code)] // each bench takes its own part of this
@@ -20,7 +22,8 @@ use std::process::exit;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Runs a bench, with settings such that all three together take less than two minutes. The command line overrides them.
+/// Runs a bench, with settings such that all three together take less than two minutes. The command line overrides
+/// them.
 pub(crate) fn bench(tables: impl FnOnce(&mut Criterion)) {
     let mut criterion = Criterion::default()
         .warm_up_time(Duration::from_millis(300))
@@ -39,13 +42,14 @@ pub(crate) struct Table<'a> {
     pub(crate) group: BenchmarkGroup<'a, WallTime>,
     /// By rank; `None` is left to the scheduler.
     pub(crate) places: Vec<Option<usize>>,
-    /// Barriers per row. What a hop costs depends on where in the last-level cache the line happens to lie, so that one barrier per row
-    /// would measure the luck of an address; each sample goes through all of them.
+    /// Barriers per row. What a hop costs depends on where in the last-level cache the line happens to lie, so that one
+    /// barrier per row would measure the luck of an address; each sample goes through all of them.
     pub(crate) instances: usize,
 }
 
 impl Table<'_> {
-    /// Measures one kind of barrier: `run` is one party's part in a sample, and `total` what all parts, by rank and then by instance, come to.
+    /// Measures one kind of barrier: `run` is one party's part in a sample, and `total` what all parts, by rank and
+    /// then by instance, come to.
     pub(crate) fn row<C: Meet, R: Send + 'static>(
         &mut self,
         name: &str,
@@ -54,7 +58,8 @@ impl Table<'_> {
         total: fn(&[Vec<R>]) -> Duration,
     ) {
         let Self { group, places, instances } = self;
-        // Made at the first call: none is made for a row that the command line leaves out. And kept: criterion calls once per sample.
+        // Made at the first call: none is made for a row that the command line leaves out. And kept: criterion calls
+        // once per sample.
         let mut crew = None;
         group.bench_function(name, |bencher| {
             let crew = crew
@@ -64,8 +69,8 @@ impl Table<'_> {
     }
 }
 
-/// Where the ranks run: each on a core of its own while they last, then in turn. Nowhere in particular, and it says so, where there are fewer than
-/// two CPUs or threads cannot be pinned.
+/// Where the ranks run: each on a core of its own while they last, then in turn. Nowhere in particular, and it says so,
+/// where there are fewer than two CPUs or threads cannot be pinned.
 pub(crate) fn places(parties: usize) -> Vec<Option<usize>> {
     let mask = startup_mask();
     let attempt = || {
@@ -84,7 +89,8 @@ pub(crate) fn places(parties: usize) -> Vec<Option<usize>> {
     })
 }
 
-/// Whether two parties that only spin can be measured; says so if not, since a trip would then take a time slice of the scheduler.
+/// Whether two parties that only spin can be measured; says so if not, since a trip would then take a time slice of the
+/// scheduler.
 pub(crate) fn may_spin() -> bool {
     let enough = phalanx::topology::available_cpus() >= 2;
     if !enough {
@@ -93,18 +99,38 @@ pub(crate) fn may_spin() -> bool {
     enough
 }
 
+/// Trips of one party at one barrier, and the seconds that they took.
+pub(crate) struct Lap {
+    trips: u64,
+    took: f64,
+}
+
 /// One party's part in a sample, without a pause between two trips.
-pub(crate) fn back_to_back<C: Meet>(seat: &mut Seat<C>, turn: Turn) -> Duration {
+pub(crate) fn back_to_back<C: Meet>(seat: &mut Seat<C>, turn: Turn) -> Lap {
     let start = Instant::now();
     for _ in 0..turn.trips {
         seat.wait();
     }
-    start.elapsed()
+    Lap { trips: turn.trips, took: start.elapsed().as_secs_f64() }
 }
 
-/// What was timed by rank 0. In a crowd it may be released early or late, which evens out over the trips of a sample.
-pub(crate) fn by_first_rank(parts: &[Vec<Duration>]) -> Duration {
-    parts[0].iter().sum()
+/// The time per trip at the median barrier, times all trips (criterion divides by them again): one theft of the CPU lasts as long as ten thousand
+/// trips of two, so that a mean would tell about the neighbours.
+///
+/// Rank 0 holds the clock. In a crowd it may be released early or late, which evens out over the trips of a sample.
+pub(crate) fn by_first_rank(parts: &[Vec<Lap>]) -> Duration {
+    let laps = &parts[0];
+    let typical = median(laps.iter().map(|lap| lap.took / lap.trips as f64)).unwrap_or_default();
+    Duration::from_secs_f64(typical * laps.iter().map(|lap| lap.trips as f64).sum::<f64>())
+}
+
+/// The middle of a sample, or the mean of the two in the middle.
+pub(crate) fn median(sample: impl IntoIterator<Item = f64>) -> Option<f64> {
+    let mut sorted: Vec<f64> = sample.into_iter().collect();
+    sorted.sort_unstable_by(f64::total_cmp);
+    let half = sorted.len() / 2;
+    let above = *sorted.get(half)?;
+    Some(if sorted.len() % 2 == 1 { above } else { f64::midpoint(sorted[half - 1], above) })
 }
 
 /// Ends the process: a panic would end one thread and leave the others waiting for it for ever.

@@ -1,8 +1,9 @@
 //! Compiles the C and C++ peers into shared objects, and notes why where it cannot.
 //!
-//! No compiler is no reason to fail: the harness then runs without these peers and prints the reason. So each object is tried on its own, and the
-//! program gets two strings per object: the path, which is empty if there is none, and the reason. Shared objects instead of static libraries keep two OpenMP
-//! runtimes apart, which define the same symbols, and load none of them into the shapes that do not use them.
+//! No compiler is no reason to fail: the harness then runs without these peers and prints the reason. So each object is
+//! tried on its own, and the program gets two strings per object: the path, which is empty if there is none, and the
+//! reason. Shared objects instead of static libraries keep two OpenMP runtimes apart, which define the same symbols,
+//! and load none of them into the shapes that do not use them.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -2,22 +2,24 @@
 //!
 //! # Layout
 //!
-//! A cell is a bit: cell x of a row is bit `x % 64` of word `1 + x / 64`. Words 0 and `words + 1` of each row stay zero, and
-//! so do the bits behind the last column (`tail` masks them): cells beyond the border are dead, and the kernel needs no
-//! special case at either end. A [`Band`] owns the rows of one party, in two buffers ("now" and "next") of plain `u64`, each
-//! with one more row above and below: copies of the neighbours' edge rows, brought in by [`crate::halo`].
+//! A cell is a bit: cell x of a row is bit `x % 64` of word `1 + x / 64`. Words 0 and `words + 1` of each row stay
+//! zero, and so do the bits behind the last column (`tail` masks them): cells beyond the border are dead, and the
+//! kernel needs no special case at either end. A [`Band`] owns the rows of one party, in two buffers ("now" and "next")
+//! of plain `u64`, each with one more row above and below: copies of the neighbours' edge rows, brought in by
+//! [`crate::halo`].
 //!
 //! Why not one shared grid? In safe Rust that is a `Vec<AtomicU64>` with relaxed accesses, which needs no copying, but
 //! compilers do not vectorise atomics. Measured on a dense 2560 x 512 grid, one core of a virtual Xeon (AVX-512), rustc
-//! 1.95, the same kernel over atomics and over plain words: 2.4 against 2.1 ns per word for the default target, 3.2 against
-//! 0.7 with `-C target-cpu=native`. Plain bands are also what NUMA wants, since each party touches its own first.
+//! 1.95, the same kernel over atomics and over plain words: 2.4 against 2.1 ns per word for the default target, 3.2
+//! against 0.7 with `-C target-cpu=native`. Plain bands are also what NUMA wants, since each party touches its own
+//! first.
 //!
 //! # Which words are looked at
 //!
-//! A wide grid around a small pattern is almost empty. Each row knows the [`Span`] of words outside which it is dead, and
-//! a cell can come alive only beside a live one, so a row's next span lies within its own and its two neighbours' spans,
-//! widened by one word. The same goes for the rows of a band. That is exact, not a heuristic: everything outside is known
-//! to be dead now and next.
+//! A wide grid around a small pattern is almost empty. Each row knows the [`Span`] of words outside which it is dead,
+//! and a cell can come alive only beside a live one, so a row's next span lies within its own and its two neighbours'
+//! spans, widened by one word. The same goes for the rows of a band. That is exact, not a heuristic: everything outside
+//! is known to be dead now and next.
 
 use crate::kernel::tick_words;
 use crate::rle::Pattern;
@@ -47,8 +49,8 @@ impl Size {
         Some((self.width.checked_sub(width)? / 2, self.height.checked_sub(height)? / 2))
     }
 
-    /// The rows of each of `parties`: as equal as can be, the first ones one row longer. Parties beyond the number of rows
-    /// get none; as these are the last ones, the neighbours of a band are those of the ranks beside it.
+    /// The rows of each of `parties`: as equal as can be, the first ones one row longer. Parties beyond the number of
+    /// rows get none; as these are the last ones, the neighbours of a band are those of the ranks beside it.
     pub(crate) fn rows_of(self, rank: usize, parties: usize) -> Range<usize> {
         let (each, more) = (self.height / parties, self.height % parties);
         let start = rank * each + rank.min(more);
@@ -227,8 +229,8 @@ impl Band {
         [1, self.rows].map(|row| (&self.now.words[row * self.stride..][..self.stride], self.now.spans[row]))
     }
 
-    /// The places of the row above the first and the row below the last, to be filled before the next [`step`](Band::step).
-    /// Their spans say what was there two ticks ago.
+    /// The places of the row above the first and the row below the last, to be filled before the next
+    /// [`step`](Band::step). Their spans say what was there two ticks ago.
     pub(crate) fn margins(&mut self) -> [(&mut [u64], &mut Span); 2] {
         let (above, rest) = self.now.words.split_at_mut(self.stride);
         let below = &mut rest[self.rows * self.stride..];

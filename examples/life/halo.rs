@@ -5,15 +5,15 @@
 //! (by the parity of the tick), and that is why a single trip per tick is enough:
 //!
 //! 1. A party computes tick t, writes its edges of t into the slots of parity t, and waits for trip t.
-//! 2. Behind trip t it reads its neighbours' slots of parity t, while the neighbours may already be writing t + 1: those
-//!    go into the other slots.
+//! 2. Behind trip t it reads its neighbours' slots of parity t, while the neighbours may already be writing t + 1:
+//!    those go into the other slots.
 //! 3. The slots of parity t are written again with t + 2, after trip t + 1, at which each reader of t has arrived.
 //!
 //! With one set of slots, step 2 would need a second trip: "all have read".
 //!
-//! All accesses are relaxed. What orders them is the barrier: whatever a party did before a trip happens before whatever
-//! any party does after it (C1 of the library's contract), so a plain variable would do if Rust could be
-//! shown that. On the usual processors a relaxed access is a plain move.
+//! All accesses are relaxed. What orders them is the barrier: whatever a party did before a trip happens before
+//! whatever any party does after it (C1 of the library's contract), so a plain variable would do if Rust could be shown
+//! that. On the usual processors a relaxed access is a plain move.
 
 use crate::grid::{Band, Span};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -23,8 +23,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 #[repr(align(128))]
 struct Block([AtomicU64; 16]);
 
-/// A published row. The blocks keep the edges of different parties off each other's cache lines: a grid of 256 columns has
-/// rows of 32 bytes, and without them four parties would write one line.
+/// A published row. The blocks keep the edges of different parties off each other's cache lines: a grid of 256 columns
+/// has rows of 32 bytes, and without them four parties would write one line.
 struct Edge {
     /// Word 0 is the span; the row's word i is word i (its word 0 is a margin and always zero). So a narrow row travels
     /// together with its span.

@@ -24,8 +24,8 @@ pub(crate) fn tick_words(above: &[u64], here: &[u64], below: &[u64], next: &mut 
         let (left, cell, right) = triple(here);
         let (ones_here, twos_here) = (left ^ right, left & right);
         let (odd, carry) = add3(ones_above, ones_here, ones_below);
-        // Two or three neighbours: exactly one of the four twos. An odd number of them, and not three, for three leave no
-        // way but that one of these two pairs is complete.
+        // Two or three neighbours: exactly one of the four twos. An odd number of them, and not three, for three leave
+        // no way but that one of these two pairs is complete.
         let one_two = twos_above ^ twos_here ^ twos_below ^ carry;
         let pair = twos_above & twos_here | twos_below & carry;
         // Three: alive. Two: as before.

@@ -1,7 +1,7 @@
 //! Writes the grid as a picture, one pixel per cell: live is black, dead is white.
 //!
-//! The PNG is written here, without a crate: one bit per pixel and no compression is legal PNG and fifty lines, where an
-//! encoder would bring eight crates into every build of the tests. A grid of 2560 x 2560 makes 820 KB.
+//! The PNG is written here, without a crate: one bit per pixel and no compression is legal PNG and fifty lines, where
+//! an encoder would bring eight crates into every build of the tests. A grid of 2560 x 2560 makes 820 KB.
 
 use crate::grid::Size;
 use std::io::{self, BufWriter, Write};
@@ -70,8 +70,8 @@ fn write_pgm(out: &mut impl Write, size: Size, picture: &[u64]) -> io::Result<()
 }
 
 fn write_png(out: &mut impl Write, size: Size, picture: &[u64]) -> io::Result<()> {
-    // PNG has its leftmost pixel in the highest bit, 1 is white, and each row is padded to bytes and begins with the number
-    // of its filter, 0 for none.
+    // PNG has its leftmost pixel in the highest bit, 1 is white, and each row is padded to bytes and begins with the
+    // number of its filter, 0 for none.
     let bytes = size.width.div_ceil(8);
     let mut pixels = Vec::with_capacity((bytes + 1) * size.height);
     for row in picture.chunks_exact(size.words()) {
@@ -79,8 +79,8 @@ fn write_png(out: &mut impl Write, size: Size, picture: &[u64]) -> io::Result<()
         pixels.push(0);
         pixels.extend(row.map(|byte| !byte.reverse_bits()));
     }
-    // Both sides are at most Size::LONGEST. Behind them: 1 bit, grayscale, and the only kinds of compression, filters, and
-    // order that are worth having here.
+    // Both sides are at most Size::LONGEST. Behind them: 1 bit, grayscale, and the only kinds of compression, filters,
+    // and order that are worth having here.
     let [width, height] = [size.width, size.height].map(|side| (side as u32).to_be_bytes());
     out.write_all(b"\x89PNG\r\n\x1a\n")?;
     write_chunk(out, b"IHDR", &[&width[..], &height, &[1, 0, 0, 0, 0]].concat())?;

@@ -9,9 +9,10 @@
 //! A pattern is kept as runs of live cells, so the memory that a file can ask for is bounded by its own length: a
 //! hostile `x = 4000000000` and `4000000000o` cost one run. Whoever places the pattern on a grid checks its box first.
 //!
-//! The reader is strict about what would change the picture (a cell outside the box, another rule, a missing `!`, a count
-//! that overflows) and lenient about what would not (BOM, CRLF, blanks and line wraps anywhere between two items, text
-//! after `!`). It takes bytes, not `str`, and answers any bytes with a pattern or with the line and column of the fault.
+//! The reader is strict about what would change the picture (a cell outside the box, another rule, a missing `!`, a
+//! count that overflows) and lenient about what would not (BOM, CRLF, blanks and line wraps anywhere between two items,
+//! text after `!`). It takes bytes, not `str`, and answers any bytes with a pattern or with the line and column of the
+//! fault.
 
 use crate::fault::{ParseError, Problem};
 

@@ -9,11 +9,12 @@
 //!
 //! *Time* runs from the first trip to a party's last step, so starting threads and making bands is not in it. *Waiting*
 //! is the time inside `meet`, on all trips but the first. The two looks at the clock cost some 50 ns per trip, with any
-//! barrier. Looking on one trip in 17 and scaling would save that, and was tried: on a busy machine most of the waiting is
-//! in a few trips during which the system had taken a party off its CPU, and the estimates went up to 250 % of the run.
+//! barrier. Looking on one trip in 17 and scaling would save that, and was tried: on a busy machine most of the waiting
+//! is in a few trips during which the system had taken a party off its CPU, and the estimates went up to 250 % of the
+//! run.
 //!
-//! The party that waits least is the straggler: the others wait for it. In a run with equal bands that is where the cells
-//! are.
+//! The party that waits least is the straggler: the others wait for it. In a run with equal bands that is where the
+//! cells are.
 
 use crate::grid::{Band, Size};
 use crate::halo::Halos;
@@ -132,8 +133,8 @@ pub(crate) fn run_with<M: Meet>(
     let origin = plan.size.centre(plan.pattern).ok_or(too_small)?;
     let halos = Halos::new(parties.len().min(plan.size.height), plan.size.words());
     let progress = AtomicU64::new(0);
-    // Held until all threads run. If one cannot be started the gate says no: behind std's barrier those already there would
-    // otherwise wait for it for ever.
+    // Held until all threads run. If one cannot be started the gate says no: behind std's barrier those already there
+    // would otherwise wait for it for ever.
     let gate = RwLock::new(false);
     let (running, finished) = mpsc::channel::<()>();
 

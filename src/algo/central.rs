@@ -1,12 +1,14 @@
 //! Central barrier: a counter that all step, and a go flag that the last one sets.
 //!
-//! The sense-reversing centralized barrier of Mellor-Crummey and Scott, "Algorithms for scalable synchronization on shared-memory multiprocessors", ACM Transactions
-//! on Computer Systems 9(1), 1991, section 3.1. Differs from the paper in: the sense is an epoch (the generation), so no party keeps a sense of its own; the
-//! go flag has a line of its own, away from the counter, so that arrivals do not disturb those who already wait.
+//! The sense-reversing centralized barrier of Mellor-Crummey and Scott, "Algorithms for scalable synchronization on
+//! shared-memory multiprocessors", ACM Transactions on Computer Systems 9(1), 1991, section 3.1. Differs from the paper
+//! in: the sense is an epoch (the generation), so no party keeps a sense of its own; the go flag has a line of its own,
+//! away from the counter, so that arrivals do not disturb those who already wait.
 //!
-//! Cost per trip, n parties: one read-modify-write and one plain store each; critical path n - 1 serialised read-modify-writes when all arrive
-//! together, one when a single straggler comes last, and 1 hop for the go flag either way. 2 lines, and one for each slot.
-//! Rooted: yes, at the last arrival. Split phase: full (nobody else has to run before the release). Choose it when parties outnumber CPUs, sleep, or have no rank.
+//! Cost per trip, n parties: one read-modify-write and one plain store each; critical path n - 1 serialised
+//! read-modify-writes when all arrive together, one when a single straggler comes last, and 1 hop for the go flag
+//! either way. 2 lines, and one for each slot. Rooted: yes, at the last arrival. Split phase: full (nobody else has to
+//! run before the release). Choose it when parties outnumber CPUs, sleep, or have no rank.
 //!
 //! # State
 //!
@@ -24,14 +26,17 @@
 //!
 //! # Memory ordering
 //!
-//! - arrivals → root: the `fetch_add`s of one trip are a release sequence; being `AcqRel`, the root's acquires all of them (`count`).
+//! - arrivals → root: the `fetch_add`s of one trip are a release sequence; being `AcqRel`, the root's acquires all of
+//!   them (`count`).
 //! - root → the others: `go`, release and acquire. By the first edge it carries everybody's arrival, which is C1.
-//! - reset of `count` → the next trip's arrivals: ordered by the same `go` edge, since a party arrives again only after it has seen `go`.
+//! - reset of `count` → the next trip's arrivals: ordered by the same `go` edge, since a party arrives again only after
+//!   it has seen `go`.
 //!
 //! # Reuse
 //!
-//! `count` is 0 again before `go` releases anyone (step 2), so a fast party's next arrival starts from 0. A slow party still polling for `g + 1` may find
-//! `g + 2` in `go`? No: trip g + 1 needs its own arrival first. (It would not mind: beyond is beyond.)
+//! `count` is 0 again before `go` releases anyone (step 2), so a fast party's next arrival starts from 0. A slow party
+//! still polling for `g + 1` may find `g + 2` in `go`? No: trip g + 1 needs its own arrival first. (It would not mind:
+//! beyond is beyond.)
 
 use super::{Algorithm, Rooted, sealed};
 use crate::fate::Slots;
@@ -58,7 +63,8 @@ impl Words {
     fn release(&self, generation: u64) {
         // Relaxed: ordered before the next trip's arrivals by `go`.
         self.count.store(0, Ordering::Relaxed);
-        // [go-store] Release: pairs with the Acquire load of `is_released`; carries every party's arrival, and the count of 0.
+        // [go-store] Release: pairs with the Acquire load of `is_released`; carries every party's arrival, and the
+        // count of 0.
         self.go.store(generation.wrapping_add(1), Ordering::Release);
     }
 

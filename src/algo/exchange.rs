@@ -1,12 +1,14 @@
 //! Symmetric exchange: everyone stores its epoch, everyone reads everyone's.
 //!
-//! Dissemination (Hensgen, Finkel and Manber, "Two algorithms for barrier synchronization", International Journal of Parallel Programming 17(1), 1988) with
-//! all n - 1 messages in the first and only round, as the w-way form allows (Hoefler, Mehlan, Mietke and Rehm, "Fast barrier synchronization for InfiniBand",
-//! IPDPS 2006). Differs from the papers in: epochs instead of parity and sense, so nothing is reset and no second set of flags is needed; for two parties both
-//! flags in one line.
+//! Dissemination (Hensgen, Finkel and Manber, "Two algorithms for barrier synchronization", International Journal of
+//! Parallel Programming 17(1), 1988) with all n - 1 messages in the first and only round, as the w-way form allows
+//! (Hoefler, Mehlan, Mietke and Rehm, "Fast barrier synchronization for InfiniBand", IPDPS 2006). Differs from the
+//! papers in: epochs instead of parity and sense, so nothing is reset and no second set of flags is needed; for two
+//! parties both flags in one line.
 //!
-//! Cost per trip, n parties: one plain store per party, n - 1 reads; critical path 1 hop (one line transfer); n lines of 128 bytes, one for two parties. No read-modify-write.
-//! Rooted: no. Split phase: full. Choose it when each of 2 to 8 parties has a CPU of one last-level cache.
+//! Cost per trip, n parties: one plain store per party, n - 1 reads; critical path 1 hop (one line transfer); n lines
+//! of 128 bytes, one for two parties. No read-modify-write. Rooted: no. Split phase: full. Choose it when each of 2 to
+//! 8 parties has a CPU of one last-level cache.
 //!
 //! # State
 //!
@@ -21,11 +23,13 @@
 //!
 //! # Memory ordering
 //!
-//! `arrive` → `peer` or `scan`: release store, acquire load (or relaxed loads and one acquire fence). Each party acquires from every other, which is C1.
+//! `arrive` → `peer` or `scan`: release store, acquire load (or relaxed loads and one acquire fence). Each party
+//! acquires from every other, which is C1.
 //!
 //! # Reuse
 //!
-//! A party one trip ahead has stored `g + 2`, which is beyond g as well; it can get no further, because its next trip needs this party's `g + 2`.
+//! A party one trip ahead has stored `g + 2`, which is beyond g as well; it can get no further, because its next trip
+//! needs this party's `g + 2`.
 
 use super::{Algorithm, sealed};
 use crate::fate::slots::{self, Pair};

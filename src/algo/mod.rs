@@ -4,8 +4,9 @@
 //! - [`central`]: a counter, and a go flag on another line; rooted.
 //! - [`select`]: which one `Auto` takes.
 //!
-//! An algorithm knows words and ranks and the one door of waiting. It knows nothing of deadlines, breaks, sleepers or reset: a party that the door
-//! turns away ([`Stop`]) leaves the algorithm where it is, and after a break the algorithm's state is never used again (see `fate/README.md`).
+//! An algorithm knows words and ranks and the one door of waiting. It knows nothing of deadlines, breaks, sleepers or
+//! reset: a party that the door turns away ([`Stop`]) leaves the algorithm where it is, and after a break the
+//! algorithm's state is never used again (see `fate/README.md`).
 
 pub(crate) mod central;
 pub(crate) mod exchange;
@@ -20,8 +21,9 @@ pub(crate) mod sealed {
 
 /// One party's seat at a way to learn that all parties have arrived. What the seats share, they reach by one pointer.
 ///
-/// What each owes: [`arrive`](Self::arrive) stores the party's slot first (it names the missing and decides disputes), with release; when
-/// [`complete`](Self::complete) answers `Ok`, every party's `arrive` for that trip happens before the answer.
+/// What each owes: [`arrive`](Self::arrive) stores the party's slot first (it names the missing and decides disputes),
+/// with release; when [`complete`](Self::complete) answers `Ok`, every party's `arrive` for that trip happens before
+/// the answer.
 pub(crate) trait Algorithm: sealed::Sealed + Send {
     /// Publishes that the party has arrived at `generation`. Never blocks.
     fn arrive(&mut self, generation: u64);

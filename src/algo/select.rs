@@ -4,7 +4,8 @@ use std::fmt;
 
 /// How the news that all have arrived gets to everybody.
 ///
-/// OpenMP runtimes know this as the barrier pattern (`KMP_PLAIN_BARRIER_PATTERN`). The choice changes what a trip costs and nothing else: every algorithm gives the same guarantees.
+/// OpenMP runtimes know this as the barrier pattern (`KMP_PLAIN_BARRIER_PATTERN`). The choice changes what a trip costs
+/// and nothing else: every algorithm gives the same guarantees.
 ///
 /// # Examples
 ///
@@ -19,11 +20,12 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Algorithm {
-    /// Chooses when the barrier is built: [`Exchange`](Self::Exchange) for up to 8 parties that each have a CPU, else [`Central`](Self::Central).
+    /// Chooses when the barrier is built: [`Exchange`](Self::Exchange) for up to 8 parties that each have a CPU, else
+    /// [`Central`](Self::Central).
     #[default]
     Auto,
-    /// Everyone reads everyone: one line transfer per trip for two parties, and the shortest path for a few that share a cache. With more parties than
-    /// CPUs each look costs a line per party.
+    /// Everyone reads everyone: one line transfer per trip for two parties, and the shortest path for a few that share
+    /// a cache. With more parties than CPUs each look costs a line per party.
     Exchange,
     /// One counter and one go flag: a trip needs nobody but the last to arrive to have a CPU.
     Central,
@@ -43,8 +45,8 @@ impl Algorithm {
     }
 }
 
-/// Beyond this everyone reading everyone costs more than a counter. From the cost model of the literature (n - 1 overlapping reads against n - 1 queued read-modify-writes); to
-/// be measured where there are cores for it.
+/// Beyond this everyone reading everyone costs more than a counter. From the cost model of the literature (n - 1
+/// overlapping reads against n - 1 queued read-modify-writes); to be measured where there are cores for it.
 const EXCHANGE_AT_MOST: usize = 8;
 
 impl fmt::Display for Algorithm {

@@ -51,21 +51,23 @@ impl Builder {
         self
     }
 
-    /// Chooses what waiting parties do with their CPU; [`WaitPolicy::Adaptive`] unless set here or by `PHALANX_WAIT_POLICY`.
+    /// Chooses what waiting parties do with their CPU; [`WaitPolicy::Adaptive`] unless set here or by
+    /// `PHALANX_WAIT_POLICY`.
     pub fn wait_policy(mut self, policy: WaitPolicy) -> Self {
         self.policy = Some(policy);
         self
     }
 
-    /// Sets how long a waiting party spins before it does something else; what a sleep and a wake cost here unless set here or by
-    /// `PHALANX_SPIN`. `Duration::MAX` is for ever; zero is not at all. [`WaitPolicy::Spin`] and [`WaitPolicy::Park`] take no notice.
+    /// Sets how long a waiting party spins before it does something else; what a sleep and a wake cost here unless set
+    /// here or by `PHALANX_SPIN`. `Duration::MAX` is for ever; zero is not at all. [`WaitPolicy::Spin`] and
+    /// [`WaitPolicy::Park`] take no notice.
     pub fn spin_budget(mut self, budget: Duration) -> Self {
         self.spin = Some(budget);
         self
     }
 
-    /// Sets the limit of every [`wait`](crate::Party::wait); none unless set. The trip of a party that has waited so long breaks, with
-    /// [`Cause::TimedOut`](crate::Cause::TimedOut).
+    /// Sets the limit of every [`wait`](crate::Party::wait); none unless set. The trip of a party that has waited so
+    /// long breaks, with [`Cause::TimedOut`](crate::Cause::TimedOut).
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
@@ -78,9 +80,10 @@ impl Builder {
         self
     }
 
-    /// Makes the barrier. The first one of a process also measures what waiting costs (well under a millisecond, see [`calibration`]), and on Linux
-    /// registers the process for `membarrier(2)`: microseconds as long as the process has one thread, one grace period of the kernel (5 to 15 ms, asleep)
-    /// when it has several. So build the first barrier before the workers are started.
+    /// Makes the barrier. The first one of a process also measures what waiting costs (well under a millisecond, see
+    /// [`calibration`]), and on Linux registers the process for `membarrier(2)`: microseconds as long as the process
+    /// has one thread, one grace period of the kernel (5 to 15 ms, asleep) when it has several. So build the first
+    /// barrier before the workers are started.
     ///
     /// # Errors
     ///
@@ -90,8 +93,8 @@ impl Builder {
         if !(1..=MAX_PARTIES).contains(&parties) {
             return Err(BuildError::Parties { parties });
         }
-        // First of all: the kernel registers a process with one thread at once, and one with several (the calibration starts one) only
-        // after a grace period of milliseconds.
+        // First of all: the kernel registers a process with one thread at once, and one with several (the calibration
+        // starts one) only after a grace period of milliseconds.
         let cheapest = Fences::cheapest();
         let environment = Settings::from_env();
         let policy = policy.or(environment.policy).unwrap_or_default();

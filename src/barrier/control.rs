@@ -2,7 +2,8 @@
 //!
 //! # Locks
 //!
-//! Taken in this order, none on the fast path: `registry` (present era and claims), the era's verdict (`fate`), `threads` (names).
+//! Taken in this order, none on the fast path: `registry` (present era and claims), the era's verdict (`fate`),
+//! `threads` (names).
 
 use super::era::{Era, Member};
 use super::roll::{Claim, Claims, Threads};
@@ -97,7 +98,8 @@ impl Control {
     pub(super) fn desert(&self, rank: usize, cause: Cause) {
         let mut registry = lock(&self.registry);
         registry.claims.desert(rank);
-        // Under the lock: once it is free, the rank may be claimed again and the barrier reset, and that era is none of this drop's business.
+        // Under the lock: once it is free, the rank may be claimed again and the barrier reset, and that era is none of
+        // this drop's business.
         registry.era.break_open_trip(|census| self.describe(cause, census));
     }
 
@@ -109,7 +111,8 @@ impl Control {
         }
     }
 
-    /// Puts a new era in the place of a broken one; breaks it first if parties are waiting in it. The first generation that counts.
+    /// Puts a new era in the place of a broken one; breaks it first if parties are waiting in it. The first generation
+    /// that counts.
     pub(super) fn reset(&self) -> Result<u64, ResetError> {
         let mut registry = lock(&self.registry);
         let ranks = registry.claims.in_state(Claim::Deserted);
@@ -125,8 +128,8 @@ impl Control {
         Ok(first)
     }
 
-    /// Brings `member` up to date before it waits: says which thread it is, and if it has been `told` of a break, takes it to the era
-    /// that came after; or tells it again while there is none.
+    /// Brings `member` up to date before it waits: says which thread it is, and if it has been `told` of a break, takes
+    /// it to the era that came after; or tells it again while there is none.
     #[cold]
     pub(super) fn settle(&self, member: &mut Member, told: bool) -> Result<(), Broken> {
         self.threads.introduce(member.rank());

@@ -1,7 +1,8 @@
 //! One life of a barrier, from build or reset to the break, and one party's part in it.
 //!
-//! All words that parties share on a trip belong to an era. After a break nothing of it is used again: a reset makes a new one, so that whatever a late
-//! party still stores, it stores where nobody counts any more (C5), and memory is freed when the last handle on it is gone (C9).
+//! All words that parties share on a trip belong to an era. After a break nothing of it is used again: a reset makes a
+//! new one, so that whatever a late party still stores, it stores where nobody counts any more (C5), and memory is
+//! freed when the last handle on it is gone (C9).
 
 use crate::algo::central::{self, Central};
 use crate::algo::exchange::{Exchange, ExchangeOfTwo};
@@ -46,7 +47,8 @@ impl Era {
         self.fate.break_open_trip(&self.door, &self.slots, describe)
     }
 
-    /// Breaks the open trip if somebody waits at it; what everybody is told, or else the number of the open trip. A broken era is told of as it is.
+    /// Breaks the open trip if somebody waits at it; what everybody is told, or else the number of the open trip. A
+    /// broken era is told of as it is.
     pub(crate) fn break_trip_of_waiters(&self, describe: impl FnOnce(Census) -> Broken) -> Result<Broken, u64> {
         self.fate.break_if(&self.door, &self.slots, |census| census.arrived > 0, describe)
     }
@@ -78,14 +80,15 @@ enum Seat {
     ExchangeOfTwo(ExchangeOfTwo),
     Exchange(Exchange),
     Central(Central),
-    /// None any more: the era is broken, and this party knows. It must not arrive again: others may still be on their way through
-    /// the trip before the broken one, and would count the arrival for theirs.
+    /// None any more: the era is broken, and this party knows. It must not arrive again: others may still be on their
+    /// way through the trip before the broken one, and would count the arrival for theirs.
     Over,
 }
 
 /// One party's part in an era.
 ///
-/// Alone on its lines: it is written on every trip, and handles may lie side by side in a `Vec` (measured: sharing a line costs several times the trip).
+/// Alone on its lines: it is written on every trip, and handles may lie side by side in a `Vec` (measured: sharing a
+/// line costs several times the trip).
 #[derive(Debug)]
 #[repr(align(128))]
 pub(crate) struct Member {

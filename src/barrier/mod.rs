@@ -27,8 +27,9 @@ use std::sync::Arc;
 
 /// A barrier's control handle: makes the parties, looks at them, breaks their trip, and returns them to service.
 ///
-/// Where `std::sync::Barrier` is the thing that threads wait on, this is the thing that watches over them: the threads wait on their [`Party`] handles. Cheap to clone; may sit in
-/// any thread, a watchdog's or the one that handles signals (not in a signal handler itself: it takes locks).
+/// Where `std::sync::Barrier` is the thing that threads wait on, this is the thing that watches over them: the threads
+/// wait on their [`Party`] handles. Cheap to clone; may sit in any thread, a watchdog's or the one that handles signals
+/// (not in a signal handler itself: it takes locks).
 ///
 /// # Examples
 ///
@@ -73,7 +74,8 @@ impl From<Control> for Barrier {
 }
 
 impl Barrier {
-    /// Makes a barrier for `parties`, with every choice left to the library. Short for `Barrier::builder(parties).build()`.
+    /// Makes a barrier for `parties`, with every choice left to the library. Short for
+    /// `Barrier::builder(parties).build()`.
     ///
     /// # Examples
     ///
@@ -106,7 +108,8 @@ impl Barrier {
 
     /// Gives out the handle of `rank`.
     ///
-    /// A rank whose handle was dropped may be claimed again: that is how a worker is restarted, before [`reset`](Self::reset).
+    /// A rank whose handle was dropped may be claimed again: that is how a worker is restarted, before
+    /// [`reset`](Self::reset).
     ///
     /// # Examples
     ///
@@ -162,16 +165,19 @@ impl Barrier {
         self.control().policy()
     }
 
-    /// The trip that is open: the number of completed trips, as long as nothing broke. On a broken barrier, the broken trip.
+    /// The trip that is open: the number of completed trips, as long as nothing broke. On a broken barrier, the broken
+    /// trip.
     ///
-    /// A snapshot, like [`arrived`](Self::arrived) and [`missing`](Self::missing): the parties do not stand still for it.
+    /// A snapshot, like [`arrived`](Self::arrived) and [`missing`](Self::missing): the parties do not stand still for
+    /// it.
     #[must_use]
     pub fn generation(&self) -> u64 {
         let era = self.control().era();
         era.verdict().map_or_else(|| era.census().generation, |broken| broken.generation())
     }
 
-    /// How many parties have arrived at the open trip: 0 again the moment that it completes. On a broken barrier, how many had when it broke.
+    /// How many parties have arrived at the open trip: 0 again the moment that it completes. On a broken barrier, how
+    /// many had when it broke.
     ///
     /// # Examples
     ///
@@ -186,7 +192,8 @@ impl Barrier {
         era.verdict().map_or_else(|| era.census().arrived, |broken| broken.arrived())
     }
 
-    /// The ranks that have not arrived at the open trip, ascending. On a broken barrier, those that had not when it broke.
+    /// The ranks that have not arrived at the open trip, ascending. On a broken barrier, those that had not when it
+    /// broke.
     #[must_use]
     pub fn missing(&self) -> Vec<usize> {
         let era = self.control().era();
@@ -194,8 +201,8 @@ impl Barrier {
         era.verdict().map_or_else(|| era.census().missing, told)
     }
 
-    /// Whether the barrier is broken: every wait fails until [`reset`](Self::reset). True also once any party's handle has been dropped, since no
-    /// further trip can complete without it.
+    /// Whether the barrier is broken: every wait fails until [`reset`](Self::reset). True also once any party's handle
+    /// has been dropped, since no further trip can complete without it.
     #[must_use]
     pub fn is_broken(&self) -> bool {
         self.control().era().is_broken()
@@ -207,10 +214,12 @@ impl Barrier {
         self.control().era().verdict()
     }
 
-    /// Breaks the open trip, from any thread: all parties that wait, and those that come to wait, are told [`Cause::Aborted`] with this reason.
+    /// Breaks the open trip, from any thread: all parties that wait, and those that come to wait, are told
+    /// [`Cause::Aborted`] with this reason.
     ///
-    /// A trip at which all have arrived is complete and stays so, even if not all have returned yet; then the next one breaks. On a
-    /// broken barrier it changes nothing. Returns what the parties are told, which is an earlier break's record if there was one.
+    /// A trip at which all have arrived is complete and stays so, even if not all have returned yet; then the next one
+    /// breaks. On a broken barrier it changes nothing. Returns what the parties are told, which is an earlier break's
+    /// record if there was one.
     ///
     /// # Examples
     ///
@@ -226,11 +235,13 @@ impl Barrier {
         self.control().break_open_trip(Cause::Aborted { reason: reason.into() })
     }
 
-    /// Returns the barrier to service: the next trip has the number after the broken one, and no arrival from before counts.
+    /// Returns the barrier to service: the next trip has the number after the broken one, and no arrival from before
+    /// counts.
     ///
-    /// Like Java's and Python's `reset`: parties that are waiting are told [`Cause::Reset`]; if the barrier is not broken and nobody waits, nothing
-    /// changes. A party that had not come to wait for the broken trip is told of it at its next wait, and takes part from the one after that: work that it
-    /// did for the broken trip cannot be taken for work of the new one. Returns the number of the next trip.
+    /// Like Java's and Python's `reset`: parties that are waiting are told [`Cause::Reset`]; if the barrier is not
+    /// broken and nobody waits, nothing changes. A party that had not come to wait for the broken trip is told of it at
+    /// its next wait, and takes part from the one after that: work that it did for the broken trip cannot be taken for
+    /// work of the new one. Returns the number of the next trip.
     ///
     /// # Examples
     ///
@@ -246,12 +257,14 @@ impl Barrier {
     ///
     /// # Errors
     ///
-    /// [`ResetError::Deserted`] if a party's handle was dropped and its rank not claimed again: without it no trip could complete.
+    /// [`ResetError::Deserted`] if a party's handle was dropped and its rank not claimed again: without it no trip
+    /// could complete.
     pub fn reset(&self) -> Result<u64, ResetError> {
         self.control().reset()
     }
 
-    /// Wakes every sleeping party for no reason, as a kernel may at any time: they must all go back to sleep (C12). For tests.
+    /// Wakes every sleeping party for no reason, as a kernel may at any time: they must all go back to sleep (C12). For
+    /// tests.
     #[doc(hidden)]
     pub fn wake_spuriously(&self) {
         self.control().era().wake_spuriously();

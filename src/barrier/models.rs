@@ -1,10 +1,12 @@
 //! Loom models of the code itself: the algorithms, the decision of disputed trips, parking, reset.
 //!
-//! `RUSTFLAGS="--cfg phalanx_loom" cargo test --release --lib models` runs them; docs/verification.md has bounds, times, and the list of mutants that they kill.
+//! `RUSTFLAGS="--cfg phalanx_loom" cargo test --release --lib models` runs them; docs/verification.md has bounds,
+//! times, and the list of mutants that they kill.
 //!
-//! Every model crosses at least twice, collects each party's outcome of each trip, and compares them from all sides (C2). Data is written before and read after each
-//! trip with relaxed accesses, so that a missing happens-before edge shows as a stale value (C1). A patient party never gives up; an impatient
-//! one gives up at its first look at the clock, and loom decides when that is. A lost wake is a deadlock, which loom reports by aborting the process.
+//! Every model crosses at least twice, collects each party's outcome of each trip, and compares them from all sides
+//! (C2). Data is written before and read after each trip with relaxed accesses, so that a missing happens-before edge
+//! shows as a stale value (C1). A patient party never gives up; an impatient one gives up at its first look at the
+//! clock, and loom decides when that is. A lost wake is a deadlock, which loom reports by aborting the process.
 
 use super::Barrier;
 use super::control::Control;
@@ -131,7 +133,8 @@ const TWO_OF_THREE: &[&[Limit]] = &[&[PATIENT; 2], &[PATIENT, IMPATIENT], &[PATI
 const LAST_OF_THREE: &[&[Limit]] = &[&[PATIENT], &[PATIENT], &[IMPATIENT]];
 const HASTY_THREE: &[&[Limit]] = &[&[PATIENT], &[IMPATIENT], &[IMPATIENT]];
 
-/// One test for each line: name, preemption bound, algorithm, fences, whether parties sleep, the parties' limits, and who else is there.
+/// One test for each line: name, preemption bound, algorithm, fences, whether parties sleep, the parties' limits, and
+/// who else is there.
 macro_rules! models {
     ($($name:ident: $bound:literal, $algorithm:ident, $fences:ident, $parks:literal, $parties:ident, $others:ident;)*) => {
         $(#[test] fn $name() { check($bound, Algorithm::$algorithm, Fences::$fences, $parks, $parties, $others) })*
@@ -209,7 +212,8 @@ fn sleepers_miss_a_dropped_party() {
     early_drop(Algorithm::Central, true);
 }
 
-/// A break, a reset by one party, and a trip of the new era: the other party is told once, whenever it comes, and no stale arrival counts.
+/// A break, a reset by one party, and a trip of the new era: the other party is told once, whenever it comes, and no
+/// stale arrival counts.
 fn reset(algorithm: Algorithm) {
     explore(3, move || {
         let barrier = barrier(algorithm, 2, false);

@@ -47,12 +47,15 @@ impl Trip {
 
 /// One participant's handle: a rank, and the right to arrive with it.
 ///
-/// Where `std::sync::Barrier` lets any thread call `wait(&self)` and so cannot know who is missing, a party has a number and is owned by one thread at a time: it
-/// can be sent to a thread but not cloned, and it waits through `&mut self`, so that nobody can arrive twice.
+/// Where `std::sync::Barrier` lets any thread call `wait(&self)` and so cannot know who is missing, a party has a
+/// number and is owned by one thread at a time: it can be sent to a thread but not cloned, and it waits through `&mut
+/// self`, so that nobody can arrive twice.
 ///
-/// Dropping it means "I come no more": the trip that it has not arrived at breaks, with [`Cause::Dropped`], or [`Cause::Panicked`] while its thread
-/// unwinds, for whoever waits or comes to wait. So an early `return`, a `?` or a panic in one worker releases all the others with an error that names it,
-/// while parties that all finish together notice nothing. (`mem::forget` is no drop: a forgotten handle is a party that never comes; set a timeout against such.)
+/// Dropping it means "I come no more": the trip that it has not arrived at breaks, with [`Cause::Dropped`], or
+/// [`Cause::Panicked`] while its thread unwinds, for whoever waits or comes to wait. So an early `return`, a `?` or a
+/// panic in one worker releases all the others with an error that names it, while parties that all finish together
+/// notice nothing. (`mem::forget` is no drop: a forgotten handle is a party that never comes; set a timeout against
+/// such.)
 ///
 /// # Examples
 ///
@@ -89,8 +92,9 @@ impl Party {
 
     /// Arrives, and stays until the trip is decided.
     ///
-    /// `std::sync::Barrier::wait` with two differences: it can fail, for all parties alike, instead of hanging; and with the
-    /// default policy it spins before it sleeps. Limited by [`Builder::timeout`](crate::Builder::timeout), if set.
+    /// `std::sync::Barrier::wait` with two differences: it can fail, for all parties alike, instead of hanging; and
+    /// with the default policy it spins before it sleeps. Limited by [`Builder::timeout`](crate::Builder::timeout), if
+    /// set.
     ///
     /// # Examples
     ///
@@ -114,18 +118,20 @@ impl Party {
     ///
     /// # Errors
     ///
-    /// [`Broken`]: the trip was broken, for every party with the same record. Each further wait fails likewise until somebody calls
-    /// [`Barrier::reset`](crate::Barrier::reset); the first wait after that takes part in the first trip of the new count. A party that had not come to wait
-    /// for the broken trip before the reset is told of it once, at its next wait.
+    /// [`Broken`]: the trip was broken, for every party with the same record. Each further wait fails likewise until
+    /// somebody calls [`Barrier::reset`](crate::Barrier::reset); the first wait after that takes part in the first trip
+    /// of the new count. A party that had not come to wait for the broken trip before the reset is told of it once, at
+    /// its next wait.
     ///
     /// # Cancel safety
     ///
-    /// Not a future: nothing can cancel it but a break. An arrival is never taken back; a party that gives up breaks the trip for all.
+    /// Not a future: nothing can cancel it but a break. An arrival is never taken back; a party that gives up breaks
+    /// the trip for all.
     ///
     /// # Memory ordering
     ///
-    /// Everything that any party did before it arrived happens before everything that any party does after its `Ok`. A failed
-    /// wait promises nothing about the others' work.
+    /// Everything that any party did before it arrived happens before everything that any party does after its `Ok`. A
+    /// failed wait promises nothing about the others' work.
     #[inline]
     pub fn wait(&mut self) -> Result<Trip, Broken> {
         self.cross(Limit::Usual)
@@ -133,8 +139,9 @@ impl Party {
 
     /// Arrives, and stays until the trip is decided, or breaks it when `timeout` has passed.
     ///
-    /// Like Java's `await(timeout, unit)`. Zero does not wait: the trip completes if this party is the last to arrive, and breaks otherwise. A
-    /// timeout that ends beyond the clock's range is none. The clock starts with the first look at it, less than a microsecond after the call.
+    /// Like Java's `await(timeout, unit)`. Zero does not wait: the trip completes if this party is the last to arrive,
+    /// and breaks otherwise. A timeout that ends beyond the clock's range is none. The clock starts with the first look
+    /// at it, less than a microsecond after the call.
     ///
     /// # Examples
     ///
@@ -150,8 +157,9 @@ impl Party {
     ///
     /// # Errors
     ///
-    /// [`Broken`], as [`wait`](Self::wait); with [`Cause::TimedOut`] if this or another party's patience ended. When the last arrival and
-    /// the timeout race, either all parties complete the trip, this one included, or all are told that it broke.
+    /// [`Broken`], as [`wait`](Self::wait); with [`Cause::TimedOut`] if this or another party's patience ended. When
+    /// the last arrival and the timeout race, either all parties complete the trip, this one included, or all are told
+    /// that it broke.
     ///
     /// # Memory ordering
     ///

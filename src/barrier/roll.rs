@@ -94,8 +94,8 @@ mod system {
         u32::try_from(rustix::thread::gettid().as_raw_nonzero().get()).ok()
     }
 
-    /// The CPU on which a thread of this process last ran: field 39, `processor`, of `/proc/self/task/TID/stat` (proc(5)).
-    /// The second field, the name, may hold anything up to its last parenthesis.
+    /// The CPU on which a thread of this process last ran: field 39, `processor`, of `/proc/self/task/TID/stat`
+    /// (proc(5)). The second field, the name, may hold anything up to its last parenthesis.
     pub(super) fn last_cpu(thread: u32) -> Option<usize> {
         let stat = std::fs::read_to_string(format!("/proc/self/task/{thread}/stat")).ok()?;
         let (_, after_name) = stat.rsplit_once(')')?;

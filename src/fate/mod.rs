@@ -1,8 +1,9 @@
 //! The trip's decision: complete for all or broken for all, without an atomic read-modify-write on the fast path.
 //!
-//! The protocol, with its proof, is in this folder's `README.md`; the code cites its steps. In short: whoever completes a trip does a light
-//! fence and reads the attention word; whoever wants to break it raises an alarm on that word, does a heavy fence, and reads all arrival
-//! slots. Either the first sees the alarm and asks for the verdict, or the second sees that all have arrived and takes the alarm back.
+//! The protocol, with its proof, is in this folder's `README.md`; the code cites its steps. In short: whoever completes
+//! a trip does a light fence and reads the attention word; whoever wants to break it raises an alarm on that word, does
+//! a heavy fence, and reads all arrival slots. Either the first sees the alarm and asks for the verdict, or the second
+//! sees that all have arrived and takes the alarm back.
 
 pub(crate) mod slots;
 
@@ -68,7 +69,8 @@ impl Fate {
         }
     }
 
-    /// Breaks the trip that is open, whichever it is, unless this era is broken already; what everybody is told, either way.
+    /// Breaks the trip that is open, whichever it is, unless this era is broken already; what everybody is told, either
+    /// way.
     #[cold]
     pub(crate) fn break_open_trip(
         &self,
@@ -86,7 +88,8 @@ impl Fate {
         }
     }
 
-    /// Breaks the open trip if its census is such; otherwise says which trip is open. If this era is broken already, what everybody is told.
+    /// Breaks the open trip if its census is such; otherwise says which trip is open. If this era is broken already,
+    /// what everybody is told.
     pub(crate) fn break_if(
         &self,
         door: &Door,

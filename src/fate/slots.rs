@@ -1,6 +1,7 @@
 //! Arrival slots: one epoch per party, written by that party alone.
 //!
-//! One mechanism, three uses: in flag-based algorithms a slot is the signal itself, it says who is missing, and it decides a disputed trip.
+//! One mechanism, three uses: in flag-based algorithms a slot is the signal itself, it says who is missing, and it
+//! decides a disputed trip.
 //!
 //! # State
 //!
@@ -8,13 +9,14 @@
 //! |---|---|---|---|
 //! | slot `r` | party `r`, by a plain release store | all | the generation that party `r` will arrive at next; `g + 1` says that it has arrived at trip `g` |
 //!
-//! Epochs only grow, by one per trip, and two parties are never more than one apart, so differences are taken modulo 2^64 and read as signed: the
-//! counter may wrap.
+//! Epochs only grow, by one per trip, and two parties are never more than one apart, so differences are taken modulo
+//! 2^64 and read as signed: the counter may wrap.
 //!
 //! # Layout
 //!
-//! Two parties share one line: the transfer that a writer needs anyway brings the other's epoch along. (Measured: 23 ns per
-//! trip against 52 to 55 with a line each.) Three or more have a line each: writers that share a line would queue for it.
+//! Two parties share one line: the transfer that a writer needs anyway brings the other's epoch along. (Measured: 23 ns
+//! per trip against 52 to 55 with a line each.) Three or more have a line each: writers that share a line would queue
+//! for it.
 
 use crate::primitive::{AtomicU64, Ordering, fence};
 use crossbeam_utils::CachePadded;
@@ -63,7 +65,8 @@ impl Slots {
         arrive(self.slot(rank), generation);
     }
 
-    /// The generation that `rank` will arrive at next. Relaxed: only the party itself, or somebody who holds what orders it, asks.
+    /// The generation that `rank` will arrive at next. Relaxed: only the party itself, or somebody who holds what
+    /// orders it, asks.
     pub(crate) fn next_of(&self, rank: usize) -> u64 {
         self.slot(rank).load(Ordering::Relaxed)
     }
@@ -71,7 +74,8 @@ impl Slots {
     /// Who has arrived where. Exact only behind a heavy fence that holds the parties' verdict up; a snapshot otherwise.
     pub(crate) fn census(&self) -> Census {
         let next: Vec<u64> = (0..self.parties())
-            // [census] Acquire: pairs with the Release of `arrive`; a breaker that finds the trip complete passes on what it read.
+            // [census] Acquire: pairs with the Release of `arrive`; a breaker that finds the trip complete passes on
+            // what it read.
             .map(|rank| self.slot(rank).load(Ordering::Acquire))
             .collect();
         Census::of(&next)
@@ -81,8 +85,8 @@ impl Slots {
 /// Publishes in the own slot that its party has arrived at `generation`, with all that its thread did before.
 #[inline(always)]
 pub(crate) fn arrive(slot: &AtomicU64, generation: u64) {
-    // [arrive] Release: pairs with the Acquire of `peer_arrived`, the fence of `all_arrived` and the Acquire of `census`; carries
-    // everything that this party did before it arrived.
+    // [arrive] Release: pairs with the Acquire of `peer_arrived`, the fence of `all_arrived` and the Acquire of
+    // `census`; carries everything that this party did before it arrived.
     slot.store(generation.wrapping_add(1), Ordering::Release);
 }
 
@@ -93,7 +97,8 @@ pub(crate) fn peer_arrived(slot: &AtomicU64, generation: u64) -> bool {
     has_arrived(slot.load(Ordering::Acquire), generation)
 }
 
-/// Whether the parties of all slots have arrived at `generation`: one pass without branches, so that the misses overlap.
+/// Whether the parties of all slots have arrived at `generation`: one pass without branches, so that the misses
+/// overlap.
 #[inline(always)]
 pub(crate) fn all_arrived(slots: &[CachePadded<AtomicU64>], generation: u64) -> bool {
     let mut all = true;

@@ -1,9 +1,10 @@
 //! What waiting costs here, measured once per process in well under a millisecond.
 //!
-//! A spin budget must be a time, and the right time is what the alternative costs: to block and be woken. That is 5 µs on one machine and 50 µs on the
-//! next (a virtual CPU that went idle has to be started again), so it is measured: two threads hand a futex to and fro a few times, and the
-//! smallest half of a round trip counts, because everything that disturbs the measurement makes it larger. Nothing here yields: where another thread spins on
-//! the same CPU, one yield can cost a time slice.
+//! A spin budget must be a time, and the right time is what the alternative costs: to block and be woken. That is 5 µs
+//! on one machine and 50 µs on the next (a virtual CPU that went idle has to be started again), so it is measured: two
+//! threads hand a futex to and fro a few times, and the smallest half of a round trip counts, because everything that
+//! disturbs the measurement makes it larger. Nothing here yields: where another thread spins on the same CPU, one yield
+//! can cost a time slice.
 
 use crate::primitive::{Futex, Ordering, now};
 use std::{fmt, sync::Arc, sync::OnceLock, thread, time::Duration, time::Instant};
@@ -34,8 +35,8 @@ impl Calibration {
         self.block_and_wake
     }
 
-    /// How long waiting parties spin by default before they sleep: twice [`block_and_wake`](Self::block_and_wake), since a sleep costs the sleeper a wake
-    /// and the one who wakes it a system call of about that length.
+    /// How long waiting parties spin by default before they sleep: twice [`block_and_wake`](Self::block_and_wake),
+    /// since a sleep costs the sleeper a wake and the one who wakes it a system call of about that length.
     #[must_use]
     pub fn spin_budget(&self) -> Duration {
         self.block_and_wake * 2

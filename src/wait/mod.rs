@@ -1,14 +1,14 @@
 //! The one door of waiting: every wait of every algorithm goes through [`Door::until`].
 //!
-//! A waiter polls what its algorithm told it to poll, looks now and then at the barrier's *attention word* and at the clock, and
-//! in the end sleeps on that same word. Abort, timeout, break, parking and (later) the watchdog therefore exist once, here, and an
-//! algorithm knows only words and ranks.
+//! A waiter polls what its algorithm told it to poll, looks now and then at the barrier's *attention word* and at the
+//! clock, and in the end sleeps on that same word. Abort, timeout, break, parking and (later) the watchdog therefore
+//! exist once, here, and an algorithm knows only words and ranks.
 //!
 //! # State: the attention word
 //!
 //! One `u32` per barrier, alone on its cache line, and never written while all goes well: each party reads it once per
-//! trip, from its own L1, after it has seen that all have arrived ([`Door::look`]). That load is all that the whole failure
-//! layer and parking cost on the fast path.
+//! trip, from its own L1, after it has seen that all have arrived ([`Door::look`]). That load is all that the whole
+//! failure layer and parking cost on the fast path.
 //!
 //! | bits | name | meaning | set by | cleared by |
 //! |---|---|---|---|---|
@@ -17,30 +17,33 @@
 //! | 3 | `BROKEN` | the trip is broken; final for this word | the breaker | nobody |
 //! | 4.. | wake count | changes with each wake, so that nobody falls asleep on an old look | whoever wakes | - |
 //!
-//! Two bits for sleepers, because everybody who leaves a trip looks, and the first to leave may be asleep again, for the next trip, before the last one looks: with
-//! one bit each of n parties would wake all the others. Parties are at most one trip apart, so two are enough.
+//! Two bits for sleepers, because everybody who leaves a trip looks, and the first to leave may be asleep again, for
+//! the next trip, before the last one looks: with one bit each of n parties would wake all the others. Parties are at
+//! most one trip apart, so two are enough.
 //!
 //! # Protocol: parking
 //!
-//! A parker (1) sets the `PARKED` bit of its trip and keeps the value that it left behind, (2) does the heavy fence, (3) looks once more at what it waits
-//! for, (4) sleeps if the word still has the kept value. A releaser (a) publishes, (b) does the light fence, (c) reads the word,
-//! and only if that bit of its trip is set (d) clears it while stepping the count, in one CAS, and (e) wakes all sleepers.
+//! A parker (1) sets the `PARKED` bit of its trip and keeps the value that it left behind, (2) does the heavy fence,
+//! (3) looks once more at what it waits for, (4) sleeps if the word still has the kept value. A releaser (a) publishes,
+//! (b) does the light fence, (c) reads the word, and only if that bit of its trip is set (d) clears it while stepping
+//! the count, in one CAS, and (e) wakes all sleepers.
 //!
-//! No wake is lost. Take the parker's fence (2) and the releaser's fence (b). If (b) is first, then what the releaser published is visible
-//! to look (3), and the parker does not sleep. If (2) is first, then (c) sees the parker's (1) or a later value: either `PARKED` is
-//! set and (d) changes the word, or another waker cleared it after (1) and thereby changed it too. In both cases the kept value is gone: sleep (4) returns at once,
-//! or has begun and wake (e), which follows the change, ends it. Either way the parker starts over at (1).
+//! No wake is lost. Take the parker's fence (2) and the releaser's fence (b). If (b) is first, then what the releaser
+//! published is visible to look (3), and the parker does not sleep. If (2) is first, then (c) sees the parker's (1) or
+//! a later value: either `PARKED` is set and (d) changes the word, or another waker cleared it after (1) and thereby
+//! changed it too. In both cases the kept value is gone: sleep (4) returns at once, or has begun and wake (e), which
+//! follows the change, ends it. Either way the parker starts over at (1).
 //!
-//! In a rootless algorithm the "releaser" is whoever completes the trip, not whoever arrives: of the parties that stored their arrival, the
-//! one whose fence (2) or look comes last sees all others, so at least one completes without being woken, and every party that sleeps
-//! has set `PARKED` before that one's (c).
+//! In a rootless algorithm the "releaser" is whoever completes the trip, not whoever arrives: of the parties that
+//! stored their arrival, the one whose fence (2) or look comes last sees all others, so at least one completes without
+//! being woken, and every party that sleeps has set `PARKED` before that one's (c).
 //!
 //! # Memory ordering
 //!
-//! All accesses to the word are `Relaxed`: it carries no data. What a waiter waits for is acquired by its own look (`ready`); a
-//! verdict is read under a mutex; and the two fences order the word against everything else.
-//! A sleeper that wakes starts over at (1), whose read-modify-write comes after the waker's in the word's
-//! modification order, so that the fences order the waker's publication before the next look (3).
+//! All accesses to the word are `Relaxed`: it carries no data. What a waiter waits for is acquired by its own look
+//! (`ready`); a verdict is read under a mutex; and the two fences order the word against everything else. A sleeper
+//! that wakes starts over at (1), whose read-modify-write comes after the waker's in the word's modification order, so
+//! that the fences order the waker's publication before the next look (3).
 
 mod calibrate;
 mod pace;
@@ -163,10 +166,12 @@ impl Door {
         self.long_wait(stay, &polled)
     }
 
-    /// The light fence, then the attention word: what a party does once it knows that all have arrived, before it believes it.
+    /// The light fence, then the attention word: what a party does once it knows that all have arrived, before it
+    /// believes it.
     #[inline(always)]
     pub(crate) fn look(&self) -> Attention {
-        // [light] Between what this party has seen or published and its look: pairs with the heavy fences of `raise_alarm` and `park`.
+        // [light] Between what this party has seen or published and its look: pairs with the heavy fences of
+        // `raise_alarm` and `park`.
         self.fences.light();
         Attention(self.attention.word().load(Ordering::Relaxed))
     }
@@ -176,7 +181,8 @@ impl Door {
         Attention(self.attention.word().load(Ordering::Relaxed)).alarmed()
     }
 
-    /// Wakes whoever sleeps for trip `generation`, which is complete (steps (d) and (e)). Call after publishing and after [`Door::look`].
+    /// Wakes whoever sleeps for trip `generation`, which is complete (steps (d) and (e)). Call after publishing and
+    /// after [`Door::look`].
     #[cold]
     pub(crate) fn wake_sleepers(&self, generation: u64) {
         self.wake(parked_for(generation));
@@ -215,7 +221,8 @@ impl Door {
         self.wake(PARKED);
     }
 
-    /// Withdraws a final announcement; for barriers that are reset in place, which keep their own record of what was broken.
+    /// Withdraws a final announcement; for barriers that are reset in place, which keep their own record of what was
+    /// broken.
     pub(crate) fn clear_alarm(&self) {
         self.attention.word().fetch_and(!ALARM, Ordering::Relaxed);
         self.look();
@@ -277,8 +284,8 @@ impl LongWait<'_> {
         }
     }
 
-    /// Looks at the attention word and the clock; the order makes a break win over an expiry, so that one party's timeout
-    /// is not reported as everybody's.
+    /// Looks at the attention word and the clock; the order makes a break win over an expiry, so that one party's
+    /// timeout is not reported as everybody's.
     fn interrupted(&mut self) -> Answer {
         if self.door.alarmed() {
             return Some(Err(Stop::Alarm));
@@ -353,8 +360,9 @@ impl LongWait<'_> {
     }
 }
 
-/// Polls between two looks at the attention word and the clock while spinning. A look costs about 25 ns where the clock is
-/// read without a system call; the polls between two looks take a few hundred nanoseconds to 2 µs (PAUSE is 14 to 150 cycles).
+/// Polls between two looks at the attention word and the clock while spinning. A look costs about 25 ns where the clock
+/// is read without a system call; the polls between two looks take a few hundred nanoseconds to 2 µs (PAUSE is 14 to
+/// 150 cycles).
 const POLLS_PER_LOOK: u32 = if cfg!(all(test, phalanx_loom)) { 1 } else { 32 };
 
 /// Yields between two looks. A yield costs 0.3 µs at least, and any number of other threads' turns at most.

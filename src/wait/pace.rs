@@ -1,10 +1,12 @@
-//! How long one party spins, yields and sleeps: a plan fixed when the barrier is built, and what the party has learned since.
+//! How long one party spins, yields and sleeps: a plan fixed when the barrier is built, and what the party has learned
+//! since.
 //!
-//! Spinning for about what a block-and-wake costs is at most twice as dear as knowing the future (Karlin, Li, Manasse and Owicki, "Empirical
-//! studies of competitive spinning for a shared-memory multiprocessor", SOSP 1991); a wait at a barrier is mostly the load imbalance of the
-//! loop around it and therefore much like the last one, so the past tells whether spinning pays at all. Three things end spinning at once: more
-//! parties than CPUs (then the missing party may need this very CPU), a clock that jumped between two looks (somebody else needs it),
-//! and waits that have lately outlasted the budget by far.
+//! Spinning for about what a block-and-wake costs is at most twice as dear as knowing the future (Karlin, Li, Manasse
+//! and Owicki, "Empirical studies of competitive spinning for a shared-memory multiprocessor", SOSP 1991); a wait at a
+//! barrier is mostly the load imbalance of the loop around it and therefore much like the last one, so the past tells
+//! whether spinning pays at all. Three things end spinning at once: more parties than CPUs (then the missing party may
+//! need this very CPU), a clock that jumped between two looks (somebody else needs it), and waits that have lately
+//! outlasted the budget by far.
 
 use super::{WaitPolicy, calibrate::Calibration};
 use std::time::Duration;
@@ -30,15 +32,17 @@ pub(crate) struct Plan {
     pub(crate) timeout: Option<Duration>,
 }
 
-/// Bare polls of the inline part. Measured with two parties on one shared cache (Xeon, virtual): 4 to 32 cost the same, 64 cost a fifth more and 2000 a third:
-/// the flags share a line, and a reader that never pauses keeps taking it from the writer. (There is a PAUSE after each poll beyond these.)
+/// Bare polls of the inline part. Measured with two parties on one shared cache (Xeon, virtual): 4 to 32 cost the same,
+/// 64 cost a fifth more and 2000 a third: the flags share a line, and a reader that never pauses keeps taking it from
+/// the writer. (There is a PAUSE after each poll beyond these.)
 const TIGHT: u32 = 16;
 
 /// With more parties than CPUs bare polls only keep the others out; one look is enough.
 const TIGHT_WHEN_SCARCE: u32 = 1;
 
 impl Plan {
-    /// The budgets of `policy` for `parties` on `cpus`, spinning for `spin` at most (by default for what sleeping would cost here).
+    /// The budgets of `policy` for `parties` on `cpus`, spinning for `spin` at most (by default for what sleeping would
+    /// cost here).
     pub(crate) fn new(
         policy: WaitPolicy,
         spin: Option<Duration>,
@@ -48,8 +52,8 @@ impl Plan {
     ) -> Self {
         let scarce = parties > cpus;
         let budget = spin.unwrap_or(costs.spin_budget());
-        // While everybody yields, a trip needs each party to run once: parties / cpus turns. Several trips' worth, so that only a
-        // party that is really late sends the others to sleep, and never less than a few wakes.
+        // While everybody yields, a trip needs each party to run once: parties / cpus turns. Several trips' worth, so
+        // that only a party that is really late sends the others to sleep, and never less than a few wakes.
         let turns = u32::try_from(parties.div_ceil(cpus.max(1))).unwrap_or(u32::MAX);
         let turn_of_all = TURN.saturating_mul(turns);
         let rotation = turn_of_all.saturating_mul(ROTATIONS);
@@ -97,20 +101,20 @@ impl Plan {
     }
 }
 
-/// One turn of a yielding thread: to give the CPU away and to be given it. Measured 0.4 to 1 µs between threads of one process; only its order of
-/// magnitude matters.
+/// One turn of a yielding thread: to give the CPU away and to be given it. Measured 0.4 to 1 µs between threads of one
+/// process; only its order of magnitude matters.
 const TURN: Duration = Duration::from_micros(1);
 
 /// Rotations of all parties over the CPUs that a yielding party sits through before it sleeps. Measured with 3 to 256
 /// parties on 2 CPUs; fewer makes parties sleep (25 µs to wake each) when the scheduler is merely unfair for a while.
 const ROTATIONS: u32 = 8;
 
-/// A gap between two looks at the clock that means "this thread was not running": far above what the polls in between take, far
-/// below a scheduler's time slice (1 to 4 ms).
+/// A gap between two looks at the clock that means "this thread was not running": far above what the polls in between
+/// take, far below a scheduler's time slice (1 to 4 ms).
 const LOST: Duration = Duration::from_micros(200);
 
-/// Waits for which a party that lost its CPU does not spin. A guess: long enough to matter (a rival stays for milliseconds), short enough to
-/// find out soon that the rival has gone.
+/// Waits for which a party that lost its CPU does not spin. A guess: long enough to matter (a rival stays for
+/// milliseconds), short enough to find out soon that the rival has gone.
 const PENANCE: u8 = 16;
 
 /// The plan, and what this party has learned.
@@ -149,7 +153,8 @@ impl Pace {
             self.penance -= 1;
             return Duration::ZERO;
         }
-        // Waits four times as long as the budget: it is wasted nearly always; keep a part of it, to notice when they become short.
+        // Waits four times as long as the budget: it is wasted nearly always; keep a part of it, to notice when they
+        // become short.
         let hopeless = self.plan.learns && u128::from(self.average) > self.plan.spin.as_nanos().saturating_mul(4);
         if hopeless { self.plan.spin / 8 } else { self.plan.spin }
     }

@@ -1,4 +1,5 @@
-//! What a waiting party does with its CPU: the policies, and the two environment variables that choose them without a rebuild.
+//! What a waiting party does with its CPU: the policies, and the two environment variables that choose them without a
+//! rebuild.
 
 use crate::error::report_ignored;
 use std::{env, fmt, str::FromStr, sync::OnceLock, time::Duration};
@@ -6,12 +7,13 @@ use std::{env, fmt, str::FromStr, sync::OnceLock, time::Duration};
 /// What a waiting party does with its CPU until the trip is decided.
 ///
 /// OpenMP users know this as `OMP_WAIT_POLICY` and `GOMP_SPINCOUNT`, Windows users as the flags of
-/// `EnterSynchronizationBarrier`. Budgets are times, never iteration counts: the budget of the policies that spin before something else is what a sleep and a wake cost on this machine
-/// (see [`calibration`](crate::calibration)), unless
-/// [`Builder::spin_budget`](crate::Builder::spin_budget) or `PHALANX_SPIN` says otherwise.
+/// `EnterSynchronizationBarrier`. Budgets are times, never iteration counts: the budget of the policies that spin
+/// before something else is what a sleep and a wake cost on this machine (see [`calibration`](crate::calibration)),
+/// unless [`Builder::spin_budget`](crate::Builder::spin_budget) or `PHALANX_SPIN` says otherwise.
 ///
-/// Every policy but [`Spin`](Self::Spin) stops spinning at once where it can only harm: when there are more parties than the affinity mask and the CPU quota
-/// leave CPUs for, and for some waits after the clock has shown that the thread was descheduled.
+/// Every policy but [`Spin`](Self::Spin) stops spinning at once where it can only harm: when there are more parties
+/// than the affinity mask and the CPU quota leave CPUs for, and for some waits after the clock has shown that the
+/// thread was descheduled.
 ///
 /// # Examples
 ///
@@ -28,13 +30,13 @@ use std::{env, fmt, str::FromStr, sync::OnceLock, time::Duration};
 pub enum WaitPolicy {
     /// Polls until the trip is decided, and keeps its CPU whatever happens.
     ///
-    /// Burns a whole CPU per waiting party and never sleeps. Right only when every party owns a CPU that nothing else uses; with more parties
-    /// than CPUs a trip takes scheduler time slices (milliseconds) instead of microseconds.
+    /// Burns a whole CPU per waiting party and never sleeps. Right only when every party owns a CPU that nothing else
+    /// uses; with more parties than CPUs a trip takes scheduler time slices (milliseconds) instead of microseconds.
     Spin,
     /// Polls for the spin budget, then polls and yields the CPU after each look.
     ///
-    /// Burns a CPU whenever nobody else wants it, and never sleeps, so it wakes without a system call by anyone. Right for many parties per CPU that
-    /// all work for about as long; wrong for a machine that also does something else.
+    /// Burns a CPU whenever nobody else wants it, and never sleeps, so it wakes without a system call by anyone. Right
+    /// for many parties per CPU that all work for about as long; wrong for a machine that also does something else.
     SpinYield,
     /// Polls for the spin budget, then sleeps.
     ///
@@ -42,12 +44,13 @@ pub enum WaitPolicy {
     SpinPark,
     /// Sleeps at once.
     ///
-    /// Burns nothing; each trip costs a sleep and a wake (5 to 50 µs). Right when waits are always long, or CPU time is billed.
+    /// Burns nothing; each trip costs a sleep and a wake (5 to 50 µs). Right when waits are always long, or CPU time is
+    /// billed.
     Park,
     /// Spins, yields or sleeps, by what this machine and the past waits suggest.
     ///
-    /// Spins for the budget while every party has a CPU; yields before it sleeps when CPUs are scarce; spins for a fraction of the budget
-    /// when the waits of late have outlasted it by far. Right unless measured otherwise.
+    /// Spins for the budget while every party has a CPU; yields before it sleeps when CPUs are scarce; spins for a
+    /// fraction of the budget when the waits of late have outlasted it by far. Right unless measured otherwise.
     #[default]
     Adaptive,
 }

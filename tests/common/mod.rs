@@ -1,5 +1,5 @@
-//! What the integration tests share: a watchdog that turns a hang into a report ([`watch`]), a reproducible source of accidents ([`rng`]), and
-//! how much of everything is enough on this machine.
+//! What the integration tests share: a watchdog that turns a hang into a report ([`watch`]), a reproducible source of
+//! accidents ([`rng`]), and how much of everything is enough on this machine.
 #![allow(dead_code, unused_imports)] // each test binary takes its own part of this
 
 pub(crate) mod rng;
@@ -10,7 +10,8 @@ pub(crate) use watch::{Watch, watched};
 
 use std::time::Duration;
 
-/// How many repetitions of `base`: times `PHALANX_TEST_SCALE` (a whole number, for soaks), and few under Miri, which is slower by a factor of thousands.
+/// How many repetitions of `base`: times `PHALANX_TEST_SCALE` (a whole number, for soaks), and few under Miri, which is
+/// slower by a factor of thousands.
 pub(crate) fn scaled(base: usize) -> usize {
     if cfg!(miri) {
         return base.div_ceil(50).min(4);
@@ -19,7 +20,8 @@ pub(crate) fn scaled(base: usize) -> usize {
     base.saturating_mul(scale).max(1)
 }
 
-/// Party counts that have caught others: one, two, odd and even, around powers of two, and far more than this machine has CPUs (B17).
+/// Party counts that have caught others: one, two, odd and even, around powers of two, and far more than this machine
+/// has CPUs (B17).
 pub(crate) fn party_counts() -> &'static [usize] {
     if cfg!(miri) { &[1, 2, 3] } else { &[1, 2, 3, 4, 5, 7, 8, 16, 33] }
 }
@@ -29,8 +31,8 @@ pub(crate) fn cpus() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// CPU time that this thread has used, from the kernel's scheduler statistics; `None` where there are none. Unlike time on the clock it does not depend on what else
-/// the machine does.
+/// CPU time that this thread has used, from the kernel's scheduler statistics; `None` where there are none. Unlike time
+/// on the clock it does not depend on what else the machine does.
 pub(crate) fn cpu_time() -> Option<Duration> {
     let stat = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
     Some(Duration::from_nanos(stat.split_whitespace().next()?.parse().ok()?))

@@ -1,4 +1,5 @@
-//! A small generator (splitmix64; Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014): accidents that can be repeated.
+//! A small generator (splitmix64; Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA
+//! 2014): accidents that can be repeated.
 
 /// Random numbers from a seed; the same seed gives the same numbers on every machine.
 #[derive(Clone, Debug)]

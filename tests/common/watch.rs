@@ -1,6 +1,7 @@
-//! The watchdog. A test of a barrier fails by hanging at least as often as by a wrong answer, and a hang that only says "timed out" tells
-//! nothing: so every party leaves a mark of its last step, and when time is up the marks, the barrier's own description, the seed and what failed so far
-//! go to stderr (past libtest's capture, which an abort would lose) and the process ends with a failure.
+//! The watchdog. A test of a barrier fails by hanging at least as often as by a wrong answer, and a hang that only says
+//! "timed out" tells nothing: so every party leaves a mark of its last step, and when time is up the marks, the
+//! barrier's own description, the seed and what failed so far go to stderr (past libtest's capture, which an abort
+//! would lose) and the process ends with a failure.
 
 use super::Rng;
 use std::any::Any;
@@ -84,7 +85,8 @@ impl Watch {
         }
     }
 
-    /// What the report asks for the barrier's own view. The closure may hold a handle: call [`Watch::forget`] where the last handle matters.
+    /// What the report asks for the barrier's own view. The closure may hold a handle: call [`Watch::forget`] where the
+    /// last handle matters.
     pub(crate) fn show(&self, describe: impl Fn() -> String + Send + 'static) {
         *self.subject.lock().unwrap() = Some(Box::new(describe));
     }
@@ -93,8 +95,8 @@ impl Watch {
         *self.subject.lock().unwrap() = None;
     }
 
-    /// Runs one job per party, each on a thread of its own, and collects what they return in order; the first panic is passed on. A panic is noted for the
-    /// report as well, because the others may wait for the panicked party for ever.
+    /// Runs one job per party, each on a thread of its own, and collects what they return in order; the first panic is
+    /// passed on. A panic is noted for the report as well, because the others may wait for the panicked party for ever.
     pub(crate) fn crew<T: Send>(&self, jobs: Vec<Job<'_, T>>) -> Vec<T> {
         let run = |rank: usize, job: Job<'_, T>| {
             self.mark(rank, 0, Step::Started);

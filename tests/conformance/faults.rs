@@ -11,8 +11,9 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
 
-/// C2 and C7, round by round: in each, any number of parties are impatient, and an outsider may abort. All outcomes of a round are compared: all `Ok` with one leader, or all the
-/// same error. An abort that comes too late for its round breaks the next one, for all alike or (without ranks, and nobody there) for nobody.
+/// C2 and C7, round by round: in each, any number of parties are impatient, and an outsider may abort. All outcomes of
+/// a round are compared: all `Ok` with one leader, or all the same error. An abort that comes too late for its round
+/// breaks the next one, for all alike or (without ranks, and nobody there) for nobody.
 pub(crate) fn rounds<F: Family>(family: F, watch: &Watch) {
     let mut broken = 0;
     let mut complete = 0;
@@ -87,8 +88,8 @@ pub(crate) fn rounds<F: Family>(family: F, watch: &Watch) {
     assert!(cfg!(miri) || (broken > 0 && complete > 0), "{broken} broken, {complete} complete: nothing was tested");
 }
 
-/// C5. Some parties come to a trip that breaks, the others do not; after the reset, the late ones are told once, and then the trip needs all parties again:
-/// no arrival from before counts.
+/// C5. Some parties come to a trip that breaks, the others do not; after the reset, the late ones are told once, and
+/// then the trip needs all parties again: no arrival from before counts.
 pub(crate) fn late<F: Family>(family: F, watch: &Watch) {
     for &parties in party_counts().iter().filter(|parties| **parties > 1 && !family.takes_slices(**parties)) {
         let rounds = scaled(40usize.div_ceil(parties));
@@ -137,8 +138,9 @@ pub(crate) fn late<F: Family>(family: F, watch: &Watch) {
     }
 }
 
-/// C2 as fast as it goes: two parties with hardly any patience, brought together within nanoseconds before each round, so that the last arrival and the timeout meet again and again: the
-/// shape in which a missing fence shows on real hardware, if at all.
+/// C2 as fast as it goes: two parties with hardly any patience, brought together within nanoseconds before each round,
+/// so that the last arrival and the timeout meet again and again: the shape in which a missing fence shows on real
+/// hardware, if at all.
 pub(crate) fn duel<F: Family>(family: F, watch: &Watch) {
     let control = build(family, watch, 2, 0);
     // One that spins for ever keeps the CPU that the other needs, wherever something else runs too.

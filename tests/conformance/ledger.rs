@@ -103,7 +103,8 @@ fn audit_complete(trip: u64, entries: &[(usize, &Entry)], parties: usize) {
     assert!(last_call <= first_return, "trip {trip}: released before the last arrival: {entries:#?}");
 }
 
-/// C2, C3 for a trip that nobody completed: all are told the same, it names who did it, and who is said to have arrived had come.
+/// C2, C3 for a trip that nobody completed: all are told the same, it names who did it, and who is said to have arrived
+/// had come.
 fn audit_broken(trip: u64, entries: &[(usize, &Entry)], books: &[Book]) {
     let (_, sample) = entries[0];
     assert!(entries.iter().all(|(_, entry)| entry.outcome == sample.outcome), "trip {trip} is mixed: {entries:#?}");

@@ -1,5 +1,6 @@
-//! The contract, point by point, over every algorithm, every wait policy and many party counts; over the barrier without handles, where it applies; and over a
-//! slow reference with a mutex and a condition variable, which tests the suite itself.
+//! The contract, point by point, over every algorithm, every wait policy and many party counts; over the barrier
+//! without handles, where it applies; and over a slow reference with a mutex and a condition variable, which tests the
+//! suite itself.
 //!
 //! | property | contract | file |
 //! |---|---|---|

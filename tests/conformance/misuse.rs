@@ -84,7 +84,8 @@ fn a_waits_own_limit_beats_the_builders() {
     });
 }
 
-/// Compiles only while `T` is neither `Clone` nor `Copy`: otherwise both implementations apply, and the call is ambiguous.
+/// Compiles only while `T` is neither `Clone` nor `Copy`: otherwise both implementations apply, and the call is
+/// ambiguous.
 trait NotClone<Ambiguous> {
     fn is_not_clone() {}
 }

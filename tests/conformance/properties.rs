@@ -37,8 +37,8 @@ where
     jobs.collect()
 }
 
-/// Crosses `trips` times with everybody checking everybody: first all write, and nobody is released before; then all check, and nobody writes before. The
-/// writes are relaxed, so that the barrier alone makes them visible.
+/// Crosses `trips` times with everybody checking everybody: first all write, and nobody is released before; then all
+/// check, and nobody writes before. The writes are relaxed, so that the barrier alone makes them visible.
 fn cross_checked<F: Family>(family: F, watch: &Watch, control: &F::Control, parties: usize, first: u64, trips: u64) {
     let slots: Vec<AtomicU64> = (0..parties).map(|_| AtomicU64::new(0)).collect();
     let leaders: Vec<AtomicUsize> = (0..2 * trips).map(|_| AtomicUsize::new(0)).collect();
@@ -76,7 +76,8 @@ pub(crate) fn separation<F: Family>(family: F, watch: &Watch) {
     }
 }
 
-/// C6. The counts wrap at 2^64, at 2^63 as seen by signed differences, at 2^32 and 2^39 where somebody stored half a word.
+/// C6. The counts wrap at 2^64, at 2^63 as seen by signed differences, at 2^32 and 2^39 where somebody stored half a
+/// word.
 pub(crate) fn wrap<F: Family>(family: F, watch: &Watch) {
     let near = [u64::MAX - 3, (1 << 63) - 3, u64::from(u32::MAX) - 3, (1 << 31) - 3, (1 << 39) - 3];
     for first in near {

@@ -1,5 +1,6 @@
-//! The reference: the contract in its plainest form, one mutex and one condition variable, no cleverness. It goes through the same suite as the library's
-//! barriers, so that a property that nobody could have, or that a right barrier only has by luck, shows here.
+//! The reference: the contract in its plainest form, one mutex and one condition variable, no cleverness. It goes
+//! through the same suite as the library's barriers, so that a property that nobody could have, or that a right barrier
+//! only has by luck, shows here.
 
 use super::subject::{Control, Crossing, Failure, Family, Outcome, Seat, Stay};
 use phalanx::Cause;

@@ -1,5 +1,6 @@
-//! Everything at once: impatient parties, panics, drops and new claims, aborts and resets from outside, all at random times, while nobody keeps step but by the barrier under
-//! test. What each party saw is audited afterwards (`ledger.rs`); then the barrier must still be able to do its work.
+//! Everything at once: impatient parties, panics, drops and new claims, aborts and resets from outside, all at random
+//! times, while nobody keeps step but by the barrier under test. What each party saw is audited afterwards
+//! (`ledger.rs`); then the barrier must still be able to do its work.
 
 use super::common::watch::{Step, panic_quietly};
 use super::common::{Watch, party_counts, scaled};

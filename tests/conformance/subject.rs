@@ -1,4 +1,5 @@
-//! What the suite needs of a barrier, as small as can be: so that the library's barriers and the slow reference pass through the same tests.
+//! What the suite needs of a barrier, as small as can be: so that the library's barriers and the slow reference pass
+//! through the same tests.
 
 use phalanx::{Algorithm, Barrier, Broken, Cause, Party, Trip, WaitPolicy, compat};
 use std::fmt::Debug;
@@ -12,7 +13,8 @@ pub(crate) struct Crossing {
     pub(crate) leader: bool,
 }
 
-/// A broken trip, as one party is told of it. `text` is everything else that it was told: all parties must be told the same.
+/// A broken trip, as one party is told of it. `text` is everything else that it was told: all parties must be told the
+/// same.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
     pub(crate) generation: u64,
@@ -52,7 +54,8 @@ pub(crate) trait Control: Clone + Debug + Send + Sync + 'static {
 /// How barriers of one kind are made.
 pub(crate) trait Family: Copy + Debug + Sync {
     type Control: Control;
-    /// Parties have ranks: drops are noticed, the missing are named, and a late party is told of the break that it missed.
+    /// Parties have ranks: drops are noticed, the missing are named, and a late party is told of the break that it
+    /// missed.
     const RANKED: bool = true;
     fn build(self, parties: usize, first: u64) -> Self::Control;
     /// Each trip of this many parties takes whole time slices of the scheduler.

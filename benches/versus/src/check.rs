@@ -1,9 +1,10 @@
 //! A barrier that lets somebody through early is very fast. So every round ends with trips that check the promise.
 //!
-//! Before such a trip each party writes the trip's number into its slot; after it, each looks at all slots. A party that has not arrived still
-//! shows an older number. The accesses are relaxed atomics, so it is the barrier under test alone that has to order them. Leaders are counted where the
-//! peer names one. These trips follow the timed ones on the same barrier without a pause, so a trip
-//! lost or gained among those shows here as well; and where a peer counts trips itself, its count must be ours.
+//! Before such a trip each party writes the trip's number into its slot; after it, each looks at all slots. A party
+//! that has not arrived still shows an older number. The accesses are relaxed atomics, so it is the barrier under test
+//! alone that has to order them. Leaders are counted where the peer names one. These trips follow the timed ones on the
+//! same barrier without a pause, so a trip lost or gained among those shows here as well; and where a peer counts trips
+//! itself, its count must be ours.
 
 use crate::gate::Line;
 use crate::seat::Crossing;

@@ -1,9 +1,10 @@
 //! One clock for both parties: the time stamp counter where the kernel trusts it, else `Instant`.
 //!
-//! A hop between two cores takes some fifty nanoseconds, and a call of `clock_gettime` about half of that, so the straggler shape cannot
-//! afford the call. The counter may be used when it ticks at a constant rate, in all sleep states, and in step on all CPUs. The kernel checks
-//! the last of these at boot and gives up `tsc` as its clock source when it fails; so we ask the kernel and not CPUID. The straggler shape makes
-//! each party the late one in turn, so that an offset between the CPUs would cancel, and it counts trips that seem to end before they began.
+//! A hop between two cores takes some fifty nanoseconds, and a call of `clock_gettime` about half of that, so the
+//! straggler shape cannot afford the call. The counter may be used when it ticks at a constant rate, in all sleep
+//! states, and in step on all CPUs. The kernel checks the last of these at boot and gives up `tsc` as its clock source
+//! when it fails; so we ask the kernel and not CPUID. The straggler shape makes each party the late one in turn, so
+//! that an offset between the CPUs would cancel, and it counts trips that seem to end before they began.
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -75,9 +76,9 @@ pub fn describe() -> String {
 #[inline(always)]
 fn read_counter() -> Tick {
     use std::arch::x86_64::{_mm_lfence, _rdtsc};
-    // RDTSC is not ordered: without the first fence it may run ahead of the poll that it has to follow, without the second a store may
-    // become visible before the time is taken.
-    // SAFETY: SSE2 and RDTSC belong to every x86-64; neither touches memory.
+    // RDTSC is not ordered: without the first fence it may run ahead of the poll that it has to follow, without the
+    // second a store may become visible before the time is taken. SAFETY: SSE2 and RDTSC belong to every x86-64;
+    // neither touches memory.
     unsafe {
         _mm_lfence();
         let now = _rdtsc();

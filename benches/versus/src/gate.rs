@@ -1,7 +1,8 @@
 //! The meeting of the crew before and after each round; not measured.
 //!
-//! It must leave no trace in the round that follows. So it has cache lines of its own, spins only where every thread has a CPU, and sleeps after
-//! that: while a foreign runtime is being measured, or with more parties than CPUs, the crew that waits must not run.
+//! It must leave no trace in the round that follows. So it has cache lines of its own, spins only where every thread
+//! has a CPU, and sleeps after that: while a foreign runtime is being measured, or with more parties than CPUs, the
+//! crew that waits must not run.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex};

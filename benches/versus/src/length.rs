@@ -1,4 +1,5 @@
-//! How many trips a round has: few enough that neighbouring rounds see the same machine, and enough that the two clock readings do not count.
+//! How many trips a round has: few enough that neighbouring rounds see the same machine, and enough that the two clock
+//! readings do not count.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! The report for people. Ratios come first, for they are the result; the absolute medians beside them only say on what scale.
+//! The report for people. Ratios come first, for they are the result; the absolute medians beside them only say on what
+//! scale.
 
 use crate::report::{Outcome, Report, Row, Section, Sense, Table, Verdict};
 use crate::stats::Summary;

@@ -1,7 +1,8 @@
 //! Which two CPUs, and how threads are put on them.
 //!
-//! Every shape uses the same two CPUs, also where there are more: the targets speak of two. Two different cores are taken if the affinity mask
-//! offers them, because hyperthreads of one core share an L1 and would measure something else.
+//! Every shape uses the same two CPUs, also where there are more: the targets speak of two. Two different cores are
+//! taken if the affinity mask offers them, because hyperthreads of one core share an L1 and would measure something
+//! else.
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::fs;
@@ -39,7 +40,8 @@ impl Place {
 
     /// Restricts the calling thread, and those it will spawn, to the two CPUs.
     ///
-    /// The barriers must be built under this mask and not by a pinned thread: phalanx reads it to learn whether CPUs are scarce.
+    /// The barriers must be built under this mask and not by a pinned thread: phalanx reads it to learn whether CPUs
+    /// are scarce.
     pub fn restrict(&self) {
         set(&self.cpus);
     }

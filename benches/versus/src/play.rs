@@ -1,8 +1,9 @@
 //! The tournament: one crew of threads plays the rounds of all entrants, A B C, C A B, B A C, and so on.
 //!
-//! The threads are spawned once and keep their CPUs, so that no entrant gets fresher threads than another. All of them walk through the same
-//! schedule on their own; the only thing they need to be told is how many trips a round of each entrant has, and that rank 0, which holds the clock, finds
-//! out before the first round. There is no thread besides the crew that would need a CPU: the caller sleeps in `join`.
+//! The threads are spawned once and keep their CPUs, so that no entrant gets fresher threads than another. All of them
+//! walk through the same schedule on their own; the only thing they need to be told is how many trips a round of each
+//! entrant has, and that rank 0, which holds the clock, finds out before the first round. There is no thread besides
+//! the crew that would need a CPU: the caller sleeps in `join`.
 
 use crate::check::Check;
 use crate::gate::Gate;
@@ -83,8 +84,8 @@ type Seats = Vec<Vec<Box<dyn Seat>>>;
 
 /// Who plays when in a round: another order each time, the same in all threads.
 ///
-/// Not a rotation: in one, everybody always follows the same neighbour, and a process that shares the CPU with us can fall into step with the whole cycle
-/// and always hit the same one.
+/// Not a rotation: in one, everybody always follows the same neighbour, and a process that shares the CPU with us can
+/// fall into step with the whole cycle and always hit the same one.
 fn shuffled(entrants: usize, round: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..entrants).collect();
     let mut state = round as u64;
@@ -192,8 +193,8 @@ impl Member<'_> {
         sample
     }
 
-    /// Multiplies the trips until a round takes about as long as it should, three times in a row; the fastest of the three is the one that
-    /// nothing disturbed.
+    /// Multiplies the trips until a round takes about as long as it should, three times in a row; the fastest of the
+    /// three is the one that nothing disturbed.
     fn agree_on_trips<S>(&mut self, entrant: usize, run: &impl Fn(&Turn, &mut dyn Seat) -> S) {
         let table = self.table;
         let (time, least) = match table.plan.length {

@@ -1,8 +1,10 @@
-//! What a peer must be to take part: one type per kind of barrier, so that its `wait` is inlined into the measured loop.
+//! What a peer must be to take part: one type per kind of barrier, so that its `wait` is inlined into the measured
+//! loop.
 //!
-//! A trip of two parties takes some tens of nanoseconds; an indirect call per trip would be a tenth of that, and would hide from the compiler
-//! what a user's loop shows it. So the dynamic dispatch is per *round*: [`Seat`] is the object-safe face of a round, and [`Chair`] fills it in
-//! for every [`Crossing`], floor and phalanx alike, from the same generic loops.
+//! A trip of two parties takes some tens of nanoseconds; an indirect call per trip would be a tenth of that, and would
+//! hide from the compiler what a user's loop shows it. So the dynamic dispatch is per *round*: [`Seat`] is the
+//! object-safe face of a round, and [`Chair`] fills it in for every [`Crossing`], floor and phalanx alike, from the
+//! same generic loops.
 
 use crate::check::Check;
 use crate::clock::{self, Tick, ns, stamp};
@@ -62,8 +64,8 @@ pub struct Passage {
 
 /// The one implementation of [`Seat`] for barriers that our own threads cross.
 ///
-/// On lines of its own: a party writes to its handle in each trip, and the handles of two parties, allocated one after the other, would share a line. A
-/// program's handles lie on the stacks of its threads and do not.
+/// On lines of its own: a party writes to its handle in each trip, and the handles of two parties, allocated one after
+/// the other, would share a line. A program's handles lie on the stacks of its threads and do not.
 #[repr(align(128))]
 pub struct Chair<C> {
     crossing: C,
@@ -163,8 +165,8 @@ pub struct Card {
 impl Entrant {
     /// Builds `instances` barriers of a kind.
     ///
-    /// More than one, because the cost of a hop depends on where in the last-level cache the line happens to lie; the rounds go through
-    /// them in turn, so that no peer is measured by the luck of one address.
+    /// More than one, because the cost of a hop depends on where in the last-level cache the line happens to lie; the
+    /// rounds go through them in turn, so that no peer is measured by the luck of one address.
     pub fn new<C: Crossing + 'static>(
         name: impl Into<String>,
         role: Role,

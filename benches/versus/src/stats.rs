@@ -1,8 +1,8 @@
 //! Quartiles, and ratios of rounds that ran side by side.
 //!
-//! On a shared machine the rounds of one peer scatter by far more than two peers differ, and they scatter together: what slows one round slows
-//! its neighbours. So each round of one peer is divided by the same round of the other, and the median of these ratios is the result. The quartiles beside it
-//! say how much the ratios themselves scatter.
+//! On a shared machine the rounds of one peer scatter by far more than two peers differ, and they scatter together:
+//! what slows one round slows its neighbours. So each round of one peer is divided by the same round of the other, and
+//! the median of these ratios is the result. The quartiles beside it say how much the ratios themselves scatter.
 
 use serde::Serialize;
 

@@ -79,8 +79,9 @@ fn read(id: ClockId) -> u64 {
 
 /// Waits until no other thread of this process runs.
 ///
-/// An OpenMP runtime lets its pool threads spin for milliseconds after a parallel region, in the hope of the next; on two CPUs that would be
-/// charged to whoever is measured next. They sleep when the process's CPU time stands still while we sleep.
+/// An OpenMP runtime lets its pool threads spin for milliseconds after a parallel region, in the hope of the next; on
+/// two CPUs that would be charged to whoever is measured next. They sleep when the process's CPU time stands still
+/// while we sleep.
 pub fn settle() {
     const LOOK: Duration = Duration::from_millis(2);
     let give_up = Instant::now() + Duration::from_secs(1);

@@ -1,9 +1,11 @@
 //! The mechanism of the barrier for callers without a handle: batches of callers, counted in one word.
 //!
-//! A central barrier (`algo/central.rs` has the pedigree) whose arrivals have no rank: whoever calls takes the next place in the open batch. So there are no arrival slots to name the missing or to decide a dispute; instead
-//! the count and the mark of a break share one word, and the order of that word's modifications decides.
+//! A central barrier (`algo/central.rs` has the pedigree) whose arrivals have no rank: whoever calls takes the next
+//! place in the open batch. So there are no arrival slots to name the missing or to decide a dispute; instead the count
+//! and the mark of a break share one word, and the order of that word's modifications decides.
 //!
-//! Cost per trip, n callers: one `fetch_add` each, one more and a `fetch_add` of the go flag for the last; a fence for the last, so that it may look for sleepers. Rooted: yes.
+//! Cost per trip, n callers: one `fetch_add` each, one more and a `fetch_add` of the go flag for the last; a fence for
+//! the last, so that it may look for sleepers. Rooted: yes.
 //!
 //! # State
 //!
@@ -18,27 +20,34 @@
 //!
 //! # Protocol
 //!
-//! 1. `fetch_add` of 1 to `state`. `BROKEN` in the old value: step 5. Else the old count p is the place: batch `open + p / n`, index `p % n`. (p is n or more while the last
-//!    of a full batch is on its way, or runs the action.)
-//! 2. Index n - 1, the last of its batch: wait until the batch is the open one, run the action, take n from the count and step the open batch in one `fetch_add`, step `go`, look for sleepers.
+//! 1. `fetch_add` of 1 to `state`. `BROKEN` in the old value: step 5. Else the old count p is the place: batch `open +
+//!    p / n`, index `p % n`. (p is n or more while the last of a full batch is on its way, or runs the action.)
+//! 2. Index n - 1, the last of its batch: wait until the batch is the open one, run the action, take n from the count
+//!    and step the open batch in one `fetch_add`, step `go`, look for sleepers.
 //! 3. The others wait until `go` is beyond their batch. Then, unless `untold` is 0, step 5.
-//! 4. A break is a CAS of `state` that sets `BROKEN`, under the lock of `breaks`. It breaks the batch `open + count / n`, the one that has too few callers; a full one before it is complete and goes on its way.
-//!    Whoever wanted to break a batch that turns out to be full breaks nothing. Only a panic of the action breaks a full batch.
-//! 5. To be told: under the lock, take 1 from the count and return the record for the batch; after a reset, the record is among the past ones, and goes with the last who is told.
-//! 6. Reset: under the lock, once no full batch is on its way: open the batch after all that had places; file the records with the count, which is how many have still to be told; let them go (`go`). An action
-//!    that resets its own barrier leaves this step to its caller.
+//! 4. A break is a CAS of `state` that sets `BROKEN`, under the lock of `breaks`. It breaks the batch `open + count /
+//!    n`, the one that has too few callers; a full one before it is complete and goes on its way. Whoever wanted to
+//!    break a batch that turns out to be full breaks nothing. Only a panic of the action breaks a full batch.
+//! 5. To be told: under the lock, take 1 from the count and return the record for the batch; after a reset, the record
+//!    is among the past ones, and goes with the last who is told.
+//! 6. Reset: under the lock, once no full batch is on its way: open the batch after all that had places; file the
+//!    records with the count, which is how many have still to be told; let them go (`go`). An action that resets its
+//!    own barrier leaves this step to its caller.
 //!
 //! # Memory ordering
 //!
 //! - arrivals → last: `state`, `AcqRel` read-modify-writes of one word (`place`).
-//! - last → others: `go`, release and acquire; by the first edge it carries everybody's arrival. A caller that learns from `state` that its batch is over (`state-look`) acquires
-//!   the arrivals, whose release sequence no later read-modify-write cuts, and what the action did (`step`).
-//! - record → told: the mutex. `untold` is stored before `go` is stepped (release) and read behind the acquire of `go`, so whoever was let go by a reset sees it.
+//! - last → others: `go`, release and acquire; by the first edge it carries everybody's arrival. A caller that learns
+//!   from `state` that its batch is over (`state-look`) acquires the arrivals, whose release sequence no later
+//!   read-modify-write cuts, and what the action did (`step`).
+//! - record → told: the mutex. `untold` is stored before `go` is stepped (release) and read behind the acquire of `go`,
+//!   so whoever was let go by a reset sees it.
 //! - sleepers: the last does a `SeqCst` fence between `go` and the attention word (`Door::look`).
 //!
 //! # Reuse
 //!
-//! A caller of the next batch that comes early is counted above n, and stays counted when the batch moves on. All counters may wrap: batches are compared modulo 2^39.
+//! A caller of the next batch that comes early is counted above n, and stays counted when the batch moves on. All
+//! counters may wrap: batches are compared modulo 2^39.
 
 use crate::error::{Broken, Cause};
 use crate::primitive::{AtomicU32, AtomicU64, Fences, Mutex, Ordering, lock, yield_now};
@@ -117,7 +126,8 @@ struct Break {
     open: u64,
     /// The batch after the last one that had places.
     end: u64,
-    /// From which batch on which record is told, latest first: a broken batch, and before it perhaps a full one whose action panicked.
+    /// From which batch on which record is told, latest first: a broken batch, and before it perhaps a full one whose
+    /// action panicked.
     records: Vec<(u64, Broken)>,
 }
 
@@ -154,7 +164,8 @@ impl Batches {
     constant_unless_modelled! {
         /// Batches of `parties`, the first numbered `first`.
         pub(super) fn new(parties: usize, first: u64) -> Self {
-            // Above half of what the word can count there could be no two batches in it. So many threads cannot be either.
+            // Above half of what the word can count there could be no two batches in it. So many threads cannot be
+            // either.
             let parties = if parties == 0 { 1 } else if parties as u64 > COUNT / 2 { COUNT / 2 } else { parties as u64 };
             Self {
                 parties,
@@ -196,13 +207,15 @@ impl Batches {
     }
 
     fn state(&self) -> State {
-        // [state-look] Acquire: pairs with the Release of `place` and `step`; a caller that learns here that its batch is over leaves on it.
+        // [state-look] Acquire: pairs with the Release of `place` and `step`; a caller that learns here that its batch
+        // is over leaves on it.
         State(self.state.load(Ordering::Acquire))
     }
 
     /// One crossing; `action` is run by the last caller, before any release. The caller's index in its batch.
     pub(super) fn cross(&self, limit: Limit, action: impl FnOnce() -> Result<(), String>) -> Result<usize, Broken> {
-        // [place] Step 1. AcqRel: releases this arrival to the last caller, and if this is the last, acquires all the others'.
+        // [place] Step 1. AcqRel: releases this arrival to the last caller, and if this is the last, acquires all the
+        // others'.
         let old = State(self.state.fetch_add(1, Ordering::AcqRel));
         if old.is_broken() {
             return Err(self.be_told(|breaks| breaks.told_outside(old.batch())));
@@ -228,8 +241,8 @@ impl Batches {
     /// Step 2, after the action.
     #[inline]
     fn release(&self, batch: u64) {
-        // [step] The open batch moves on, and n callers are no longer counted, at once. Release: carries what the action did to
-        // whoever learns from `state` that the batch is over.
+        // [step] The open batch moves on, and n callers are no longer counted, at once. Release: carries what the
+        // action did to whoever learns from `state` that the batch is over.
         let before = State(self.state.fetch_add(BATCH.wrapping_sub(self.parties), Ordering::Release));
         // [over] Release: pairs with the Acquire load of `is_over`; carries every caller's arrival.
         self.go.fetch_add(1, Ordering::Release);
@@ -273,7 +286,8 @@ impl Batches {
             match self.rule(place.batch) {
                 Ruling::Broken(broken) => return Err(broken),
                 Ruling::Over => return Ok(()),
-                // Full, and its last caller on its way, perhaps through the action; the alarm, if any, is for a later batch.
+                // Full, and its last caller on its way, perhaps through the action; the alarm, if any, is for a later
+                // batch.
                 Ruling::Open => yield_now(0),
             }
         }
@@ -292,7 +306,8 @@ impl Batches {
         distance(self.go.load(Ordering::Acquire), batch) > 0
     }
 
-    /// What became of `batch`, for a caller who has a place in it; one `Broken` answer each, since it takes the caller out of the count.
+    /// What became of `batch`, for a caller who has a place in it; one `Broken` answer each, since it takes the caller
+    /// out of the count.
     #[cold]
     fn rule(&self, batch: u64) -> Ruling {
         match self.tell(|breaks| breaks.told_in(batch)) {
@@ -332,7 +347,8 @@ impl Batches {
         }
     }
 
-    /// Step 4 for a caller whose patience has ended: breaks `batch`, unless it is full or over, or something is broken already.
+    /// Step 4 for a caller whose patience has ended: breaks `batch`, unless it is full or over, or something is broken
+    /// already.
     #[cold]
     fn break_batch(&self, batch: u64, cause: &Cause) {
         let mut breaks = lock(&self.breaks);
@@ -362,8 +378,8 @@ impl Batches {
 
     /// Breaks the incomplete batch of `state`, if that is still the state.
     fn try_break(&self, breaks: &mut Breaks, state: State, cause: &Cause) -> Option<Broken> {
-        // Relaxed: the order of the word's modifications decides between the last arrival and this, and a read-modify-write
-        // does not cut the release sequence of the arrivals.
+        // Relaxed: the order of the word's modifications decides between the last arrival and this, and a
+        // read-modify-write does not cut the release sequence of the arrivals.
         let marked = self.state.compare_exchange(state.0, state.0 | BROKEN, Ordering::Relaxed, Ordering::Relaxed);
         marked.ok()?;
         let (batch, arrived) = (self.incomplete(state), state.count() % self.parties);
@@ -399,7 +415,8 @@ impl Batches {
         self.door.settle_alarm();
     }
 
-    /// Step 6. Callers that wait are told [`Cause::Reset`]; with nobody there and nothing broken, nothing happens. `acting`: the action asks.
+    /// Step 6. Callers that wait are told [`Cause::Reset`]; with nobody there and nothing broken, nothing happens.
+    /// `acting`: the action asks.
     pub(super) fn reset(&self, acting: bool) {
         let mut polls = 0;
         loop {

@@ -1,4 +1,5 @@
-//! The barrier for callers without a handle: `std::sync::Barrier`'s signature, and what it lacks. The mechanism is in `batches.rs`.
+//! The barrier for callers without a handle: `std::sync::Barrier`'s signature, and what it lacks. The mechanism is in
+//! `batches.rs`.
 
 mod batches;
 #[cfg(all(test, phalanx_loom))]
@@ -17,12 +18,14 @@ use std::time::{Duration, Instant};
 /// What happens once per trip, after the last arrival and before any release.
 type Action = Box<dyn FnMut() + Send>;
 
-/// A barrier that any thread may wait on, with the signature of [`std::sync::Barrier`]: changing the `use` line is a valid migration.
+/// A barrier that any thread may wait on, with the signature of [`std::sync::Barrier`]: changing the `use` line is a
+/// valid migration.
 ///
-/// Beyond `std` it spins before it sleeps, has limits ([`wait_timeout`](Self::wait_timeout)), can be broken and returned to service ([`abort`](Self::abort),
-/// [`reset`](Self::reset)), runs an action once per trip ([`with_action`](Self::with_action)), and tells each caller its arrival index.
-/// What it cannot do without handles is to name who is missing, or to notice that a caller will never come: for
-/// that, and for the fastest trip, use [`phalanx::Barrier`](crate::Barrier) and its [`Party`](crate::Party).
+/// Beyond `std` it spins before it sleeps, has limits ([`wait_timeout`](Self::wait_timeout)), can be broken and
+/// returned to service ([`abort`](Self::abort), [`reset`](Self::reset)), runs an action once per trip
+/// ([`with_action`](Self::with_action)), and tells each caller its arrival index. What it cannot do without handles is
+/// to name who is missing, or to notice that a caller will never come: for that, and for the fastest trip, use
+/// [`phalanx::Barrier`](crate::Barrier) and its [`Party`](crate::Party).
 ///
 /// More callers than parties are served in batches, as `std` does.
 ///
@@ -62,10 +65,12 @@ impl Barrier {
         }
     }
 
-    /// Makes a barrier for `n` callers that runs `action` once per trip, after the last arrival and before any release, on the last caller's thread.
+    /// Makes a barrier for `n` callers that runs `action` once per trip, after the last arrival and before any release,
+    /// on the last caller's thread.
     ///
-    /// C++ calls this the completion function, Java the barrier action. If it panics, the trip breaks for all callers with
-    /// [`Cause::ActionPanicked`]. It must not wait on this barrier: that would be one caller more in a batch that is full already, waiting for itself.
+    /// C++ calls this the completion function, Java the barrier action. If it panics, the trip breaks for all callers
+    /// with [`Cause::ActionPanicked`]. It must not wait on this barrier: that would be one caller more in a batch that
+    /// is full already, waiting for itself.
     ///
     /// # Examples
     ///
@@ -103,13 +108,15 @@ impl Barrier {
     ///
     /// # Panics
     ///
-    /// If the trip is broken, or the barrier still is, with the text of [`Broken`]: the signature leaves no other way to tell, and a silent return would let the
-    /// caller use what is not there. Only [`abort`](Self::abort), a limit that has passed, an action that panicked or a
-    /// [`reset`](Self::reset) break this barrier, so a program that uses only what `std` has never sees it.
+    /// If the trip is broken, or the barrier still is, with the text of [`Broken`]: the signature leaves no other way
+    /// to tell, and a silent return would let the caller use what is not there. Only [`abort`](Self::abort), a limit
+    /// that has passed, an action that panicked or a [`reset`](Self::reset) break this barrier, so a program that uses
+    /// only what `std` has never sees it.
     ///
     /// # Memory ordering
     ///
-    /// Everything that any caller did before it arrived happens before everything that any caller of the same trip does after its return.
+    /// Everything that any caller did before it arrived happens before everything that any caller of the same trip does
+    /// after its return.
     pub fn wait(&self) -> BarrierWaitResult {
         match self.cross(Limit::Never) {
             Ok(result) => result,
@@ -140,7 +147,8 @@ impl Barrier {
 
     /// Arrives, and stays until the trip is decided, or breaks it when `timeout` has passed.
     ///
-    /// Zero does not wait; a timeout that ends beyond the clock's range is none. The rank of [`Cause::TimedOut`] is the caller's arrival index.
+    /// Zero does not wait; a timeout that ends beyond the clock's range is none. The rank of [`Cause::TimedOut`] is the
+    /// caller's arrival index.
     ///
     /// # Examples
     ///
@@ -193,8 +201,9 @@ impl Barrier {
         self.batches.is_broken()
     }
 
-    /// Breaks the open trip: its callers, and those who come before [`reset`](Self::reset), are told [`Cause::Aborted`] with this reason. A trip
-    /// at which all have arrived is complete and stays so; on a broken barrier nothing changes. Returns what they are told.
+    /// Breaks the open trip: its callers, and those who come before [`reset`](Self::reset), are told [`Cause::Aborted`]
+    /// with this reason. A trip at which all have arrived is complete and stays so; on a broken barrier nothing
+    /// changes. Returns what they are told.
     ///
     /// # Examples
     ///
@@ -206,8 +215,9 @@ impl Barrier {
         self.batches.break_open(&Cause::Aborted { reason: reason.into() })
     }
 
-    /// Returns the barrier to service. Callers that are waiting are told [`Cause::Reset`]; if nobody waits and nothing is broken, nothing changes.
-    /// Waits for an action that is running; called by the action itself, it takes effect when the action's trip is over.
+    /// Returns the barrier to service. Callers that are waiting are told [`Cause::Reset`]; if nobody waits and nothing
+    /// is broken, nothing changes. Waits for an action that is running; called by the action itself, it takes effect
+    /// when the action's trip is over.
     ///
     /// # Examples
     ///
@@ -260,8 +270,8 @@ fn message_of(panicked: &(dyn Any + Send)) -> String {
     text.or_else(|| panicked.downcast_ref::<String>().map(String::as_str)).unwrap_or("(no message)").to_owned()
 }
 
-// The action, the one thing in here that could be left half done by a panic, is only ever run by one caller at a time, and a
-// panic in it is reported to all: `std`'s barrier is unwind safe, and so is this.
+// The action, the one thing in here that could be left half done by a panic, is only ever run by one caller at a time,
+// and a panic in it is reported to all: `std`'s barrier is unwind safe, and so is this.
 impl UnwindSafe for Barrier {}
 impl RefUnwindSafe for Barrier {}
 

@@ -1,4 +1,5 @@
-//! Loom models of the batches: crossing, breaking, the panicking action, reset. The conventions are those of `barrier/models.rs`.
+//! Loom models of the batches: crossing, breaking, the panicking action, reset. The conventions are those of
+//! `barrier/models.rs`.
 
 use super::batches::Batches;
 use crate::error::{Broken, Cause};
@@ -104,7 +105,8 @@ fn compat_three_callers_cross() {
     });
 }
 
-/// An abort breaks the batch that has too few callers; one that is full goes on its way, and its callers may learn from `state` that it is over.
+/// An abort breaks the batch that has too few callers; one that is full goes on its way, and its callers may learn from
+/// `state` that it is over.
 #[test]
 fn compat_is_aborted() {
     explore(3, || {
@@ -141,7 +143,8 @@ fn compat_serves_batches() {
     });
 }
 
-/// A caller that is told late, behind a reset and a whole new trip, is still told; and the callers of the new trip cross.
+/// A caller that is told late, behind a reset and a whole new trip, is still told; and the callers of the new trip
+/// cross.
 #[test]
 fn compat_is_reset_behind_a_late_caller() {
     explore(3, || {

@@ -1,4 +1,5 @@
-//! The floors: the same exchange of arrivals with nothing else. No leader, no failure, no parking, no limit on the wait.
+//! The floors: the same exchange of arrivals with nothing else. No leader, no failure, no parking, no limit on the
+//! wait.
 
 use crate::gate::Line;
 use crate::seat::Crossing;
@@ -82,7 +83,8 @@ impl<F: Flags, P: Pause> Crossing for Exchange<F, P> {
     }
 }
 
-/// A party of the counter that yields: the floor where CPUs are scarce, for there a trip costs the context switches and little else.
+/// A party of the counter that yields: the floor where CPUs are scarce, for there a trip costs the context switches and
+/// little else.
 pub struct YieldCounter {
     shared: Arc<(Line<AtomicUsize>, Line<AtomicU64>)>,
     parties: usize,

@@ -1,7 +1,8 @@
 //! The peers from the C and C++ libraries: `pthread_barrier`, and `std::barrier` of C++20.
 //!
-//! `pthread_barrier` needs no compiler, for the C library is there anyway. `std::barrier` is a template, so `build.rs` compiles a shared object around it where a C++20 compiler is found, and notes why not
-//! where none is; the call through a function pointer costs some two nanoseconds of its thousands.
+//! `pthread_barrier` needs no compiler, for the C library is there anyway. `std::barrier` is a template, so `build.rs`
+//! compiles a shared object around it where a C++20 compiler is found, and notes why not where none is; the call
+//! through a function pointer costs some two nanoseconds of its thousands.
 
 use crate::seat::Crossing;
 use libloading::Library;
@@ -29,7 +30,8 @@ pub fn pthread(parties: usize) -> Result<Vec<Pthread>, String> {
 
 struct PthreadBarrier(Box<UnsafeCell<MaybeUninit<libc::pthread_barrier_t>>>);
 
-// SAFETY: a pthread barrier is made to be used by several threads at once, and is touched through its own functions only.
+// SAFETY: a pthread barrier is made to be used by several threads at once, and is touched through its own functions
+// only.
 unsafe impl Send for PthreadBarrier {}
 // SAFETY: as above.
 unsafe impl Sync for PthreadBarrier {}

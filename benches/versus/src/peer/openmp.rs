@@ -1,7 +1,8 @@
 //! `#pragma omp barrier` of the OpenMP runtimes, crossed by their own threads.
 //!
-//! A runtime's barrier works only among the threads of its own team, so a round is one call of C (native/openmp.c): a parallel region of two threads that
-//! pin themselves, cross, and take the time inside. While it runs our second thread sleeps at the gate, and after it we wait until the pool thread sleeps.
+//! A runtime's barrier works only among the threads of its own team, so a round is one call of C (native/openmp.c): a
+//! parallel region of two threads that pin themselves, cross, and take the time inside. While it runs our second thread
+//! sleeps at the gate, and after it we wait until the pool thread sleeps.
 
 use super::native::open;
 use crate::check::Check;

@@ -1,8 +1,9 @@
 //! Two parties, and a process on each CPU that wants all of it.
 //!
-//! A barrier that spins is at its worst here: the scheduler takes the CPU from a party in the middle of a trip, and the other burns its own share waiting.
-//! Time per trip has two humps then, nanoseconds and time slices, and a round of a fixed number of trips would measure luck. So a round
-//! lasts a fixed time and the trips are counted. Rank 0 has the clock; it announces the last trip before it arrives at it, so rank 1 knows by the barrier's own promise.
+//! A barrier that spins is at its worst here: the scheduler takes the CPU from a party in the middle of a trip, and the
+//! other burns its own share waiting. Time per trip has two humps then, nanoseconds and time slices, and a round of a
+//! fixed number of trips would measure luck. So a round lasts a fixed time and the trips are counted. Rank 0 has the
+//! clock; it announces the last trip before it arrives at it, so rank 1 knows by the barrier's own promise.
 
 use super::{Context, lap_rows, note_wrong, target};
 use crate::clock::{ns, stamp, ticks};

@@ -1,7 +1,7 @@
 //! The first trip of a process: what building, calibrating and the first crossing cost, each in a fresh process.
 //!
-//! No target, only to be shown. Each process builds one barrier, lets two threads that already run cross it twice, and then builds another: what the
-//! first of each costs more than the second is the price of starting up.
+//! No target, only to be shown. Each process builds one barrier, lets two threads that already run cross it twice, and
+//! then builds another: what the first of each costs more than the second is the price of starting up.
 
 use super::{Context, Series};
 use crate::clock::{ns, stamp};

@@ -1,9 +1,12 @@
 //! More parties than CPUs: what a trip costs when most of those who wait must give up their CPU for it to happen.
 //!
-//! Where the scheduler puts the threads matters as much as the barrier: left alone, it may keep them all on one CPU while the other idles, or spread
-//! them, and which of the two it does changes from round to round. So there are two tables per size: the threads float over both CPUs, as most programs
-//! leave them, and they are dealt out, even ranks to one CPU and odd ones to the other. CPU time per trip beside the time itself says how many CPUs were in use. The floor here is a counter whose waiters yield, since a trip then costs each party one turn on a CPU
-//! and hardly anything else. Trips are timed by party 0, which may come early or late in the order of release; over the trips of a round that evens out.
+//! Where the scheduler puts the threads matters as much as the barrier: left alone, it may keep them all on one CPU
+//! while the other idles, or spread them, and which of the two it does changes from round to round. So there are two
+//! tables per size: the threads float over both CPUs, as most programs leave them, and they are dealt out, even ranks
+//! to one CPU and odd ones to the other. CPU time per trip beside the time itself says how many CPUs were in use. The
+//! floor here is a counter whose waiters yield, since a trip then costs each party one turn on a CPU and hardly
+//! anything else. Trips are timed by party 0, which may come early or late in the order of release; over the trips of a
+//! round that evens out.
 
 use super::{Context, ahead_of_all, lap_rows, note_wrong, target};
 use crate::peer::floor::yield_counter;

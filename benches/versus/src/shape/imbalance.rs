@@ -1,7 +1,8 @@
 //! Two parties, one with ten milliseconds of work: what the other burns while it waits.
 //!
-//! No barrier can make the straggler faster, but one that spins all the time takes a CPU from whoever could use it. The waiter's own CPU clock is read before
-//! and after its wait. A policy that spins first may burn its budget on top of what parking costs, and no more.
+//! No barrier can make the straggler faster, but one that spins all the time takes a CPU from whoever could use it. The
+//! waiter's own CPU clock is read before and after its wait. A policy that spins first may burn its budget on top of
+//! what parking costs, and no more.
 
 use super::{Context, Mode, Series, find, note_wrong};
 use crate::clock::{Tick, ns, stamp, ticks};

@@ -107,7 +107,8 @@ pub fn lap_rows(played: &[Played<Lap>], to: &[&str]) -> (Vec<Series>, Vec<Row>) 
     (all, rows)
 }
 
-/// CPU time and switches of all parties together: the former as the median of the rounds, the latter, which are rare, over all of them.
+/// CPU time and switches of all parties together: the former as the median of the rounds, the latter, which are rare,
+/// over all of them.
 fn cost(played: &Played<Lap>) -> Cost {
     let sums: Vec<(Usage, f64)> = played
         .rounds

@@ -1,8 +1,9 @@
 //! Two parties, one of them late: how long from the last arrival to the last release.
 //!
-//! This is what a program with uneven work pays, and another quantity than the time per trip of a tight loop: the waiter has fallen into whatever its
-//! policy does after half a microsecond, two, or ten. In the first half of a round rank 1 is late, in the second rank 0; the
-//! value of a round is the mean of both medians, in which an offset between the two CPUs' counters cancels. Taking the time costs the same for all; nothing is subtracted.
+//! This is what a program with uneven work pays, and another quantity than the time per trip of a tight loop: the
+//! waiter has fallen into whatever its policy does after half a microsecond, two, or ten. In the first half of a round
+//! rank 1 is late, in the second rank 0; the value of a round is the mean of both medians, in which an offset between
+//! the two CPUs' counters cancels. Taking the time costs the same for all; nothing is subtracted.
 
 use super::{Context, Series, find, note_wrong, target};
 use crate::clock::{ns, stamp, ticks};

@@ -367,3 +367,31 @@ const POLLS_PER_LOOK: u32 = if cfg!(all(test, phalanx_loom)) { 1 } else { 32 };
 
 /// Yields between two looks. A yield costs 0.3 µs at least, and any number of other threads' turns at most.
 const YIELDS_PER_LOOK: u32 = 1;
+
+#[cfg(all(test, not(phalanx_loom)))]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+    use std::thread;
+
+    /// A wait that ended with a wake was learned as if it had ended with the spin budget, so that the next one spun in
+    /// vain as well.
+    #[test]
+    fn a_wait_that_was_slept_through_is_learned_in_full() {
+        let door = Door::new(Fences::Symmetric);
+        let come = AtomicBool::new(false);
+        let budget = Duration::from_micros(20);
+        let mut pace = Pace::new(Plan::new(WaitPolicy::Adaptive, Some(budget), 2, 2, &calibration()));
+        thread::scope(|s| {
+            s.spawn(|| {
+                thread::sleep(Duration::from_millis(20));
+                come.store(true, SeqCst);
+                door.look();
+                door.wake_sleepers(0);
+            });
+            let stay = Stay { generation: 0, pace: &mut pace, limit: Limit::Never };
+            door.until(stay, || come.load(SeqCst)).unwrap();
+        });
+        assert_eq!(pace.spin_budget(), budget / 8);
+    }
+}

@@ -142,7 +142,7 @@ impl Pace {
     }
 
     /// Time to spin in the wait that begins now.
-    pub(crate) fn spin_budget(&mut self) -> Duration {
+    pub(crate) fn spin_budget(&self) -> Duration {
         if !self.plan.gives_way {
             return self.plan.spin;
         }
@@ -150,7 +150,6 @@ impl Pace {
             return Duration::ZERO;
         }
         if self.penance > 0 {
-            self.penance -= 1;
             return Duration::ZERO;
         }
         // Waits four times as long as the budget: it is wasted nearly always; keep a part of it, to notice when they
@@ -177,5 +176,55 @@ impl Pace {
     pub(crate) fn learn(&mut self, waited: Duration) {
         let waited = u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX);
         self.average = self.average - self.average / 8 + waited / 8;
+        self.penance = self.penance.saturating_sub(1);
+    }
+}
+
+#[cfg(all(test, not(phalanx_loom)))]
+mod tests {
+    use super::*;
+    use crate::wait::calibration;
+
+    const MS: Duration = Duration::from_millis(1);
+    const BUDGET: Duration = Duration::from_micros(40);
+
+    fn pace(policy: WaitPolicy, parties: usize, cpus: usize) -> Pace {
+        Pace::new(Plan::new(policy, Some(BUDGET), parties, cpus, &calibration()))
+    }
+
+    #[test]
+    fn spinning_ends_where_parties_outnumber_cpus() {
+        for policy in WaitPolicy::ALL {
+            let spins = pace(policy, 3, 2).spin_budget();
+            assert_eq!(spins.is_zero(), policy != WaitPolicy::Spin, "{policy}");
+        }
+    }
+
+    #[test]
+    fn adaptive_spins_less_after_long_waits_and_more_again_after_short_ones() {
+        let mut pace = pace(WaitPolicy::Adaptive, 2, 2);
+        assert_eq!(pace.spin_budget(), BUDGET);
+        pace.learn(10 * MS);
+        assert_eq!(pace.spin_budget(), BUDGET / 8);
+        (0..100).for_each(|_| pace.learn(Duration::from_micros(2)));
+        assert_eq!(pace.spin_budget(), BUDGET);
+    }
+
+    #[test]
+    fn only_adaptive_learns() {
+        let mut pace = pace(WaitPolicy::SpinPark, 2, 2);
+        pace.learn(10 * MS);
+        assert_eq!(pace.spin_budget(), BUDGET);
+    }
+
+    #[test]
+    fn a_lost_cpu_is_remembered_for_a_while() {
+        let mut pace = pace(WaitPolicy::Adaptive, 2, 2);
+        assert!(!pace.lost_cpu(Duration::from_micros(5)) && pace.lost_cpu(4 * MS));
+        for _ in 0..PENANCE {
+            assert!(pace.spin_budget().is_zero() && !pace.yield_budget().is_zero());
+            pace.learn(Duration::from_micros(2));
+        }
+        assert!(!pace.spin_budget().is_zero() && pace.yield_budget().is_zero());
     }
 }

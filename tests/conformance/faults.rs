@@ -160,9 +160,18 @@ pub(crate) fn duel<F: Family>(family: F, watch: &Watch) {
             watch.mark(rank, round, Step::Waiting);
             meet(2 * round + 1);
             (0..rng.below(40)).for_each(|_| std::hint::spin_loop());
-            // Now and then one has patience, so that some trips complete even where the two never run at once.
-            let patience = if rng.once_in(4) { 1_000_000_000 } else { rng.below(4) * 500 };
-            let outcome = seat.wait(Stay::Timeout(Duration::from_nanos(patience)));
+            let hasty = Stay::Timeout(Duration::from_nanos(rng.below(4) * 500));
+            let outcome = match round % 50 {
+                // However the machine schedules the two, some trips complete and some break.
+                48 => seat.wait(Stay::Forever),
+                49 if rank == 0 => seat.wait(Stay::Timeout(Duration::ZERO)),
+                49 => {
+                    until(|| steps[0].load(SeqCst) >= 2 * round + 2); // the other has been told
+                    seat.wait(Stay::Forever)
+                }
+                _ if rng.once_in(4) => seat.wait(Stay::Timeout(Duration::from_secs(1))),
+                _ => seat.wait(hasty),
+            };
             meet(2 * round + 2);
             if rank == 0 && outcome.is_err() {
                 assert!(control.reset());

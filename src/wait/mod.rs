@@ -392,6 +392,7 @@ mod tests {
             let stay = Stay { generation: 0, pace: &mut pace, limit: Limit::Never };
             door.until(stay, || come.load(SeqCst)).unwrap();
         });
-        assert_eq!(pace.spin_budget(), budget / 8);
+        // An eighth, or nothing at all if the CPU was lost meanwhile.
+        assert!(pace.spin_budget() <= budget / 8, "{pace:?}");
     }
 }

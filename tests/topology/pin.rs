@@ -96,7 +96,7 @@ fn refuses_what_cannot_be() {
 
 /// A thread that is started by a pinned thread is pinned too: the library still knows the process's CPUs.
 #[test]
-fn threads_inherit_the_pin() {
+fn b30_threads_inherit_the_pin() {
     let (before, available) = (mask(), available_cpus());
     apart(|| {
         let pinned = pin_current(last()).unwrap();

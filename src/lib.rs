@@ -151,3 +151,8 @@ pub use barrier::party::{Party, Trip};
 pub use barrier::{Barrier, compat};
 pub use error::{Broken, BuildError, Cause, ClaimError, MAX_PARTIES, Missing, ResetError};
 pub use wait::{Calibration, ParseWaitPolicyError, WaitPolicy, calibration};
+
+/// Keeps the README's example true: it is compiled and run with the other examples.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -157,7 +157,7 @@ models! {
     central_one_of_three_is_impatient: 2, Central, Symmetric, false, ONE_OF_THREE, NOBODY;
     central_two_of_three_are_impatient: 2, Central, Symmetric, false, TWO_OF_THREE, NOBODY;
 
-    exchange_is_aborted: 1, Exchange, Symmetric, false, TWICE, ABORTER;
+    exchange_is_aborted: 2, Exchange, Symmetric, false, TWICE, ABORTER;
     central_is_aborted: 2, Central, Symmetric, false, TWICE, ABORTER;
 
     exchange_of_two_sleeps: 2, Exchange, Symmetric, true, TWO, NOBODY;

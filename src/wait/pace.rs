@@ -105,8 +105,9 @@ impl Plan {
 /// process; only its order of magnitude matters.
 const TURN: Duration = Duration::from_micros(1);
 
-/// Rotations of all parties over the CPUs that a yielding party sits through before it sleeps. Measured with 3 to 256
-/// parties on 2 CPUs; fewer makes parties sleep (25 µs to wake each) when the scheduler is merely unfair for a while.
+/// Rotations of all parties over the CPUs that a yielding party sits through before it sleeps. A guess, and the only value
+/// tried (3 to 256 parties on 2 CPUs, docs/results): with few, a scheduler that is merely unfair for a while would send
+/// parties to sleep, which costs a wake each.
 const ROTATIONS: u32 = 8;
 
 /// A gap between two looks at the clock that means "this thread was not running": far above what the polls in between

@@ -159,7 +159,7 @@ pub(crate) fn duel<F: Family>(family: F, watch: &Watch) {
         let outcome = |round: u64| {
             watch.mark(rank, round, Step::Waiting);
             meet(2 * round + 1);
-            (0..rng.below(40)).for_each(|_| std::hint::spin_loop());
+            (0..rng.below(400)).for_each(|_| std::hint::spin_loop());
             let hasty = Stay::Timeout(Duration::from_nanos(rng.below(4) * 500));
             let outcome = match round % 50 {
                 // However the machine schedules the two, some trips complete and some break.

@@ -24,7 +24,7 @@ pub(crate) fn storm<F: Family>(family: F, watch: &Watch) {
         total.complete += tally.complete;
         total.broken += tally.broken;
     }
-    assert!(cfg!(miri) || (total.complete > 0 && total.broken > 0), "{total:?}: nothing was tested ({family:?})");
+    assert!(cfg!(miri) || (total.complete > 20 && total.broken > 20), "{total:?}: nothing was tested ({family:?})");
 }
 
 fn is_end(failure: &Failure) -> bool {

@@ -46,7 +46,7 @@ fn main() -> Outcome<()> {
     let threads: Vec<_> = barrier
         .take_parties()?
         .into_iter()
-        .zip(places)
+        .zip(places.cpus())
         .map(|(party, cpu)| thread::spawn(move || cross(party, cpu, trips)))
         .collect();
     let mut led = 0;

@@ -65,7 +65,7 @@ struct Options {
     /// What the threads meet at
     #[arg(long, value_enum, default_value_t = Kind::Phalanx)]
     barrier: Kind,
-    /// Where the threads run: none, close, spread, or a list of CPUs such as 0-3,8 [default: PHALANX_BIND, else close]
+    /// Where the threads run: none, close, spread, per-llc, per-node, or a list of CPUs such as 0-3,8 [default: PHALANX_BIND, else close]
     #[arg(long)]
     bind: Option<Bind>,
     /// Write the final grid to this file, .pgm or .png
@@ -120,7 +120,7 @@ fn play(options: &Options) -> Result<(), Box<dyn Error>> {
         pattern: &pattern,
         size: options.size,
         ticks: options.ticks.unwrap_or(known.map_or(1000, |known| known.tick)),
-        cpus: Topology::detect().place(&bind, threads, startup_mask())?,
+        placement: Topology::detect().place(&bind, threads, startup_mask())?,
     };
     let mut bar = Bar::new(plan.ticks);
     // The bar costs the compute threads nothing, but without anyone to see it there is no need to wake up for it.
@@ -150,7 +150,7 @@ impl Report<'_> {
         let live = plan.pattern.population();
         writeln!(out, "pattern     {name}, {width} x {height}, {live} live cells ({})", options.pattern.display())?;
         writeln!(out, "grid        {}, dead beyond its border", plan.size)?;
-        writeln!(out, "parties     {} at a {} barrier, bind {}", plan.cpus.len(), options.barrier, self.bind)?;
+        writeln!(out, "parties     {} at a {} barrier, bind {}", plan.placement.parties(), options.barrier, self.bind)?;
         let seconds = outcome.elapsed.as_secs_f64();
         let rate = if plan.ticks == 0 { 0.0 } else { plan.ticks as f64 / seconds };
         writeln!(out, "ticks       {} in {seconds:.3} s, {rate:.0} ticks/s", plan.ticks)?;

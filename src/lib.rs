@@ -98,7 +98,7 @@
 //! |---|---|---|
 //! | `PHALANX_WAIT_POLICY` | `park` | the policy of barriers that name none |
 //! | `PHALANX_SPIN` | `20us`, `0`, `infinite` | the spin budget of barriers that name none |
-//! | `PHALANX_BIND` | `close`, `spread`, `0-3,8` | what [`topology::Bind::from_env`] returns |
+//! | `PHALANX_BIND` | `close`, `spread`, `per-llc`, `per-node`, `0-3,8` | what [`topology::Bind::from_env`] returns |
 //!
 //! # Guarantees
 //!

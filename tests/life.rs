@@ -27,6 +27,7 @@ mod run;
 use fault::{ParseError, Problem};
 use grid::Size;
 use meet::{Kind, Meet};
+use phalanx::topology::Placement;
 use phalanx::{Broken, Party};
 use rle::{Pattern, Run};
 use run::{Outcome, Plan, RunError};
@@ -53,7 +54,7 @@ impl Random {
 }
 
 fn run(pattern: &Pattern, size: Size, ticks: u64, parties: usize, kind: Kind) -> Outcome {
-    let plan = Plan { pattern, size, ticks, cpus: vec![None; parties] };
+    let plan = Plan { pattern, size, ticks, placement: Placement::anywhere(parties) };
     run::run(&plan, kind, None).unwrap_or_else(|error| panic!("{size}, {parties} parties, {kind:?}: {error}"))
 }
 
@@ -291,7 +292,7 @@ impl Meet for Bomb {
 fn a_panic_in_one_worker_ends_the_run_for_all() {
     let pattern = known::KNOWN[0].pattern();
     let size = Size { width: 256, height: 256 };
-    let plan = Plan { pattern: &pattern, size, ticks: u64::MAX, cpus: vec![None; 3] };
+    let plan = Plan { pattern: &pattern, size, ticks: u64::MAX, placement: Placement::anywhere(3) };
     let parties = meet::phalanx_parties(3).expect("a barrier").into_iter();
     let bombs = parties
         .map(|party| {
@@ -309,7 +310,12 @@ fn a_panic_in_one_worker_ends_the_run_for_all() {
 #[test]
 fn the_watcher_is_called_while_the_run_goes_on() {
     let pattern = rle::parse(b"x = 1, y = 3\no$o$o!").expect("a blinker");
-    let plan = Plan { pattern: &pattern, size: Size { width: 64, height: 64 }, ticks: 3_000, cpus: vec![None; 2] };
+    let plan = Plan {
+        pattern: &pattern,
+        size: Size { width: 64, height: 64 },
+        ticks: 3_000,
+        placement: Placement::anywhere(2),
+    };
     // Slow parties, so that the run outlasts a few looks whatever the machine.
     struct Slow(std::sync::Arc<std::sync::Barrier>);
     impl Meet for Slow {

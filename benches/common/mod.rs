@@ -79,9 +79,13 @@ pub(crate) fn places(parties: usize) -> Vec<Option<usize>> {
         }
         let places = Topology::detect().place(&Bind::Close, parties, mask).map_err(|e| e.to_string())?;
         // In a thread of its own, lest the threads that this one starts inherit the CPU.
-        let pin = places[0].map(|cpu| thread::spawn(move || pin_current(cpu).map(drop).map_err(|e| e.to_string())));
+        let pin = places
+            .cpus()
+            .next()
+            .flatten()
+            .map(|cpu| thread::spawn(move || pin_current(cpu).map(drop).map_err(|e| e.to_string())));
         pin.map_or(Ok(()), |pin| pin.join().expect("pinning does not panic"))?;
-        Ok(places)
+        Ok(places.cpus().collect())
     };
     attempt().unwrap_or_else(|why| {
         eprintln!("the threads are not pinned: {why}");

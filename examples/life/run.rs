@@ -21,7 +21,7 @@ use crate::halo::Halos;
 use crate::meet::{self, Kind, Meet};
 use crate::rle::Pattern;
 use phalanx::Broken;
-use phalanx::topology::{current_cpu, pin_current};
+use phalanx::topology::{Placement, current_cpu, pin_current};
 use std::error::Error;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -37,8 +37,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) pattern: &'a Pattern,
     pub(crate) size: Size,
     pub(crate) ticks: u64,
-    /// The CPU of each party, `None` for one that may float. There are as many parties as entries.
-    pub(crate) cpus: Vec<Option<usize>>,
+    /// How many parties there are, and the CPU of each that may not float.
+    pub(crate) placement: Placement,
 }
 
 impl Plan<'_> {
@@ -114,7 +114,7 @@ impl Error for RunError {}
 
 /// Runs the plan with a barrier of this kind; `watch` is called with the tick about ten times a second.
 pub(crate) fn run(plan: &Plan, kind: Kind, watch: Option<&mut dyn FnMut(u64)>) -> Result<Outcome, RunError> {
-    let parties = plan.cpus.len();
+    let parties = plan.placement.parties();
     match kind {
         Kind::Phalanx => run_with(plan, meet::phalanx_parties(parties).map_err(RunError::Barrier)?, watch),
         Kind::Std => run_with(plan, meet::std_parties(parties), watch),
@@ -214,8 +214,8 @@ fn work<M: Meet>(
     halos: &Halos,
     progress: &AtomicU64,
 ) -> Result<(Band, PartyReport), Broken> {
-    let pin = plan.cpus[rank].map(pin_current);
-    let mut band = Band::new(plan.size, plan.size.rows_of(rank, plan.cpus.len()), plan.pattern, origin);
+    let pin = plan.placement.cpu(rank).map(|cpu| pin_current(cpu.id));
+    let mut band = Band::new(plan.size, plan.size.rows_of(rank, plan.placement.parties()), plan.pattern, origin);
     halos.publish(rank, 0, &band);
 
     let report = plan.report();

@@ -8,9 +8,10 @@ use std::str::FromStr;
 use super::cpu_list::{ParseCpuListError, parse_ordered, write_runs};
 use crate::error::report_ignored;
 
-/// A policy of binding ranks to CPUs; [`Topology::place`](super::Topology::place) turns it into one CPU per rank.
+/// A policy of binding ranks to CPUs; [`Topology::place`](super::Topology::place) turns it into a
+/// [`Placement`](super::Placement).
 ///
-/// The words are those of OpenMP's `OMP_PROC_BIND`; a list is read as `GOMP_CPU_AFFINITY` reads it, rank after rank.
+/// `close` and `spread` are words of OpenMP's `OMP_PROC_BIND`; a list is read as `GOMP_CPU_AFFINITY` reads it, rank after rank.
 ///
 /// # Examples
 ///
@@ -22,7 +23,7 @@ use crate::error::report_ignored;
 /// assert_eq!(Bind::List(vec![8, 0, 1, 2]).to_string(), "8,0-2");
 /// assert_eq!(
 ///     "clsoe".parse::<Bind>().unwrap_err().to_string(),
-///     "`clsoe` is neither `none`, `close`, `spread` nor a CPU list such as `0-3,8`",
+///     "`clsoe` is neither `none`, `close`, `spread`, `per-llc`, `per-node` nor a CPU list such as `0-3,8`",
 /// );
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -35,6 +36,10 @@ pub enum Bind {
     Close,
     /// Ranks as far apart as possible: for parties that need memory bandwidth and cache each for itself.
     Spread,
+    /// One rank per LLC group, and again: for as many parties as there are caches, or a few to each.
+    PerLlc,
+    /// One rank per NUMA node, and again: for as many parties as there are memories, or a few to each.
+    PerNode,
     /// These CPUs in this order, rank 0 on the first.
     List(Vec<usize>),
 }
@@ -50,7 +55,9 @@ impl Bind {
     /// ```
     /// use phalanx::topology::{Bind, Topology, startup_mask};
     ///
-    /// let cpus = Topology::detect().place(&Bind::from_env(), 4, startup_mask());
+    /// let placement = Topology::detect().place(&Bind::from_env(), 4, startup_mask())?;
+    /// println!("{placement}");
+    /// # Ok::<(), phalanx::topology::PlaceError>(())
     /// ```
     #[must_use]
     pub fn from_env() -> Self {
@@ -71,6 +78,16 @@ impl Bind {
     }
 }
 
+fn words() -> [(&'static str, Bind); 5] {
+    [
+        ("none", Bind::None),
+        ("close", Bind::Close),
+        ("spread", Bind::Spread),
+        ("per-llc", Bind::PerLlc),
+        ("per-node", Bind::PerNode),
+    ]
+}
+
 impl FromStr for Bind {
     type Err = ParseBindError;
 
@@ -79,8 +96,7 @@ impl FromStr for Bind {
         if word.is_empty() {
             return Err(ParseBindError::Empty);
         }
-        let words = [("none", Self::None), ("close", Self::Close), ("spread", Self::Spread)];
-        if let Some((_, bind)) = words.into_iter().find(|(name, _)| word.eq_ignore_ascii_case(name)) {
+        if let Some((_, bind)) = words().into_iter().find(|(name, _)| word.eq_ignore_ascii_case(name)) {
             return Ok(bind);
         }
         if !word.starts_with(|c: char| c.is_ascii_digit()) {
@@ -97,6 +113,8 @@ impl fmt::Display for Bind {
             Self::None => f.write_str("none"),
             Self::Close => f.write_str("close"),
             Self::Spread => f.write_str("spread"),
+            Self::PerLlc => f.write_str("per-llc"),
+            Self::PerNode => f.write_str("per-node"),
             Self::List(cpus) => write_runs(cpus, f),
         }
     }
@@ -119,7 +137,7 @@ pub enum ParseBindError {
 
 impl fmt::Display for ParseBindError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let expected = "`none`, `close`, `spread` nor a CPU list such as `0-3,8`";
+        let expected = "`none`, `close`, `spread`, `per-llc`, `per-node` nor a CPU list such as `0-3,8`";
         match self {
             Self::Empty => write!(f, "an empty text is neither {expected}"),
             Self::Word { value } => write!(f, "`{value}` is neither {expected}"),

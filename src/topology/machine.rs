@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::affinity::startup_mask;
 use super::cpu_set::CpuSet;
+use super::distance::Distances;
 use super::sysfs::{self, Raw};
 
 /// One CPU (hardware thread) and the groups that it belongs to.
@@ -30,6 +31,8 @@ pub struct Cpu {
     pub core: usize,
     /// Position among the online CPUs of the same core: 0 for the first, 1 for its SMT sibling.
     pub smt: usize,
+    /// Kind of core: 0 for the most capable, 1 for the next. All are 0 unless the machine is hybrid.
+    pub kind: usize,
 }
 
 /// The CPUs of a machine and how they are grouped.
@@ -61,6 +64,9 @@ pub struct Topology {
     nodes: usize,
     llcs: usize,
     cores: usize,
+    kinds: usize,
+    /// Row after row, by node; empty if nothing is known.
+    distances: Vec<Option<u32>>,
 }
 
 impl Topology {
@@ -99,6 +105,8 @@ impl Topology {
     /// | NUMA node | `node/node*/cpulist`, `cpumap`, the links `nodeN/cpuM` and `cpuM/nodeN` | one node for all: without NUMA the kernel has one memory |
     /// | LLC group | `cache/index*` of the highest level and type `Unified` or `Data`, its `shared_cpu_list` or `shared_cpu_map` | the package |
     /// | core | `topology/core_cpus`, its older name `thread_siblings`, `core_id` with package, die and cluster | a core of its own |
+    /// | kind of core | `/sys/devices/cpu_core/cpus`, `cpu_atom`, `cpu_lowpower`; within these `cpu_capacity`, `cpufreq/base_frequency`, `cpufreq/cpuinfo_max_freq`, a difference of a tenth or more | one kind |
+    /// | distance | `node/node*/distance`, if both directions agree | unknown |
     ///
     /// Siblings with different `core_id` are separate cores, as `lstopo` has it (AMD family 15h on old kernels).
     /// Nodes without CPUs are not counted.
@@ -120,7 +128,7 @@ impl Topology {
         if raw.is_empty() {
             return Err(TopologyError::NoCpus { path: sysfs::cpu_dir(root) });
         }
-        Ok(Self::from_raw(&raw))
+        Ok(Self::from_raw(&raw, &Distances::read(root)))
     }
 
     /// Makes a topology without structure: each CPU of `mask` a core of its own, in one package, node and LLC group.
@@ -137,18 +145,25 @@ impl Topology {
     /// ```
     #[must_use]
     pub fn flat(mask: &CpuSet) -> Self {
-        let cpu = |(core, id)| Cpu { id, package: 0, node: 0, llc: 0, core, smt: 0 };
-        let one = usize::from(!mask.is_empty());
+        let cpu = |(core, id)| Cpu { id, package: 0, node: 0, llc: 0, core, smt: 0, kind: 0 };
+        Self::counted(mask.iter().enumerate().map(cpu).collect())
+    }
+
+    /// Counts the groups of CPUs that are numbered already.
+    pub(super) fn counted(cpus: Vec<Cpu>) -> Self {
+        let count = |of: fn(&Cpu) -> usize| cpus.iter().map(|cpu| of(cpu) + 1).max().unwrap_or(0);
         Self {
-            cpus: mask.iter().enumerate().map(cpu).collect(),
-            packages: one,
-            nodes: one,
-            llcs: one,
-            cores: mask.len(),
+            packages: count(|cpu| cpu.package),
+            nodes: count(|cpu| cpu.node),
+            llcs: count(|cpu| cpu.llc),
+            cores: count(|cpu| cpu.core),
+            kinds: count(|cpu| cpu.kind),
+            distances: Vec::new(),
+            cpus,
         }
     }
 
-    fn from_raw(raw: &[Raw]) -> Self {
+    fn from_raw(raw: &[Raw], distances: &Distances) -> Self {
         // A CPU that no node claims joins the lowest one rather than making up a node of its own.
         let home = raw.iter().filter_map(|cpu| cpu.node).min();
         let mut packages = Numbering::default();
@@ -168,10 +183,17 @@ impl Topology {
                 llc: llcs.number(cpu.llc),
                 core,
                 smt,
+                kind: cpu.kind,
             }
         });
-        let cpus = cpus.collect();
-        Self { cpus, packages: packages.len(), nodes: nodes.len(), llcs: llcs.len(), cores: cores.len() }
+        let mut machine = Self::counted(cpus.collect());
+        let names = nodes.names();
+        let pairs = names.iter().flat_map(|a| names.iter().map(move |b| (a, b)));
+        machine.distances = pairs.map(|(a, b)| distances.between((*a)?, (*b)?)).collect();
+        if machine.distances.iter().all(Option::is_none) {
+            machine.distances.clear(); // as on a machine without firmware's word
+        }
+        machine
     }
 
     /// The online CPUs, sorted by id.
@@ -209,6 +231,40 @@ impl Topology {
     pub fn cores(&self) -> usize {
         self.cores
     }
+
+    /// The number of kinds of cores: 1, or more on a hybrid machine (Intel's P and E cores, Arm's big and little ones).
+    #[must_use]
+    pub fn kinds(&self) -> usize {
+        self.kinds
+    }
+
+    /// The distance between two NUMA nodes as firmware tells it: 10 within a node, 20 where memory takes twice as long.
+    ///
+    /// The numbers of `numactl --hardware`, by [`Cpu::node`]. Firmware means them as relative latencies of memory, and
+    /// often enough makes them up; they rank pairs of nodes, and say little about the cost of a cache-line transfer.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use phalanx::topology::Topology;
+    ///
+    /// let machine = Topology::detect();
+    /// let far = (0..machine.nodes()).max_by_key(|&node| machine.distance(0, node));
+    /// println!("the node farthest from node 0 is {far:?}");
+    /// assert_eq!(machine.distance(machine.nodes(), 0), None);
+    /// ```
+    ///
+    /// # Platform notes
+    ///
+    /// `/sys/devices/system/node/nodeN/distance` on Linux. `None` where there is no such file, for a node that there is
+    /// not, and for a pair on which the two nodes do not agree; nodes without CPUs have no number here.
+    #[must_use]
+    pub fn distance(&self, node_a: usize, node_b: usize) -> Option<u32> {
+        if node_a >= self.nodes || node_b >= self.nodes {
+            return None;
+        }
+        self.distances.get(node_a * self.nodes + node_b).copied().flatten()
+    }
 }
 
 /// Gives out 0, 1, 2, … to names in the order in which they come.
@@ -226,9 +282,16 @@ impl<K: Ord> Numbering<K> {
         *self.0.entry(name).or_insert(next)
     }
 
-    fn len(&self) -> usize {
-        self.0.len()
+    /// The names, in the order of their numbers.
+    fn names(self) -> Vec<K> {
+        let mut names: Vec<(K, usize)> = self.0.into_iter().collect();
+        names.sort_by_key(|(_, number)| *number);
+        names.into_iter().map(|(name, _)| name).collect()
     }
+}
+
+pub(super) fn plural(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
 }
 
 impl fmt::Display for Topology {
@@ -242,8 +305,7 @@ impl fmt::Display for Topology {
         ];
         for (index, (count, name)) in counts.into_iter().enumerate() {
             let comma = if index == 0 { "" } else { ", " };
-            let plural = if count == 1 { "" } else { "s" };
-            write!(f, "{comma}{count} {name}{plural}")?;
+            write!(f, "{comma}{count} {name}{}", plural(count))?;
         }
         let ids: CpuSet = self.cpus.iter().map(|cpu| cpu.id).collect();
         if ids.is_empty() { Ok(()) } else { write!(f, ": {ids}") }

@@ -6,7 +6,8 @@
 //! 1. **What is there?** [`Topology::detect`] reads packages, NUMA nodes, LLC groups, cores and SMT siblings.
 //! 2. **What may we use?** [`startup_mask`] says which CPUs, [`quota()`] how much time, and [`available_cpus`] is the
 //!    number to compare with the number of parties. They differ: a container limited to 1.5 CPUs sees all 128.
-//! 3. **Who goes where?** [`Topology::place`] makes a plan from a [`Bind`] policy. It is pure: nothing is bound yet.
+//! 3. **Who goes where?** [`Topology::place`] makes a [`Placement`] from a [`Bind`] policy. It is pure: nothing is bound
+//!    yet.
 //! 4. **Do it.** [`pin_current`] pins the calling thread, checks what the system really did, and undoes it on drop.
 //!
 //! ```
@@ -14,7 +15,7 @@
 //!
 //! let plan = Topology::detect().place(&Bind::Close, 2, startup_mask())?;
 //! std::thread::scope(|s| {
-//!     for cpu in plan {
+//!     for cpu in plan.cpus() {
 //!         s.spawn(move || {
 //!             // Each thread pins itself, and holds on to the guard for as long as it works.
 //!             let _pinned = cpu.and_then(|cpu| pin_current(cpu).ok());
@@ -42,10 +43,14 @@ mod affinity;
 mod bind;
 mod cpu_list;
 mod cpu_set;
+mod distance;
+mod kind;
 mod machine;
 mod pin;
+mod placement;
 mod plan;
 mod quota;
+mod regular;
 mod sysfs;
 
 pub use affinity::{available_cpus, current_cpu, current_mask, startup_mask};
@@ -54,5 +59,7 @@ pub use cpu_list::{CpuListFault, MAX_CPU_IDS, ParseCpuListError};
 pub use cpu_set::CpuSet;
 pub use machine::{Cpu, Topology, TopologyError};
 pub use pin::{PinError, Pinned, pin_current};
+pub use placement::{Level, Placement};
 pub use plan::PlaceError;
 pub use quota::{quota, quota_from_root};
+pub use regular::RegularError;

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::cpu_list::MAX_CPU_IDS;
 use super::cpu_set::CpuSet;
+use super::kind::kinds;
 
 /// What one CPU says of itself. Two CPUs share a group exactly if they give the same name to it.
 pub(super) struct Raw {
@@ -19,6 +20,7 @@ pub(super) struct Raw {
     pub(super) node: Option<usize>,
     pub(super) llc: LlcName,
     pub(super) core: CoreName,
+    pub(super) kind: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,14 +60,16 @@ pub(super) fn cpus(root: &Path) -> Result<Vec<Raw>, (PathBuf, io::Error)> {
         let off = read(&cpu_dir.join(format!("cpu{id}/online"))).is_some_and(|text| text == "0");
         !off && online.as_ref().is_none_or(|set| set.contains(id))
     };
-    Ok(present.into_iter().filter(|&id| is_online(id)).map(|id| describe(&cpu_dir, &nodes, id)).collect())
+    let ids: Vec<usize> = present.into_iter().filter(|&id| is_online(id)).collect();
+    let kinds = kinds(root, &ids);
+    Ok(ids.into_iter().zip(kinds).map(|(id, kind)| describe(&cpu_dir, &nodes, id, kind)).collect())
 }
 
 pub(super) fn cpu_dir(root: &Path) -> PathBuf {
     root.join("sys/devices/system/cpu")
 }
 
-fn describe(cpu_dir: &Path, nodes: &[(usize, CpuSet)], id: usize) -> Raw {
+fn describe(cpu_dir: &Path, nodes: &[(usize, CpuSet)], id: usize, kind: usize) -> Raw {
     let dir = cpu_dir.join(format!("cpu{id}"));
     let topology = dir.join("topology");
     let package = package(&topology, id);
@@ -73,7 +77,7 @@ fn describe(cpu_dir: &Path, nodes: &[(usize, CpuSet)], id: usize) -> Raw {
     let node = nodes.iter().find(|(_, cpus)| cpus.contains(id)).map(|(node, _)| *node);
     // A node without a list of its CPUs is still linked from each of them.
     let node = node.or_else(|| numbered(&dir, "node").ok()?.first().copied());
-    Raw { id, package, node, llc: llc(&dir, package, id), core }
+    Raw { id, package, node, llc: llc(&dir, package, id), core, kind }
 }
 
 fn package(topology: &Path, id: usize) -> PackageName {
@@ -135,12 +139,16 @@ fn set(dir: &Path, name: &str) -> Option<CpuSet> {
     if name.ends_with("list") { text.parse().ok() } else { CpuSet::from_hex_mask(&text).ok() }
 }
 
-fn number(path: &Path) -> Option<i64> {
+pub(super) fn number(path: &Path) -> Option<i64> {
     read(path)?.parse().ok()
 }
 
+pub(super) fn number_list(path: &Path) -> Option<Vec<u32>> {
+    read(path)?.split_ascii_whitespace().map(|number| number.parse().ok()).collect()
+}
+
 /// The numbers N of the entries `<prefix>N` of a directory.
-fn numbered(dir: &Path, prefix: &str) -> io::Result<BTreeSet<usize>> {
+pub(super) fn numbered(dir: &Path, prefix: &str) -> io::Result<BTreeSet<usize>> {
     let mut found = BTreeSet::new();
     for entry in fs::read_dir(dir)? {
         let name = entry?.file_name();

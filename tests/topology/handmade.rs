@@ -215,7 +215,7 @@ fn garbage_here_and_there() {
         for bind in [Bind::Close, Bind::Spread] {
             let mask = machine.cpus().iter().map(|cpu| cpu.id).collect();
             let plan = machine.place(&bind, machine.cpus().len(), &mask).unwrap();
-            assert_eq!(plan.into_iter().flatten().collect::<CpuSet>(), mask);
+            assert_eq!(plan.cpus().flatten().collect::<CpuSet>(), mask);
         }
     }
 }

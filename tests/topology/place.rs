@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use phalanx::topology::{Bind, Cpu, CpuSet, ParseBindError, PlaceError, Topology};
+use phalanx::MAX_PARTIES;
+use phalanx::topology::{Bind, Cpu, CpuSet, ParseBindError, PlaceError, Placement, Topology};
 
 use crate::support::{CHILD, Random, SNAPSHOTS, child, machine_of};
 
@@ -12,6 +13,8 @@ fn bind_words_and_lists() {
         ("none", Bind::None, "none"),
         (" Close\n", Bind::Close, "close"),
         ("SPREAD", Bind::Spread, "spread"),
+        ("per-LLC", Bind::PerLlc, "per-llc"),
+        ("per-node", Bind::PerNode, "per-node"),
         ("8,0-3", Bind::List(vec![8, 0, 1, 2, 3]), "8,0-3"),
         ("3,2,1", Bind::List(vec![3, 2, 1]), "3,2,1"),
         ("0-1,2", Bind::List(vec![0, 1, 2]), "0-2"),
@@ -25,7 +28,10 @@ fn bind_words_and_lists() {
     assert_eq!(" ".parse::<Bind>(), Err(ParseBindError::Empty));
     assert_eq!(message("0-3,2"), "bad CPU list: `2` at column 5 names a CPU a second time");
     assert_eq!(message(" 0,99999"), "bad CPU list: `99999` at column 4 is beyond the largest CPU number, 65535");
-    assert!(message("master").starts_with("`master` is neither `none`, `close`, `spread` nor a CPU list"));
+    assert!(
+        message("master")
+            .starts_with("`master` is neither `none`, `close`, `spread`, `per-llc`, `per-node` nor a CPU list")
+    );
     assert_eq!(Bind::default(), Bind::None);
 }
 
@@ -62,8 +68,8 @@ fn bind_from_the_environment() {
     }
 }
 
-fn cpus(plan: Vec<Option<usize>>) -> Vec<usize> {
-    plan.into_iter().map(|cpu| cpu.unwrap()).collect()
+fn cpus(plan: Placement) -> Vec<usize> {
+    plan.cpus().map(|cpu| cpu.unwrap()).collect()
 }
 
 fn all(machine: &Topology) -> CpuSet {
@@ -93,6 +99,10 @@ fn places_by_hand() {
     let plan = cpus(machine.place(&Bind::Spread, 12, &all(&machine)).unwrap());
     assert_eq!(plan, [0, 16, 32, 48, 8, 24, 40, 56, 1, 17, 33, 49]);
 
+    let plan = cpus(machine.place(&Bind::PerLlc, 12, &all(&machine)).unwrap());
+    assert_eq!(plan, [0, 8, 16, 24, 32, 40, 48, 56, 1, 9, 17, 25], "caches in the order of the machine");
+    assert_eq!(plan, cpus(machine.place(&Bind::PerNode, 12, &all(&machine)).unwrap()));
+
     // Performance cores have siblings, efficiency cores have none: no sibling before every core is taken.
     let machine = machine_of("20em64t-hybrid-1p6c2t+2ca4co1t");
     let plan = cpus(machine.place(&Bind::Spread, 20, &all(&machine)).unwrap());
@@ -107,15 +117,23 @@ fn places_that_cannot_be() {
     let error = machine.place(&Bind::List(vec![0, 3]), 1, &mask).unwrap_err();
     assert_eq!(error, PlaceError::NotAllowed { cpu: 3, mask: mask.clone() });
     assert_eq!(error.to_string(), "cpu 3 is not in the mask 0-1");
+    let wider: CpuSet = "0-7".parse().unwrap();
+    let error = machine.place(&Bind::List(vec![0, 5]), 1, &wider).unwrap_err();
+    assert_eq!(error, PlaceError::Unknown { cpu: 5 });
+    assert_eq!(error.to_string(), "cpu 5 is not in the topology: it is offline, or there is no such CPU");
+    for parties in [MAX_PARTIES + 1, usize::MAX] {
+        let error = machine.place(&Bind::None, parties, &mask).unwrap_err();
+        assert_eq!(error.to_string(), format!("at most 65536 parties can be placed, not {parties}"));
+    }
     let elsewhere: CpuSet = "8-9".parse().unwrap();
-    for bind in [Bind::Close, Bind::Spread, Bind::List(Vec::new())] {
+    for bind in [Bind::Close, Bind::Spread, Bind::PerLlc, Bind::PerNode, Bind::List(Vec::new())] {
         let error = machine.place(&bind, 2, &elsewhere).unwrap_err();
         assert_eq!(error.to_string(), "there is no CPU to place a rank on in the mask 8-9");
         let error = machine.place(&bind, 2, &CpuSet::new()).unwrap_err();
         assert_eq!(error.to_string(), "the mask is empty: there is no CPU to place a rank on");
     }
-    assert_eq!(machine.place(&Bind::None, 2, &CpuSet::new()), Ok(vec![None, None]));
-    assert_eq!(machine.place(&Bind::Close, 0, &mask), Ok(vec![]));
+    assert_eq!(machine.place(&Bind::None, 2, &CpuSet::new()), Ok(Placement::anywhere(2)));
+    assert_eq!(machine.place(&Bind::Close, 0, &mask), Ok(Placement::anywhere(0)));
 }
 
 /// What holds of every plan, over real machines and random masks.
@@ -132,7 +150,7 @@ fn places_in_general() {
             if mask.is_empty() {
                 continue;
             }
-            for bind in [Bind::Close, Bind::Spread] {
+            for bind in [Bind::Close, Bind::Spread, Bind::PerLlc, Bind::PerNode] {
                 let plan = cpus(machine.place(&bind, 2 * mask.len() + 1, &mask).unwrap());
                 check_plan(&machine, &mask, &bind, &plan);
                 let parties = random.below(plan.len() + 1);

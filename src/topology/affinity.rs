@@ -107,7 +107,7 @@ pub(super) mod os {
     use rustix::thread::{CpuSet as Fixed, sched_getaffinity, sched_getcpu, sched_setaffinity};
 
     use super::CpuSet;
-    use crate::topology::sysfs;
+    use crate::topology::allowed::from_status;
 
     /// The fixed mask of the C library and of both crates beneath: ids from here on cannot be pinned to.
     pub(in crate::topology) const MASK_BITS: usize = Fixed::MAX_CPU;
@@ -115,14 +115,8 @@ pub(super) mod os {
     pub(in crate::topology) fn mask() -> Option<CpuSet> {
         match sched_getaffinity(None) {
             Ok(fixed) => Some((0..MASK_BITS).filter(|&cpu| fixed.is_set(cpu)).collect()),
-            Err(_) => allowed_list(),
+            Err(_) => from_status(Path::new("/proc/thread-self/status")),
         }
-    }
-
-    fn allowed_list() -> Option<CpuSet> {
-        let status = sysfs::read(Path::new("/proc/thread-self/status"))?;
-        let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?;
-        list.parse().ok()
     }
 
     /// Sets the mask of the calling thread; the ids must be below [`MASK_BITS`].

@@ -102,8 +102,8 @@ impl Topology {
     /// |---|---|---|
     /// | CPUs | `cpu/cpu*`, less what `cpu/online` or `cpuN/online` leaves out | error |
     /// | package | `topology/package_cpus`, its older name `core_siblings`, `physical_package_id` | one package |
-    /// | NUMA node | `node/node*/cpulist`, `cpumap`, the links `nodeN/cpuM` and `cpuM/nodeN` | one node for all: without NUMA the kernel has one memory |
-    /// | LLC group | `cache/index*` of the highest level and type `Unified` or `Data`, its `shared_cpu_list` or `shared_cpu_map` | the package |
+    /// | NUMA node | `node/node*/cpulist`, `cpumap`, the links `nodeN/cpuM` and, if `node/online` has the node, `cpuM/nodeN` | one node for all: without NUMA the kernel has one memory |
+    /// | LLC group | `cache/index*` of the highest level and type `Unified` or `Data`, its `shared_cpu_list` or `shared_cpu_map` | what package and node have in common |
     /// | core | `topology/core_cpus`, its older name `thread_siblings`, `core_id` with package, die and cluster | a core of its own |
     /// | kind of core | `/sys/devices/cpu_core/cpus`, `cpu_atom`, `cpu_lowpower`; within these `cpu_capacity`, `cpufreq/base_frequency`, `cpufreq/cpuinfo_max_freq`, a difference of a tenth or more | one kind |
     /// | distance | `node/node*/distance`, if both directions agree | unknown |

@@ -40,7 +40,9 @@
 //! [unsupported](PinError::Unsupported), which is an answer and not a failure.
 
 mod affinity;
+mod allowed;
 mod bind;
+mod cgroup;
 mod cpu_list;
 mod cpu_set;
 mod distance;
@@ -54,6 +56,7 @@ mod regular;
 mod sysfs;
 
 pub use affinity::{available_cpus, current_cpu, current_mask, startup_mask};
+pub use allowed::allowed_from_root;
 pub use bind::{Bind, ParseBindError};
 pub use cpu_list::{CpuListFault, MAX_CPU_IDS, ParseCpuListError};
 pub use cpu_set::CpuSet;

@@ -36,8 +36,8 @@ pub(super) enum PackageName {
 pub(super) enum LlcName {
     /// Level, and lowest CPU behind this cache.
     Cache(u32, usize),
-    /// No cache is described: the package stands in for it.
-    Package(PackageName),
+    /// No cache is described: what the CPU's package and node have in common stands in for it.
+    None(PackageName, Option<usize>),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,8 +54,7 @@ pub(super) fn cpus(root: &Path) -> Result<Vec<Raw>, (PathBuf, io::Error)> {
     let cpu_dir = cpu_dir(root);
     let present = numbered(&cpu_dir, "cpu").map_err(|error| (cpu_dir.clone(), error))?;
     let nodes = nodes(&root.join("sys/devices/system/node"));
-    let online =
-        read(&cpu_dir.join("online")).and_then(|text| text.parse::<CpuSet>().ok()).filter(|set| !set.is_empty());
+    let online = set(&cpu_dir, "online").filter(|online| !online.is_empty());
     let is_online = |id: usize| {
         let off = read(&cpu_dir.join(format!("cpu{id}/online"))).is_some_and(|text| text == "0");
         !off && online.as_ref().is_none_or(|set| set.contains(id))
@@ -69,15 +68,17 @@ pub(super) fn cpu_dir(root: &Path) -> PathBuf {
     root.join("sys/devices/system/cpu")
 }
 
-fn describe(cpu_dir: &Path, nodes: &[(usize, CpuSet)], id: usize, kind: usize) -> Raw {
+fn describe(cpu_dir: &Path, nodes: &Nodes, id: usize, kind: usize) -> Raw {
     let dir = cpu_dir.join(format!("cpu{id}"));
     let topology = dir.join("topology");
     let package = package(&topology, id);
     let core = core(&topology, package, id);
-    let node = nodes.iter().find(|(_, cpus)| cpus.contains(id)).map(|(node, _)| *node);
-    // A node without a list of its CPUs is still linked from each of them.
-    let node = node.or_else(|| numbered(&dir, "node").ok()?.first().copied());
-    Raw { id, package, node, llc: llc(&dir, package, id), core, kind }
+    let node = nodes.with_cpus.iter().find(|(_, cpus)| cpus.contains(id)).map(|(node, _)| *node);
+    // A node without a list of its CPUs is still linked from each of them; one that is offline may be, too.
+    let linked = || numbered(&dir, "node").ok()?.into_iter().find(|&node| nodes.is_online(node));
+    let node = node.or_else(linked);
+    let llc = llc(&dir, id).unwrap_or(LlcName::None(package, node));
+    Raw { id, package, node, llc, core, kind }
 }
 
 fn package(topology: &Path, id: usize) -> PackageName {
@@ -103,7 +104,7 @@ fn core(topology: &Path, package: PackageName, id: usize) -> CoreName {
 }
 
 /// The highest level of data cache that says which CPUs share it.
-fn llc(cpu: &Path, package: PackageName, id: usize) -> LlcName {
+fn llc(cpu: &Path, id: usize) -> Option<LlcName> {
     let cache = cpu.join("cache");
     let indices = numbered(&cache, "index").unwrap_or_default();
     let caches = indices.into_iter().filter_map(|index| {
@@ -113,11 +114,22 @@ fn llc(cpu: &Path, package: PackageName, id: usize) -> LlcName {
         let first = neighbours(&dir, &["shared_cpu_list", "shared_cpu_map"], id);
         holds_data.then_some(LlcName::Cache(level?, first?))
     });
-    caches.max().unwrap_or(LlcName::Package(package))
+    caches.max()
 }
 
-/// The NUMA nodes that have CPUs, in the order of their numbers.
-fn nodes(dir: &Path) -> Vec<(usize, CpuSet)> {
+struct Nodes {
+    /// Those that have CPUs, in the order of their numbers.
+    with_cpus: Vec<(usize, CpuSet)>,
+    online: Option<CpuSet>,
+}
+
+impl Nodes {
+    fn is_online(&self, node: usize) -> bool {
+        self.online.as_ref().is_none_or(|online| online.contains(node))
+    }
+}
+
+fn nodes(dir: &Path) -> Nodes {
     let numbers = numbered(dir, "node").unwrap_or_default();
     let with_cpus = numbers.into_iter().map(|node| {
         let dir = dir.join(format!("node{node}"));
@@ -125,7 +137,8 @@ fn nodes(dir: &Path) -> Vec<(usize, CpuSet)> {
         let cpus = listed.unwrap_or_else(|| numbered(&dir, "cpu").unwrap_or_default().into_iter().collect());
         (node, cpus)
     });
-    with_cpus.filter(|(_, cpus)| !cpus.is_empty()).collect()
+    let with_cpus = with_cpus.filter(|(_, cpus)| !cpus.is_empty()).collect();
+    Nodes { with_cpus, online: set(dir, "online").filter(|online| !online.is_empty()) }
 }
 
 /// The lowest CPU of the first of these sets that can be read and has `id` in it, as every true answer must.
@@ -136,7 +149,7 @@ fn neighbours(dir: &Path, names: &[&str], id: usize) -> Option<usize> {
 
 fn set(dir: &Path, name: &str) -> Option<CpuSet> {
     let text = read(&dir.join(name))?;
-    if name.ends_with("list") { text.parse().ok() } else { CpuSet::from_hex_mask(&text).ok() }
+    if name.ends_with("list") || name == "online" { text.parse().ok() } else { CpuSet::from_hex_mask(&text).ok() }
 }
 
 pub(super) fn number(path: &Path) -> Option<i64> {

@@ -26,6 +26,8 @@ pub(crate) struct Scratch {
 
     /// Where each rank is in time; at the end of a trip, when it leaves.
     now: Vec<f64>,
+    /// When each rank's last store of this trip left its store buffer.
+    last_store: Vec<f64>,
     /// When each flag was stored.
     stored: Vec<f64>,
     /// Who has each packed line, since when.
@@ -107,6 +109,8 @@ impl<'a> Run<'a> {
         s.held.resize(graph.flags_on.len(), (0.0, NOBODY));
         s.now.clear();
         s.now.resize(graph.parties(), 0.0);
+        s.last_store.clear();
+        s.last_store.resize(graph.parties(), 0.0);
         s.owner.clear();
         s.owner.resize(graph.counters.len(), NOBODY);
         if s.arrived.len() < graph.counters.len() {
@@ -216,6 +220,7 @@ impl<'a> Run<'a> {
 
     /// One trip, from the times in `now` to the times in `now`. Says when the last one leaves.
     fn trip(&mut self) -> f64 {
+        self.scratch.last_store.fill(f64::NEG_INFINITY);
         self.scratch.held.fill((f64::NEG_INFINITY, NOBODY));
         for index in 0..self.scratch.plan.ops.len() {
             match self.scratch.plan.ops[index] {
@@ -238,9 +243,9 @@ impl<'a> Run<'a> {
             self.work_out(flag, rank);
         }
         let s = &mut *self.scratch;
-        let now = &mut s.now[rank as usize];
-        s.stored[flag as usize] = *now;
-        *now += s.store[flag as usize];
+        let after = &mut s.last_store[rank as usize];
+        *after = s.now[rank as usize].max(*after + s.store[flag as usize]);
+        s.stored[flag as usize] = *after;
     }
 
     /// Stores in a packed line queue for it, in the order in which they come.

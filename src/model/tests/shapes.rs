@@ -144,22 +144,17 @@ pub(super) fn dissemination(parties: usize, ways: usize) -> Graph {
     graph
 }
 
-/// Gather and release over groups of groups: `sizes` from the innermost outwards.
-pub(super) fn hierarchical(parties: usize, sizes: &[usize]) -> Graph {
+/// Gather in groups of `size`, their leaders in packages of `package` leaders, whose leaders exchange; release likewise.
+pub(super) fn hierarchical(parties: usize, size: usize, package: usize) -> Graph {
     let mut graph = Graph::new(parties);
-    let mut levels = Vec::new();
-    let mut leaders: Vec<usize> = (0..parties).collect();
-    for &size in sizes.iter().chain([&parties]) {
-        let groups: Vec<Vec<usize>> = leaders.chunks(size).map(<[usize]>::to_vec).collect();
-        leaders = groups.iter().map(|group| group[0]).collect();
-        levels.push(groups);
-    }
-    for groups in &levels {
-        groups.iter().for_each(|group| gather(&mut graph, group[0], &group[1..]));
-    }
-    for groups in levels.iter().rev() {
-        groups.iter().for_each(|group| release(&mut graph, group[0], &group[1..]));
-    }
+    let ranks: Vec<usize> = (0..parties).collect();
+    let leaders: Vec<usize> = ranks.chunks(size).map(|group| group[0]).collect();
+    let top: Vec<usize> = leaders.chunks(package).map(|group| group[0]).collect();
+    ranks.chunks(size).for_each(|group| gather(&mut graph, group[0], &group[1..]));
+    leaders.chunks(package).for_each(|group| gather(&mut graph, group[0], &group[1..]));
+    disseminate(&mut graph, &top, top.len());
+    leaders.chunks(package).for_each(|group| release(&mut graph, group[0], &group[1..]));
+    ranks.chunks(size).for_each(|group| release(&mut graph, group[0], &group[1..]));
     graph
 }
 

@@ -137,6 +137,8 @@ mod error;
 
 pub mod topology;
 
+pub mod model;
+
 mod wait;
 
 mod fate;

@@ -22,6 +22,20 @@ pub enum BuildError {
         /// The number asked for.
         parties: usize,
     },
+    /// The placement is for another number of ranks.
+    Placement {
+        /// The parties of the barrier.
+        parties: usize,
+        /// The ranks of the placement.
+        placed: usize,
+    },
+    /// The costs of hops are for another number of ranks.
+    Hops {
+        /// The parties of the barrier.
+        parties: usize,
+        /// The ranks whose hops are given.
+        ranks: usize,
+    },
 }
 
 impl fmt::Display for BuildError {
@@ -29,6 +43,12 @@ impl fmt::Display for BuildError {
         match self {
             Self::Parties { parties } => {
                 write!(f, "a barrier needs 1 to {MAX_PARTIES} parties, not {parties}")
+            }
+            Self::Placement { parties, placed } => {
+                write!(f, "the barrier has {parties} parties, but its placement is for {placed}")
+            }
+            Self::Hops { parties, ranks } => {
+                write!(f, "the barrier has {parties} parties, but hops are given between {ranks} ranks")
             }
         }
     }

@@ -147,8 +147,9 @@ mod algo;
 
 mod barrier;
 
-pub use algo::select::Algorithm;
+pub use algo::select::{Algorithm, Radix, Wake};
 pub use barrier::builder::Builder;
+pub use barrier::explain::Explanation;
 pub use barrier::party::{Party, Trip};
 pub use barrier::{Barrier, compat};
 pub use error::{Broken, BuildError, Cause, ClaimError, MAX_PARTIES, Missing, ResetError};

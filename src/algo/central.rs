@@ -40,6 +40,7 @@
 
 use super::{Algorithm, Rooted, sealed};
 use crate::fate::Slots;
+use crate::model::Graph;
 use crate::primitive::{AtomicU32, AtomicU64, Ordering};
 use crate::wait::{Door, Stay, Stop};
 use crossbeam_utils::CachePadded;
@@ -75,6 +76,21 @@ impl Words {
         let open = self.go.load(Ordering::Acquire);
         (open.wrapping_sub(generation) as i64) > 0
     }
+}
+
+/// The barrier of `parties` as the cost model sees it.
+pub(crate) fn graph(parties: usize) -> Graph {
+    let mut graph = Graph::new(parties);
+    let go = graph.flag();
+    let count = graph.counter(parties, None);
+    graph.opens(count, &[go]);
+    for rank in 0..parties {
+        let slot = graph.flag();
+        graph.publish(rank, slot);
+        graph.count(rank, count);
+        graph.wait(rank, &[go]);
+    }
+    graph
 }
 
 /// One party's seat.

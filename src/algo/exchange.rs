@@ -23,20 +23,33 @@
 //!
 //! # Memory ordering
 //!
-//! `arrive` → `peer` or `scan`: release store, acquire load (or relaxed loads and one acquire fence). Each party
-//! acquires from every other, which is C1.
+//! slot → everybody: `publish`, and `reached` or `all_reached` (`fate/epoch.rs`). Each party acquires from every other,
+//! which is C1.
 //!
 //! # Reuse
 //!
 //! A party one trip ahead has stored `g + 2`, which is beyond g as well; it can get no further, because its next trip
 //! needs this party's `g + 2`.
 
+use super::relay::Course;
 use super::{Algorithm, sealed};
-use crate::fate::slots::{self, Pair};
-use crate::primitive::AtomicU64;
+use crate::fate::board::{Board, Spot};
+use crate::fate::epoch::{all_reached, publish, reached};
+use crate::fate::slots::Pair;
+use crate::topology::Sites;
 use crate::wait::{Door, Stay, Stop};
-use crossbeam_utils::CachePadded;
 use std::sync::Arc;
+
+/// The exchange as a course, for the cost model; the seats below are the same, with fewer steps.
+pub(crate) fn course(sites: &Sites) -> Course {
+    let mut course = Course::new(sites);
+    for rank in 0..sites.parties() {
+        let others = (0..sites.parties()).filter(|&other| other != rank);
+        let awaits = others.map(|other| course.slot(other)).collect();
+        course.leg(rank, awaits, Vec::new());
+    }
+    course
+}
 
 /// The seat of one of two parties. The exchange has no state but the slots: they are the signal.
 #[derive(Debug)]
@@ -57,14 +70,14 @@ impl sealed::Sealed for ExchangeOfTwo {}
 impl Algorithm for ExchangeOfTwo {
     #[inline(always)]
     fn arrive(&mut self, generation: u64) {
-        slots::arrive(&self.pair[self.rank & 1], generation); // step 1
+        publish(&self.pair[self.rank & 1], generation); // step 1
     }
 
     #[inline(always)]
     fn complete(&mut self, door: &Door, stay: Stay<'_>) -> Result<(), Stop> {
         let generation = stay.generation;
         let peer = &self.pair[!self.rank & 1];
-        door.until(stay, move || slots::peer_arrived(peer, generation)) // step 2
+        door.until(stay, move || reached(peer, generation)) // step 2
     }
 
     #[inline(always)]
@@ -76,14 +89,15 @@ impl Algorithm for ExchangeOfTwo {
 /// The seat of one of any other number of parties.
 #[derive(Debug)]
 pub(crate) struct Exchange {
-    slots: Arc<[CachePadded<AtomicU64>]>,
+    board: Arc<Board>,
+    slots: Arc<[Spot]>,
     rank: usize,
 }
 
 impl Exchange {
     /// The seat of `rank`.
-    pub(crate) fn new(slots: Arc<[CachePadded<AtomicU64>]>, rank: usize) -> Self {
-        Self { slots, rank }
+    pub(crate) fn new(board: Arc<Board>, slots: Arc<[Spot]>, rank: usize) -> Self {
+        Self { board, slots, rank }
     }
 }
 
@@ -92,14 +106,14 @@ impl sealed::Sealed for Exchange {}
 impl Algorithm for Exchange {
     #[inline(always)]
     fn arrive(&mut self, generation: u64) {
-        slots::arrive(&self.slots[self.rank], generation); // step 1
+        publish(self.board.at(self.slots[self.rank]), generation); // step 1
     }
 
     #[inline(always)]
     fn complete(&mut self, door: &Door, stay: Stay<'_>) -> Result<(), Stop> {
         let generation = stay.generation;
-        let slots: &[_] = &self.slots;
-        door.until(stay, move || slots::all_arrived(slots, generation)) // step 2
+        let (board, slots) = (&*self.board, &*self.slots);
+        door.until(stay, move || all_reached(board, slots, generation)) // step 2
     }
 
     #[inline(always)]

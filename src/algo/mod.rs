@@ -2,15 +2,29 @@
 //!
 //! - [`exchange`]: everyone reads everyone's slot; one hop, no root.
 //! - [`central`]: a counter, and a go flag on another line; rooted.
-//! - [`select`]: which one `Auto` takes.
+//! - [`combining`]: a tree of counters, climbed by the last to arrive; rooted.
+//! - [`relay`]: what all that are made of flags have in common; [`dissemination`], [`static_tree`], [`tournament`] and
+//!   [`hierarchical`] say who awaits whom, with the help of [`tiers`] and [`gates`].
+//! - [`seat`]: one of them, chosen at run time.
+//! - [`select`]: their names; [`choice`]: which one `Auto` takes, and why.
 //!
 //! An algorithm knows words and ranks and the one door of waiting. It knows nothing of deadlines, breaks, sleepers or
 //! reset: a party that the door turns away ([`Stop`]) leaves the algorithm where it is, and after a break the
 //! algorithm's state is never used again (see `fate/README.md`).
 
 pub(crate) mod central;
+pub(crate) mod choice;
+pub(crate) mod combining;
+pub(crate) mod dissemination;
 pub(crate) mod exchange;
+pub(crate) mod gates;
+pub(crate) mod hierarchical;
+pub(crate) mod relay;
+pub(crate) mod seat;
 pub(crate) mod select;
+pub(crate) mod static_tree;
+pub(crate) mod tiers;
+pub(crate) mod tournament;
 
 use crate::wait::{Door, Stay, Stop};
 

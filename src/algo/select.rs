@@ -1,5 +1,6 @@
-//! Which algorithm a barrier uses: a name, or what `Auto` makes of parties and CPUs.
+//! The names of the algorithms; what `Auto` makes of them is in `choice.rs`.
 
+use super::static_tree;
 use std::fmt;
 
 /// How the news that all have arrived gets to everybody.
@@ -20,8 +21,7 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Algorithm {
-    /// Chooses when the barrier is built: [`Exchange`](Self::Exchange) for up to 8 parties that each have a CPU, else
-    /// [`Central`](Self::Central).
+    /// Chooses when the barrier is built, by the cost model if every party has a CPU.
     #[default]
     Auto,
     /// Everyone reads everyone: one line transfer per trip for two parties, and the shortest path for a few that share
@@ -29,25 +29,70 @@ pub enum Algorithm {
     Exchange,
     /// One counter and one go flag: a trip needs nobody but the last to arrive to have a CPU.
     Central,
+    /// A tree of counters, climbed by the last to arrive at each: [`Central`](Self::Central) for many parties.
+    Combining,
+    /// The tree of Mellor-Crummey and Scott: each parent gathers four children.
+    StaticTree(Wake),
+    /// Rounds of pairs with fixed winners, for comparison.
+    Tournament,
+    /// In each round everybody hears from those a fixed distance away: the fewest steps for many parties at equal
+    /// distances.
+    Dissemination(Radix),
+    /// Gathers within each cache, exchanges between leaders, and releases cache by cache: for chiplets and sockets. It
+    /// needs to know who sits where ([`Builder::placement`](crate::Builder::placement)).
+    Hierarchical,
 }
 
-impl Algorithm {
-    /// All algorithms that can be named, for tests and tables.
-    pub const NAMED: [Self; 2] = [Self::Exchange, Self::Central];
+/// How the root of a [static tree](Algorithm::StaticTree) lets the others go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Wake {
+    /// One go flag for up to 16 parties of one cache.
+    Flags,
+    /// Down a binary tree, each parent for two children.
+    Tree,
+}
 
-    /// What is used for `parties` on `cpus`.
-    pub(crate) fn resolve(self, parties: usize, cpus: usize) -> Self {
+/// How many parties know of each other after one round of [dissemination](Algorithm::Dissemination).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Radix {
+    /// Two: each hears from one other per round.
+    Two,
+    /// Four: each hears from three others per round, at overlapping cost.
+    Four,
+}
+
+impl Radix {
+    pub(crate) fn value(self) -> usize {
         match self {
-            Self::Auto if parties <= EXCHANGE_AT_MOST && parties <= cpus => Self::Exchange,
-            Self::Auto => Self::Central,
-            named => named,
+            Self::Two => 2,
+            Self::Four => 4,
         }
     }
 }
 
-/// Beyond this everyone reading everyone costs more than a counter. From the cost model of the literature (n - 1
-/// overlapping reads against n - 1 queued read-modify-writes); to be measured where there are cores for it.
-const EXCHANGE_AT_MOST: usize = 8;
+impl Algorithm {
+    /// All algorithms that can be named, for tests and tables.
+    pub const NAMED: [Self; 9] = [
+        Self::Exchange,
+        Self::Central,
+        Self::Combining,
+        Self::StaticTree(Wake::Flags),
+        Self::StaticTree(Wake::Tree),
+        Self::Tournament,
+        Self::Dissemination(Radix::Two),
+        Self::Dissemination(Radix::Four),
+        Self::Hierarchical,
+    ];
+
+    /// The size of its groups unless the cost model says better.
+    pub(crate) fn usual_fan(self) -> usize {
+        match self {
+            Self::StaticTree(_) => static_tree::FAN_IN,
+            Self::Combining => 8,
+            _ => 16,
+        }
+    }
+}
 
 impl fmt::Display for Algorithm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -55,20 +100,13 @@ impl fmt::Display for Algorithm {
             Self::Auto => "auto",
             Self::Exchange => "exchange",
             Self::Central => "central",
+            Self::Combining => "combining",
+            Self::StaticTree(Wake::Flags) => "static-tree",
+            Self::StaticTree(Wake::Tree) => "static-tree-wake-tree",
+            Self::Tournament => "tournament",
+            Self::Dissemination(Radix::Two) => "dissemination-2",
+            Self::Dissemination(Radix::Four) => "dissemination-4",
+            Self::Hierarchical => "hierarchical",
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn auto_needs_a_cpu_for_each_party_to_exchange() {
-        assert_eq!(Algorithm::Auto.resolve(2, 2), Algorithm::Exchange);
-        assert_eq!(Algorithm::Auto.resolve(8, 64), Algorithm::Exchange);
-        assert_eq!(Algorithm::Auto.resolve(9, 64), Algorithm::Central);
-        assert_eq!(Algorithm::Auto.resolve(3, 2), Algorithm::Central);
-        assert_eq!(Algorithm::Exchange.resolve(100, 2), Algorithm::Exchange);
     }
 }

@@ -1,9 +1,13 @@
 //! How a barrier is made: choices in, [`Barrier`] or an error out.
 
-use super::{Barrier, control::Control, era::Era};
+use super::explain::Explanation;
+use super::{Barrier, control::Control};
+use crate::algo::choice::{Situation, choose};
 use crate::algo::select::Algorithm;
 use crate::error::{BuildError, MAX_PARTIES};
+use crate::model::Hops;
 use crate::primitive::Fences;
+use crate::topology::Placement;
 use crate::wait::{Plan, Settings, WaitPolicy, calibration};
 use std::time::Duration;
 
@@ -37,12 +41,25 @@ pub struct Builder {
     spin: Option<Duration>,
     /// `None`: waits without a limit.
     timeout: Option<Duration>,
+    /// `None`: the threads are wherever the scheduler puts them.
+    placement: Option<Placement>,
+    /// `None`: guessed from the placement.
+    hops: Option<Hops>,
     first: u64,
 }
 
 impl Builder {
     pub(super) fn new(parties: usize) -> Self {
-        Self { parties, algorithm: Algorithm::Auto, policy: None, spin: None, timeout: None, first: 0 }
+        Self {
+            parties,
+            algorithm: Algorithm::Auto,
+            policy: None,
+            spin: None,
+            timeout: None,
+            placement: None,
+            hops: None,
+            first: 0,
+        }
     }
 
     /// Chooses the algorithm; [`Algorithm::Auto`] unless set.
@@ -73,6 +90,44 @@ impl Builder {
         self
     }
 
+    /// Says where the parties' threads will be: rank r is pinned by its own thread to `placement`'s CPU r.
+    ///
+    /// The barrier pins nobody. It puts each party's lines on the party's NUMA node, packs those of SMT siblings, groups
+    /// parties by the caches that they share, and chooses its algorithm for the distances between them. Without it the
+    /// parties are taken to be anywhere, all equally far apart.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use phalanx::Barrier;
+    /// use phalanx::topology::{Bind, Topology, pin_current, startup_mask};
+    ///
+    /// let parties = startup_mask().len();
+    /// let placement = Topology::detect().place(&Bind::Close, parties, startup_mask())?;
+    /// let barrier = Barrier::builder(parties).placement(placement.clone()).build()?;
+    /// std::thread::scope(|s| {
+    ///     for mut party in barrier.take_parties().unwrap() {
+    ///         let cpu = placement.cpu(party.rank()).map(|cpu| cpu.id);
+    ///         s.spawn(move || {
+    ///             let _pinned = cpu.and_then(|cpu| pin_current(cpu).ok());
+    ///             party.wait().map(drop)
+    ///         });
+    ///     }
+    /// });
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn placement(mut self, placement: Placement) -> Self {
+        self.placement = Some(placement);
+        self
+    }
+
+    /// Says what a hop costs between any two ranks, for [`Algorithm::Auto`] and for group sizes; guessed from the
+    /// [placement](Self::placement) unless set. [`Hops::from_matrix`] takes what core-to-core benchmarks print.
+    pub fn hops(mut self, hops: Hops) -> Self {
+        self.hops = Some(hops);
+        self
+    }
+
     /// Starts the count of trips at `generation`, so that tests can see it wrap.
     #[doc(hidden)]
     pub fn first_generation(mut self, generation: u64) -> Self {
@@ -87,11 +142,19 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// [`BuildError::Parties`] if there are 0 parties, or more than [`MAX_PARTIES`].
+    /// [`BuildError::Parties`] if there are 0 parties, or more than [`MAX_PARTIES`]; [`BuildError::Placement`] and
+    /// [`BuildError::Hops`] if these are for another number of ranks.
     pub fn build(self) -> Result<Barrier, BuildError> {
-        let Self { parties, algorithm, policy, spin, timeout, first } = self;
+        let Self { parties, algorithm, policy, spin, timeout, placement, hops, first } = self;
         if !(1..=MAX_PARTIES).contains(&parties) {
             return Err(BuildError::Parties { parties });
+        }
+        let placement = placement.unwrap_or_else(|| Placement::anywhere(parties));
+        if placement.parties() != parties {
+            return Err(BuildError::Placement { parties, placed: placement.parties() });
+        }
+        if let Some(ranks) = hops.as_ref().map(Hops::parties).filter(|&ranks| ranks != parties) {
+            return Err(BuildError::Hops { parties, ranks });
         }
         // First of all: the kernel registers a process with one thread at once, and one with several (the calibration
         // starts one) only after a grace period of milliseconds.
@@ -99,11 +162,14 @@ impl Builder {
         let environment = Settings::from_env();
         let policy = policy.or(environment.policy).unwrap_or_default();
         let cpus = crate::topology::available_cpus();
-        let budgets = Plan::new(policy, spin.or(environment.spin), parties, cpus, &calibration());
+        let situation = Situation { placement: &placement, hops: hops.as_ref(), cpus };
+        // Parties that share a CPU are short of it, however many there are.
+        let room = if situation.has_room() { cpus } else { cpus.min(parties - 1) };
+        let budgets = Plan::new(policy, spin.or(environment.spin), parties, room, &calibration());
         let plan = Plan { timeout, ..budgets };
-        let algorithm = algorithm.resolve(parties, cpus);
+        let choice = choose(algorithm, situation);
         let fences = if plan.sleeps_readily() { Fences::Symmetric } else { cheapest };
-        let era = Era::new(algorithm, parties, first, fences);
-        Ok(Barrier::from(Control::new(era, algorithm, policy, plan, fences, parties)))
+        let explanation = Explanation::new(algorithm, &choice, &placement, cpus, policy, &plan, fences);
+        Ok(Barrier::from(Control::new(choice.blueprint, first, policy, plan, fences, explanation)))
     }
 }

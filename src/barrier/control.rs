@@ -6,7 +6,9 @@
 //! `threads` (names).
 
 use super::era::{Era, Member};
+use super::explain::Explanation;
 use super::roll::{Claim, Claims, Threads};
+use crate::algo::seat::Blueprint;
 use crate::algo::select::Algorithm;
 use crate::error::{Broken, Cause, ClaimError, ResetError};
 use crate::fate::Census;
@@ -20,10 +22,11 @@ pub(crate) struct Control {
     registry: Mutex<Registry>,
     threads: Threads,
     parties: usize,
-    algorithm: Algorithm,
+    blueprint: Blueprint,
     policy: WaitPolicy,
     plan: Plan,
     fences: Fences,
+    explanation: Explanation,
 }
 
 #[derive(Debug)]
@@ -34,16 +37,18 @@ struct Registry {
 
 impl Control {
     pub(super) fn new(
-        era: Era,
-        algorithm: Algorithm,
+        blueprint: Blueprint,
+        first: u64,
         policy: WaitPolicy,
         plan: Plan,
         fences: Fences,
-        parties: usize,
+        explanation: Explanation,
     ) -> Self {
+        let parties = blueprint.parties();
+        let era = Era::new(&blueprint, first, fences);
         let registry = Registry { era: Arc::new(era), claims: Claims::new(parties) };
         let threads = Threads::new(parties);
-        Self { registry: Mutex::new(registry), threads, parties, algorithm, policy, plan, fences }
+        Self { registry: Mutex::new(registry), threads, parties, blueprint, policy, plan, fences, explanation }
     }
 
     pub(super) fn parties(&self) -> usize {
@@ -51,11 +56,15 @@ impl Control {
     }
 
     pub(super) fn algorithm(&self) -> Algorithm {
-        self.algorithm
+        self.blueprint.algorithm()
     }
 
     pub(super) fn policy(&self) -> WaitPolicy {
         self.policy
+    }
+
+    pub(super) fn explanation(&self) -> &Explanation {
+        &self.explanation
     }
 
     /// The era that counts now.
@@ -124,7 +133,7 @@ impl Control {
             Err(open) => return Ok(open),
         };
         let first = broken.generation().wrapping_add(1);
-        registry.era = Arc::new(Era::new(self.algorithm, self.parties, first, self.fences));
+        registry.era = Arc::new(Era::new(&self.blueprint, first, self.fences));
         Ok(first)
     }
 

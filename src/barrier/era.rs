@@ -4,11 +4,9 @@
 //! new one, so that whatever a late party still stores, it stores where nobody counts any more (C5), and memory is
 //! freed when the last handle on it is gone (C9).
 
-use crate::algo::central::{self, Central};
-use crate::algo::exchange::{Exchange, ExchangeOfTwo};
-use crate::algo::{Algorithm, select};
+use crate::algo::seat::{Blueprint, Seat, Words};
 use crate::error::{Broken, Cause};
-use crate::fate::{Census, Fate, Ruling, Slots};
+use crate::fate::{Census, Fate, Ruling};
 use crate::primitive::Fences;
 use crate::wait::{Door, Limit, Pace, Plan, Stay, Stop};
 use std::sync::Arc;
@@ -17,40 +15,25 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(crate) struct Era {
     door: Door,
-    slots: Slots,
     words: Words,
     fate: Fate,
 }
 
-/// What the algorithm's seats share beside the slots.
-#[derive(Debug)]
-enum Words {
-    Exchange,
-    Central(Arc<central::Words>),
-}
-
 impl Era {
     /// An era whose first trip is `first`.
-    pub(crate) fn new(algorithm: select::Algorithm, parties: usize, first: u64, fences: Fences) -> Self {
-        let words = match algorithm {
-            select::Algorithm::Exchange => Words::Exchange,
-            // `Auto` was resolved when the barrier was built; central is right for any number of parties.
-            select::Algorithm::Central | select::Algorithm::Auto => {
-                Words::Central(Arc::new(central::Words::new(first)))
-            }
-        };
-        Self { door: Door::new(fences), slots: Slots::new(parties, first), words, fate: Fate::new() }
+    pub(crate) fn new(blueprint: &Blueprint, first: u64, fences: Fences) -> Self {
+        Self { door: Door::new(fences), words: Words::new(blueprint, first), fate: Fate::new() }
     }
 
     /// Breaks the open trip, unless the era is broken already; what everybody is told, either way.
     pub(crate) fn break_open_trip(&self, describe: impl FnOnce(Census) -> Broken) -> Broken {
-        self.fate.break_open_trip(&self.door, &self.slots, describe)
+        self.fate.break_open_trip(&self.door, self.words.slots(), describe)
     }
 
     /// Breaks the open trip if somebody waits at it; what everybody is told, or else the number of the open trip. A
     /// broken era is told of as it is.
     pub(crate) fn break_trip_of_waiters(&self, describe: impl FnOnce(Census) -> Broken) -> Result<Broken, u64> {
-        self.fate.break_if(&self.door, &self.slots, |census| census.arrived > 0, describe)
+        self.fate.break_if(&self.door, self.words.slots(), |census| census.arrived > 0, describe)
     }
 
     /// What everybody is told, if the era is broken.
@@ -65,24 +48,13 @@ impl Era {
 
     /// Who has arrived where, as a snapshot.
     pub(crate) fn census(&self) -> Census {
-        self.slots.census()
+        self.words.slots().census()
     }
 
     /// Wakes every sleeper for no reason.
     pub(crate) fn wake_spuriously(&self) {
         self.door.wake_spuriously();
     }
-}
-
-/// A party's seat at the era's algorithm: chosen at run time, without a virtual call on the way across.
-#[derive(Debug)]
-enum Seat {
-    ExchangeOfTwo(ExchangeOfTwo),
-    Exchange(Exchange),
-    Central(Central),
-    /// None any more: the era is broken, and this party knows. It must not arrive again: others may still be on their
-    /// way through the trip before the broken one, and would count the arrival for theirs.
-    Over,
 }
 
 /// One party's part in an era.
@@ -102,14 +74,10 @@ pub(crate) struct Member {
 impl Member {
     /// The part of `rank` in `era`, from the trip on that the rank has not arrived at yet.
     pub(crate) fn new(era: &Arc<Era>, rank: usize, plan: Plan) -> Self {
-        let slots = era.slots.clone();
         // A rank whose earlier handle took part in the broken trip is told of that trip, not of one that will never be.
-        let generation = era.verdict().map_or_else(|| slots.next_of(rank), |broken| broken.generation());
-        let seat = match (&era.words, slots) {
-            (Words::Exchange, Slots::Pair(pair)) => Seat::ExchangeOfTwo(ExchangeOfTwo::new(pair, rank)),
-            (Words::Exchange, Slots::Many(slots)) => Seat::Exchange(Exchange::new(slots, rank)),
-            (Words::Central(words), slots) => Seat::Central(Central::new(Arc::clone(words), slots, rank)),
-        };
+        let next = || era.words.slots().next_of(rank);
+        let generation = era.verdict().map_or_else(next, |broken| broken.generation());
+        let seat = era.words.seat(rank);
         Self { era: Arc::clone(era), seat, rank, generation, pace: Pace::new(plan) }
     }
 
@@ -139,12 +107,7 @@ impl Member {
     pub(crate) fn cross(&mut self, limit: Limit, describe: impl Fn(Cause, Census) -> Broken) -> Result<bool, Broken> {
         let Self { era, seat, pace, generation, .. } = self;
         let stay = Stay { generation: *generation, pace, limit };
-        let (seen, leads) = match seat {
-            Seat::ExchangeOfTwo(seat) => arrive_and_complete(seat, &era.door, stay),
-            Seat::Exchange(seat) => arrive_and_complete(seat, &era.door, stay),
-            Seat::Central(seat) => arrive_and_complete(seat, &era.door, stay),
-            Seat::Over => (Err(Stop::Alarm), false),
-        };
+        let (seen, leads) = seat.cross(&era.door, stay);
         if seen.is_ok() && era.door.look().undisturbed() {
             *generation = generation.wrapping_add(1);
             return Ok(leads);
@@ -178,7 +141,7 @@ impl Member {
                     let cause = Cause::TimedOut { rank: *rank, after };
                     let describe = |census| describe(cause, census);
                     limit = Limit::Never;
-                    era.fate.break_trip(&era.door, &era.slots, *generation, describe)
+                    era.fate.break_trip(&era.door, era.words.slots(), *generation, describe)
                 }
             };
             match ruling {
@@ -195,20 +158,9 @@ impl Member {
                 Ruling::NotBroken => {}
             }
             let stay = Stay { generation: *generation, pace, limit };
-            seen = match seat {
-                Seat::ExchangeOfTwo(seat) => seat.complete(&era.door, stay),
-                Seat::Exchange(seat) => seat.complete(&era.door, stay),
-                Seat::Central(seat) => seat.complete(&era.door, stay),
-                Seat::Over => Err(Stop::Alarm),
-            };
+            seen = seat.complete(&era.door, stay);
         }
         *generation = generation.wrapping_add(1);
         Ok(())
     }
-}
-
-#[inline(always)]
-fn arrive_and_complete(seat: &mut impl Algorithm, door: &Door, stay: Stay<'_>) -> (Result<(), Stop>, bool) {
-    seat.arrive(stay.generation);
-    (seat.complete(door, stay), seat.leads())
 }

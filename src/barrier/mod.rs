@@ -2,6 +2,7 @@
 //!
 //! - [`Barrier`]: the control handle.
 //! - [`builder`]: how one is made.
+//! - [`explain`]: what was chosen for it, and why.
 //! - [`party`]: the handle that waits.
 //! - [`era`]: one life of a barrier, from build or reset to the break.
 //! - [`control`], [`roll`]: the present era; who holds which rank.
@@ -11,6 +12,7 @@ pub(crate) mod builder;
 pub mod compat;
 mod control;
 pub(crate) mod era;
+pub(crate) mod explain;
 #[cfg(all(test, phalanx_loom))]
 mod models;
 pub(crate) mod party;
@@ -21,6 +23,7 @@ use crate::error::{Broken, BuildError, Cause, ClaimError, ResetError};
 use crate::wait::WaitPolicy;
 use builder::Builder;
 use control::Control;
+use explain::Explanation;
 use party::Party;
 use std::fmt;
 use std::sync::Arc;
@@ -157,6 +160,24 @@ impl Barrier {
     #[must_use]
     pub fn algorithm(&self) -> Algorithm {
         self.control().algorithm()
+    }
+
+    /// What was chosen for this barrier and why, in a few lines for a person.
+    ///
+    /// What `OMP_DISPLAY_ENV=verbose` is to OpenMP, for one barrier.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let barrier = phalanx::Barrier::new(4)?;
+    /// let explanation = barrier.explain();
+    /// println!("{explanation}");
+    /// assert_eq!(explanation.algorithm(), barrier.algorithm());
+    /// # Ok::<(), phalanx::BuildError>(())
+    /// ```
+    #[must_use]
+    pub fn explain(&self) -> Explanation {
+        self.control().explanation().clone()
     }
 
     /// The wait policy in use.

@@ -11,10 +11,13 @@
 use super::Barrier;
 use super::control::Control;
 use super::era::{Era, Member};
-use crate::algo::select::Algorithm;
+use super::explain::Explanation;
+use crate::algo::seat::Blueprint;
+use crate::algo::select::{Algorithm, Algorithm::*, Radix, Wake};
 use crate::error::{Broken, Cause};
 use crate::fate::Census;
-use crate::primitive::{AtomicU32, Fences, Ordering};
+use crate::primitive::{AtomicU32, Fences, Fences::*, Ordering};
+use crate::topology::Sites;
 use crate::wait::{Limit, Plan, WaitPolicy};
 use loom::thread;
 use std::sync::Arc;
@@ -30,6 +33,12 @@ fn describe(cause: Cause, census: Census) -> Broken {
     Broken::by_count(cause, census.generation, census.missing.len() + census.arrived, census.arrived)
 }
 
+/// Shapes as deep as so few parties can have: groups of two, and two caches if there are four.
+fn blueprint(algorithm: Algorithm, parties: usize) -> Blueprint {
+    let sites = if parties == 4 { Sites::grouped(&[&[0, 1], &[2, 3]]) } else { Sites::anywhere(parties) };
+    Blueprint::new(algorithm, 2, &sites)
+}
+
 /// One barrier with the data that its parties exchange.
 struct Stage {
     era: Arc<Era>,
@@ -40,7 +49,7 @@ struct Stage {
 impl Stage {
     fn new(algorithm: Algorithm, parties: usize, fences: Fences, parks: bool) -> Arc<Self> {
         // Near the wrap, so that two trips cross it (C6).
-        let era = Arc::new(Era::new(algorithm, parties, u64::MAX, fences));
+        let era = Arc::new(Era::new(&blueprint(algorithm, parties), u64::MAX, fences));
         let data = (0..parties).map(|_| AtomicU32::new(0)).collect();
         Arc::new(Self { era, data, plan: Plan::modelled(parks) })
     }
@@ -123,6 +132,7 @@ const ABORTER: Option<fn(&Era)> = Some(|era| {
 const TWO: &[&[Limit]] = &[&[PATIENT; 3], &[PATIENT; 3]];
 const TWICE: &[&[Limit]] = &[&[PATIENT; 2], &[PATIENT; 2]];
 const THREE: &[&[Limit]] = &[&[PATIENT; 2], &[PATIENT; 2], &[PATIENT; 2]];
+const FOUR: &[&[Limit]] = &[&[PATIENT; 2], &[PATIENT; 2], &[PATIENT; 2], &[PATIENT; 2]];
 const ONE_OF_TWO: &[&[Limit]] = &[&[PATIENT; 2], &[PATIENT, IMPATIENT]];
 const FIRST_OF_TWO: &[&[Limit]] = &[&[PATIENT; 2], &[IMPATIENT, PATIENT]];
 const BOTH_OF_TWO: &[&[Limit]] = &[&[IMPATIENT; 2], &[IMPATIENT; 2]];
@@ -136,8 +146,8 @@ const HASTY_THREE: &[&[Limit]] = &[&[PATIENT], &[IMPATIENT], &[IMPATIENT]];
 /// One test for each line: name, preemption bound, algorithm, fences, whether parties sleep, the parties' limits, and
 /// who else is there.
 macro_rules! models {
-    ($($name:ident: $bound:literal, $algorithm:ident, $fences:ident, $parks:literal, $parties:ident, $others:ident;)*) => {
-        $(#[test] fn $name() { check($bound, Algorithm::$algorithm, Fences::$fences, $parks, $parties, $others) })*
+    ($($name:ident: $bound:literal, $algorithm:expr, $fences:ident, $parks:literal, $parties:ident, $others:ident;)*) => {
+        $(#[test] fn $name() { check($bound, $algorithm, $fences, $parks, $parties, $others) })*
     };
 }
 
@@ -146,6 +156,21 @@ models! {
     exchange_of_three_crosses: 1, Exchange, Asymmetric, false, THREE, NOBODY;
     central_of_two_crosses: 3, Central, Asymmetric, false, TWO, NOBODY;
     central_of_three_crosses: 2, Central, Asymmetric, false, THREE, NOBODY;
+
+    combining_of_three_crosses: 2, Combining, Asymmetric, false, THREE, NOBODY;
+    combining_of_four_crosses: 1, Combining, Asymmetric, false, FOUR, NOBODY;
+    static_tree_of_three_crosses: 2, StaticTree(Wake::Flags), Asymmetric, false, THREE, NOBODY;
+    static_tree_of_four_crosses: 1, StaticTree(Wake::Flags), Asymmetric, false, FOUR, NOBODY;
+    wake_tree_of_three_crosses: 2, StaticTree(Wake::Tree), Asymmetric, false, THREE, NOBODY;
+    wake_tree_of_four_crosses: 1, StaticTree(Wake::Tree), Asymmetric, false, FOUR, NOBODY;
+    tournament_of_three_crosses: 2, Tournament, Asymmetric, false, THREE, NOBODY;
+    tournament_of_four_crosses: 1, Tournament, Asymmetric, false, FOUR, NOBODY;
+    dissemination_2_of_three_crosses: 1, Dissemination(Radix::Two), Asymmetric, false, THREE, NOBODY;
+    dissemination_2_of_four_crosses: 1, Dissemination(Radix::Two), Asymmetric, false, FOUR, NOBODY;
+    dissemination_4_of_three_crosses: 1, Dissemination(Radix::Four), Asymmetric, false, THREE, NOBODY;
+    dissemination_4_of_four_crosses: 1, Dissemination(Radix::Four), Asymmetric, false, FOUR, NOBODY;
+    hierarchical_of_three_crosses: 2, Hierarchical, Asymmetric, false, THREE, NOBODY;
+    hierarchical_of_four_crosses: 1, Hierarchical, Asymmetric, false, FOUR, NOBODY;
 
     exchange_one_of_two_is_impatient: 3, Exchange, Symmetric, false, ONE_OF_TWO, NOBODY;
     exchange_first_of_two_is_impatient: 3, Exchange, Symmetric, false, FIRST_OF_TWO, NOBODY;
@@ -157,6 +182,14 @@ models! {
     central_one_of_three_is_impatient: 2, Central, Symmetric, false, ONE_OF_THREE, NOBODY;
     central_two_of_three_are_impatient: 2, Central, Symmetric, false, TWO_OF_THREE, NOBODY;
 
+    combining_two_of_three_are_impatient: 2, Combining, Symmetric, false, TWO_OF_THREE, NOBODY;
+    static_tree_two_of_three_are_impatient: 2, StaticTree(Wake::Flags), Symmetric, false, TWO_OF_THREE, NOBODY;
+    wake_tree_two_of_three_are_impatient: 2, StaticTree(Wake::Tree), Symmetric, false, TWO_OF_THREE, NOBODY;
+    tournament_two_of_three_are_impatient: 2, Tournament, Symmetric, false, TWO_OF_THREE, NOBODY;
+    dissemination_2_one_of_three_is_impatient: 1, Dissemination(Radix::Two), Symmetric, false, ONE_OF_THREE, NOBODY;
+    dissemination_4_one_of_three_is_impatient: 1, Dissemination(Radix::Four), Symmetric, false, ONE_OF_THREE, NOBODY;
+    hierarchical_two_of_three_are_impatient: 2, Hierarchical, Symmetric, false, TWO_OF_THREE, NOBODY;
+
     exchange_is_aborted: 2, Exchange, Symmetric, false, TWICE, ABORTER;
     central_is_aborted: 2, Central, Symmetric, false, TWICE, ABORTER;
 
@@ -164,6 +197,14 @@ models! {
     exchange_of_three_sleeps: 2, Exchange, Symmetric, true, THREE, NOBODY;
     central_of_two_sleeps: 3, Central, Symmetric, true, TWO, NOBODY;
     central_of_three_sleeps: 2, Central, Symmetric, true, THREE, NOBODY;
+    combining_of_three_sleeps: 2, Combining, Symmetric, true, THREE, NOBODY;
+    static_tree_of_three_sleeps: 2, StaticTree(Wake::Flags), Symmetric, true, THREE, NOBODY;
+    wake_tree_of_three_sleeps: 2, StaticTree(Wake::Tree), Symmetric, true, THREE, NOBODY;
+    tournament_of_three_sleeps: 2, Tournament, Symmetric, true, THREE, NOBODY;
+    dissemination_2_of_three_sleeps: 1, Dissemination(Radix::Two), Symmetric, true, THREE, NOBODY;
+    dissemination_4_of_three_sleeps: 1, Dissemination(Radix::Four), Symmetric, true, THREE, NOBODY;
+    hierarchical_of_three_sleeps: 2, Hierarchical, Symmetric, true, THREE, NOBODY;
+    static_tree_sleepers_meet_an_impatient_party: 1, StaticTree(Wake::Flags), Symmetric, true, ONE_OF_THREE, NOBODY;
     exchange_sleepers_are_aborted: 2, Exchange, Symmetric, true, TWICE, ABORTER;
     central_sleepers_are_aborted: 2, Central, Symmetric, true, TWICE, ABORTER;
     exchange_sleeper_meets_an_impatient_party: 3, Exchange, Symmetric, true, ONE_OF_TWO, NOBODY;
@@ -173,8 +214,8 @@ models! {
 /// A whole barrier with its handles.
 fn barrier(algorithm: Algorithm, parties: usize, parks: bool) -> Barrier {
     let plan = Plan::modelled(parks);
-    let era = Era::new(algorithm, parties, 0, Fences::Symmetric);
-    Control::new(era, algorithm, WaitPolicy::Adaptive, plan, Fences::Symmetric, parties).into()
+    Control::new(blueprint(algorithm, parties), 0, WaitPolicy::Adaptive, plan, Symmetric, Explanation::of_a_model())
+        .into()
 }
 
 fn explore(bound: usize, f: impl Fn() + Sync + Send + 'static) {

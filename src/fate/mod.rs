@@ -5,6 +5,8 @@
 //! a heavy fence, and reads all arrival slots. Either the first sees the alarm and asks for the verdict, or the second
 //! sees that all have arrived and takes the alarm back.
 
+pub(crate) mod board;
+pub(crate) mod epoch;
 pub(crate) mod slots;
 
 use crate::error::Broken;

@@ -1,9 +1,9 @@
 //! What a trip costs: one pass over a plan for each way of arriving.
 
+use super::Prediction;
 use super::graph::{Act, Graph};
 use super::machine::{Constants, Hops};
 use super::plan::{LAST, NOBODY, Op, Plan};
-use super::Prediction;
 
 /// Up to this many parties each is late once; beyond it a sample of this many is.
 const STRAGGLERS: usize = 32;
@@ -55,12 +55,7 @@ struct Reading {
 }
 
 /// Predicts the cost of `graph` on the machine of `hops`; `None` if it can never complete.
-pub(crate) fn evaluate(
-    graph: &Graph,
-    hops: &Hops,
-    constants: &Constants,
-    scratch: &mut Scratch,
-) -> Option<Prediction> {
+pub(crate) fn evaluate(graph: &Graph, hops: &Hops, constants: &Constants, scratch: &mut Scratch) -> Option<Prediction> {
     scratch.plan.make(graph)?;
     let mut run = Run { graph, hops, constants, scratch };
     run.prepare();
@@ -85,7 +80,12 @@ pub(super) struct Run<'a> {
 
 impl<'a> Run<'a> {
     #[cfg(test)]
-    pub(super) fn new(graph: &'a Graph, hops: &'a Hops, constants: &'a Constants, scratch: &'a mut Scratch) -> Option<Self> {
+    pub(super) fn new(
+        graph: &'a Graph,
+        hops: &'a Hops,
+        constants: &'a Constants,
+        scratch: &'a mut Scratch,
+    ) -> Option<Self> {
         scratch.plan.make(graph)?;
         let mut run = Self { graph, hops, constants, scratch };
         run.prepare();
@@ -158,7 +158,8 @@ impl<'a> Run<'a> {
 
     /// R1 and R2: what a flag costs those who read it when `writer` stores it.
     fn work_out(&mut self, flag: u32, writer: u32) {
-        let range = self.scratch.plan.first[flag as usize] as usize..self.scratch.plan.first[flag as usize + 1] as usize;
+        let range =
+            self.scratch.plan.first[flag as usize] as usize..self.scratch.plan.first[flag as usize + 1] as usize;
         let mut order = std::mem::take(&mut self.scratch.order);
         order.clear();
         for place in range {
@@ -303,8 +304,7 @@ impl<'a> Run<'a> {
         let mut owner = self.scratch.owner[counter as usize];
         let mut free = f64::NEG_INFINITY;
         for (pollers, &(arrival, rank)) in arrived.iter().enumerate() {
-            let transfer =
-                if owner == NOBODY { 0.0 } else { self.hops.transfer(owner as usize, rank as usize) };
+            let transfer = if owner == NOBODY { 0.0 } else { self.hops.transfer(owner as usize, rank as usize) };
             let taken = if station.polled { (pollers as f64 * self.constants.c_b).min(1.0) * transfer } else { 0.0 };
             free = arrival.max(free) + self.constants.rmw * transfer + taken + self.constants.overhead;
             self.scratch.now[rank as usize] = free;

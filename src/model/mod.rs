@@ -1,11 +1,8 @@
 //! What a trip costs, predicted.
-#[cfg_attr(not(test), expect(dead_code, reason = "the algorithms do not describe themselves yet"))]
 mod evaluate;
-#[cfg_attr(not(test), expect(dead_code, reason = "the algorithms do not describe themselves yet"))]
 mod graph;
 mod machine;
 mod matrix;
-#[cfg_attr(not(test), expect(dead_code, reason = "the algorithms do not describe themselves yet"))]
 mod plan;
 #[cfg(test)]
 mod tests;
@@ -13,7 +10,6 @@ mod tests;
 pub use machine::{Classes, Constants, Hops, HopsError};
 pub use matrix::{LatencyFault, LatencyMatrix, ParseLatencyError};
 
-#[cfg_attr(not(test), expect(unused_imports, reason = "the algorithms do not describe themselves yet"))]
 pub(crate) use self::{
     evaluate::{Scratch, evaluate},
     graph::{Counter, Flag, Graph},

@@ -53,6 +53,7 @@ mod placement;
 mod plan;
 mod quota;
 mod regular;
+mod sites;
 mod sysfs;
 
 pub use affinity::{available_cpus, current_cpu, current_mask, startup_mask};
@@ -66,3 +67,4 @@ pub use placement::{Level, Placement};
 pub use plan::PlaceError;
 pub use quota::{quota, quota_from_root};
 pub use regular::RegularError;
+pub(crate) use sites::Sites;

@@ -34,9 +34,18 @@
 //! changed it too. In both cases the kept value is gone: sleep (4) returns at once, or has begun and wake (e), which
 //! follows the change, ends it. Either way the parker starts over at (1).
 //!
-//! In a rootless algorithm the "releaser" is whoever completes the trip, not whoever arrives: of the parties that
-//! stored their arrival, the one whose fence (2) or look comes last sees all others, so at least one completes without
-//! being woken, and every party that sleeps has set `PARKED` before that one's (c).
+//! Who publishes? In an algorithm with a root, the party that brings it about, which then completes. In all others the
+//! "releaser" is whoever completes the trip, and nothing that a party publishes on the way is a reason to wake anybody:
+//! look (3) there also asks whether all have arrived, by their slots (`all_here`). Of the parties that stored their
+//! slot, the one whose fence (2) or (b) comes last sees all others, so at least one completes without being woken, and
+//! every party that sleeps has set `PARKED` before that one's (c).
+//!
+//! # Nobody waits for a party that has arrived
+//!
+//! In a tree or a dissemination a party waits for others that have arrived but do not run just now: they sleep, or lost
+//! their CPU. So whoever is about to give its CPU away, finds somebody asleep, or has spun for long, asks the slots
+//! whether all have arrived; if so the trip is complete, whatever the algorithm's flags say yet. (What the party owes
+//! to others it then publishes at once: it is true.) The fast path never asks.
 //!
 //! # Memory ordering
 //!
@@ -109,6 +118,23 @@ pub(crate) struct Stay<'a> {
     pub(crate) limit: Limit,
 }
 
+impl Stay<'_> {
+    /// The same stay for one of several waits of a trip: the limit is counted from the first of them.
+    #[inline(always)]
+    pub(crate) fn again(&mut self) -> Stay<'_> {
+        Stay { generation: self.generation, pace: &mut *self.pace, limit: self.limit }
+    }
+}
+
+/// How a wait ended well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// What it waited for has come.
+    Ready,
+    /// Not yet, but all have arrived.
+    AllHere,
+}
+
 /// Why a wait ended although what it waited for has not been seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stop {
@@ -163,7 +189,25 @@ impl Door {
         }
         // A copy, so that the polls above keep what they poll in registers.
         let polled = ready;
-        self.long_wait(stay, &polled)
+        self.long_wait(stay, &polled, None).map(drop)
+    }
+
+    /// [`Door::until`] for a wait that `all_here` makes needless: whether all parties have arrived at the trip. Asked
+    /// only when this party is about to give its CPU away, or others have.
+    #[inline(always)]
+    pub(crate) fn until_or(
+        &self,
+        stay: Stay<'_>,
+        ready: impl Fn() -> bool + Copy,
+        all_here: &dyn Fn() -> bool,
+    ) -> Result<Seen, Stop> {
+        for _ in 0..stay.pace.tight() {
+            if ready() {
+                return Ok(Seen::Ready);
+            }
+        }
+        let polled = ready;
+        self.long_wait(stay, &polled, Some(all_here))
     }
 
     /// The light fence, then the attention word: what a party does once it knows that all have arrived, before it
@@ -243,20 +287,50 @@ impl Door {
     /// The long wait: spin, yield, park, as the pace says. Not generic, so that it exists once.
     #[cold]
     #[inline(never)]
-    fn long_wait(&self, stay: Stay<'_>, ready: &dyn Fn() -> bool) -> Result<(), Stop> {
+    fn long_wait(
+        &self,
+        stay: Stay<'_>,
+        ready: &dyn Fn() -> bool,
+        all_here: Option<&dyn Fn() -> bool>,
+    ) -> Result<Seen, Stop> {
         let Stay { generation, pace, limit } = stay;
         let start = now();
-        let end = limit.end(start, pace.usual_limit());
-        let mut wait = LongWait { door: self, parked: parked_for(generation), end, start, looked: start, polls: 0 };
-        let outcome = wait.run(pace, ready);
+        let end = pace.end_of(generation, limit, start);
+        let goal = Goal { ready, all_here };
+        let parked = parked_for(generation);
+        let mut wait = LongWait { door: self, goal, parked, end, start, looked: start, polls: 0 };
+        let outcome = wait.run(pace);
         pace.learn(wait.looked.saturating_duration_since(start));
         outcome
+    }
+}
+
+/// What ends a wait well.
+#[derive(Clone, Copy)]
+struct Goal<'a> {
+    ready: &'a dyn Fn() -> bool,
+    all_here: Option<&'a dyn Fn() -> bool>,
+}
+
+impl Goal<'_> {
+    fn ready(self) -> bool {
+        (self.ready)()
+    }
+
+    fn all_here(self) -> Answer {
+        self.all_here.filter(|all_here| all_here()).map(|_| Ok(Seen::AllHere))
+    }
+
+    /// Either, the one waited for first.
+    fn either(self) -> Answer {
+        if self.ready() { Some(Ok(Seen::Ready)) } else { self.all_here() }
     }
 }
 
 /// One stay of one party: the three ways to pass time, each leaving as soon as there is an answer.
 struct LongWait<'a> {
     door: &'a Door,
+    goal: Goal<'a>,
     /// The bit to set before a sleep.
     parked: u32,
     end: Option<End>,
@@ -267,18 +341,21 @@ struct LongWait<'a> {
 }
 
 /// What a way of passing time came to.
-type Answer = Option<Result<(), Stop>>;
+type Answer = Option<Result<Seen, Stop>>;
 
 impl LongWait<'_> {
-    fn run(&mut self, pace: &mut Pace, ready: &dyn Fn() -> bool) -> Result<(), Stop> {
-        if let Some(answer) = self.spin(pace, ready) {
+    fn run(&mut self, pace: &mut Pace) -> Result<Seen, Stop> {
+        if let Some(answer) = self.among_sleepers() {
             return answer;
         }
-        if let Some(answer) = self.yielding(pace, ready) {
+        if let Some(answer) = self.spin(pace) {
+            return answer;
+        }
+        if let Some(answer) = self.yielding(pace) {
             return answer;
         }
         loop {
-            if let Some(answer) = self.park(ready) {
+            if let Some(answer) = self.park() {
                 return answer;
             }
         }
@@ -299,13 +376,21 @@ impl LongWait<'_> {
         self.looked.saturating_duration_since(self.start)
     }
 
+    /// If somebody already sleeps for this trip, what this party waits for may depend on the sleeper: the last to
+    /// arrive must not spin for it.
+    fn among_sleepers(&self) -> Answer {
+        self.goal.all_here?;
+        if self.door.look().0 & self.parked == 0 { None } else { self.goal.all_here() }
+    }
+
     /// Polls with the CPU kept, until the pace's budget is used up or the clock shows that the CPU was taken away.
-    fn spin(&mut self, pace: &mut Pace, ready: &dyn Fn() -> bool) -> Answer {
+    fn spin(&mut self, pace: &mut Pace) -> Answer {
         let budget = pace.spin_budget();
+        let mut looks = 0;
         while budget > self.waited() || budget == Duration::MAX {
             for _ in 0..POLLS_PER_LOOK {
-                if ready() {
-                    return Some(Ok(()));
+                if self.goal.ready() {
+                    return Some(Ok(Seen::Ready));
                 }
                 self.polls = self.polls.saturating_add(1);
                 relax(self.polls);
@@ -317,18 +402,24 @@ impl LongWait<'_> {
             if pace.lost_cpu(self.looked.saturating_duration_since(before)) {
                 break;
             }
+            looks += 1;
+            if looks > LOOKS_ALONE {
+                if let Some(answer) = self.goal.all_here() {
+                    return Some(answer);
+                }
+            }
         }
         None
     }
 
     /// Polls and gives the CPU away in between, for as long as the pace finds that better than sleeping.
-    fn yielding(&mut self, pace: &Pace, ready: &dyn Fn() -> bool) -> Answer {
+    fn yielding(&mut self, pace: &Pace) -> Answer {
         let budget = pace.yield_budget();
         let began = self.looked;
         while budget > self.looked.saturating_duration_since(began) {
             for _ in 0..YIELDS_PER_LOOK {
-                if ready() {
-                    return Some(Ok(()));
+                if let Some(answer) = self.goal.either() {
+                    return Some(answer);
                 }
                 self.polls = self.polls.saturating_add(1);
                 yield_now(self.polls);
@@ -341,24 +432,28 @@ impl LongWait<'_> {
     }
 
     /// One sleep, by the protocol of the module essay, numbers as there.
-    fn park(&mut self, ready: &dyn Fn() -> bool) -> Answer {
+    fn park(&mut self) -> Answer {
         let attention = &self.door.attention;
         let kept = attention.word().fetch_or(self.parked, Ordering::Relaxed) | self.parked; // (1)
         // [park] Between the announcement and the look: pairs with the light fence of `look` (module essay).
         self.door.fences.heavy(); // (2)
-        if ready() {
-            return Some(Ok(())); // (3)
+        if let Some(answer) = self.goal.either() {
+            return Some(answer); // (3)
         }
         if let Some(answer) = self.interrupted() {
             return Some(answer);
         }
         attention.sleep(kept, self.end.map(|end| end.at)); // (4)
-        let answer = if ready() { Some(Ok(())) } else { self.interrupted() };
+        let answer = self.goal.either().or_else(|| self.interrupted());
         // For the pace: a wait that ends with a wake was as long as the sleep.
         self.looked = now();
         answer
     }
 }
+
+/// Looks at the clock while spinning before the slots are asked too: some 10 µs. Shorter waits are the algorithm's own
+/// business, and asking takes lines from those who are about to write them.
+const LOOKS_ALONE: u32 = 8;
 
 /// Polls between two looks at the attention word and the clock while spinning. A look costs about 25 ns where the clock
 /// is read without a system call; the polls between two looks take a few hundred nanoseconds to 2 µs (PAUSE is 14 to

@@ -8,8 +8,8 @@
 //! need this very CPU), a clock that jumped between two looks (somebody else needs it), and waits that have lately
 //! outlasted the budget by far.
 
-use super::{WaitPolicy, calibrate::Calibration};
-use std::time::Duration;
+use super::{End, Limit, WaitPolicy, calibrate::Calibration};
+use std::time::{Duration, Instant};
 
 /// The budgets of a barrier's waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,11 +126,13 @@ pub(crate) struct Pace {
     average: u64,
     /// Waits left for which this party does not spin.
     penance: u8,
+    /// The trip that last needed the clock, and when its limit ends: several waits of one trip have one limit.
+    end: Option<(u64, Option<End>)>,
 }
 
 impl Pace {
     pub(crate) fn new(plan: Plan) -> Self {
-        Self { plan, average: 0, penance: 0 }
+        Self { plan, average: 0, penance: 0, end: None }
     }
 
     #[inline(always)]
@@ -138,8 +140,20 @@ impl Pace {
         self.plan.tight
     }
 
-    pub(crate) fn usual_limit(&self) -> Option<Duration> {
-        self.plan.timeout
+    /// When a wait that begins to look at the clock at `start` has to end, for trip `generation` with `limit`: counted
+    /// from the trip's first such wait.
+    pub(super) fn end_of(&mut self, generation: u64, limit: Limit, start: Instant) -> Option<End> {
+        if limit == Limit::Never {
+            return None;
+        }
+        match self.end {
+            Some((fixed, end)) if fixed == generation => end,
+            _ => {
+                let end = limit.end(start, self.plan.timeout);
+                self.end = Some((generation, end));
+                end
+            }
+        }
     }
 
     /// Time to spin in the wait that begins now.
@@ -209,6 +223,16 @@ mod tests {
         assert_eq!(pace.spin_budget(), BUDGET / 8);
         (0..100).for_each(|_| pace.learn(Duration::from_micros(2)));
         assert_eq!(pace.spin_budget(), BUDGET);
+    }
+
+    #[test]
+    fn a_trip_of_several_waits_has_one_limit() {
+        let mut pace = pace(WaitPolicy::Adaptive, 2, 2);
+        let (start, limit) = (Instant::now(), Limit::After(MS));
+        let first = pace.end_of(7, limit, start).unwrap().at;
+        assert_eq!(pace.end_of(7, limit, start + MS).unwrap().at, first);
+        assert!(pace.end_of(7, Limit::Never, start + MS).is_none());
+        assert_eq!(pace.end_of(8, limit, start + MS).unwrap().at, first + MS);
     }
 
     #[test]

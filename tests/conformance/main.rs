@@ -33,12 +33,12 @@ macro_rules! conforms {
     ($name:ident, $family:expr; $($property:ident in $file:ident),+ $(,)?) => {
         mod $name {
             use super::*;
-            #[allow(unused_imports)] // one of the two, by family
-            use phalanx::{Algorithm::*, WaitPolicy::*};
+            #[allow(unused_imports)] // some of them, by family
+            use phalanx::{Algorithm::*, Radix, Wake, WaitPolicy::*};
             $(
                 #[test]
                 fn $property() {
-                    let name = concat!(stringify!($name), "::", stringify!($property));
+                    let name = concat!(module_path!(), "::", stringify!($property));
                     common::watched(name, common::patience(), |watch| $file::$property($family, watch));
                 }
             )+
@@ -52,24 +52,39 @@ macro_rules! conforms {
 }
 
 conforms!(reference_itself, reference::Reference);
-conforms!(exchange_spin, subject::Phalanx(Exchange, Spin));
-conforms!(exchange_spin_yield, subject::Phalanx(Exchange, SpinYield));
-conforms!(exchange_spin_park, subject::Phalanx(Exchange, SpinPark));
-conforms!(exchange_park, subject::Phalanx(Exchange, Park));
-conforms!(exchange_adaptive, subject::Phalanx(Exchange, Adaptive));
-conforms!(central_spin, subject::Phalanx(Central, Spin));
-conforms!(central_spin_yield, subject::Phalanx(Central, SpinYield));
-conforms!(central_spin_park, subject::Phalanx(Central, SpinPark));
-conforms!(central_park, subject::Phalanx(Central, Park));
-conforms!(central_adaptive, subject::Phalanx(Central, Adaptive));
+/// The suite for every wait policy of one algorithm.
+macro_rules! conforms_with_every_policy {
+    ($($name:ident: $algorithm:expr;)+) => {
+        $(
+            mod $name {
+                use super::*;
+                conforms!(spin, subject::Phalanx($algorithm, Spin));
+                conforms!(spin_yield, subject::Phalanx($algorithm, SpinYield));
+                conforms!(spin_park, subject::Phalanx($algorithm, SpinPark));
+                conforms!(park, subject::Phalanx($algorithm, Park));
+                conforms!(adaptive, subject::Phalanx($algorithm, Adaptive));
+            }
+        )+
+        const COVERED: &[phalanx::Algorithm] = { use phalanx::{Algorithm::*, Radix, Wake}; &[$($algorithm),+] };
+    };
+}
+
+conforms_with_every_policy! {
+    exchange: Exchange;
+    central: Central;
+    combining: Combining;
+    static_tree: StaticTree(Wake::Flags);
+    static_tree_wake_tree: StaticTree(Wake::Tree);
+    tournament: Tournament;
+    dissemination_2: Dissemination(Radix::Two);
+    dissemination_4: Dissemination(Radix::Four);
+    hierarchical: Hierarchical;
+}
 conforms!(compat_barrier, subject::Compat;
     separation in properties, wrap in properties, deadlines in properties, spurious in properties, crowd in properties, rounds in faults);
 
 #[test]
-fn the_list_above_is_complete() {
-    assert_eq!(
-        (phalanx::Algorithm::NAMED.len(), phalanx::WaitPolicy::ALL.len()),
-        (2, 5),
-        "a new one needs its line above"
-    );
+fn the_lists_above_are_complete() {
+    assert_eq!(COVERED, phalanx::Algorithm::NAMED);
+    assert_eq!(phalanx::WaitPolicy::ALL.len(), 5, "a new one needs its line above");
 }

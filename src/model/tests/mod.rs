@@ -15,7 +15,7 @@ fn machine(packages: usize, llcs: usize, cores: usize, smt: usize) -> Vec<Cpu> {
             let core = id / smt;
             let llc = core / cores;
             let package = llc / llcs;
-            Cpu { id, package, node: package, llc, core, smt: id % smt }
+            Cpu { id, package, node: package, llc, core, smt: id % smt, kind: 0 }
         })
         .collect()
 }

@@ -1,5 +1,5 @@
-use super::*;
 use super::shapes::*;
+use super::*;
 
 #[test]
 fn table() {
@@ -22,7 +22,18 @@ fn table() {
     for (name, cpus, classes, ccx, socket) in rows {
         let n = cpus.len();
         let hops = Hops::from_cpus(&cpus, &classes);
-        let graphs = [central(n, false), central(n, true), flat(n), mcs(n), tree_and_flag(n), hyper(n), dissemination(n, 1), dissemination(n, 3), hierarchical(n, ccx, socket / ccx), leaders_disseminate(n, ccx, 3)];
+        let graphs = [
+            central(n, false),
+            central(n, true),
+            flat(n),
+            mcs(n),
+            tree_and_flag(n),
+            hyper(n),
+            dissemination(n, 1),
+            dissemination(n, 3),
+            hierarchical(n, ccx, socket / ccx),
+            leaders_disseminate(n, ccx, 3),
+        ];
         print!("{name:13}");
         for g in &graphs {
             let mut run = Run::new(g, &hops, &TABLE, &mut scratch).unwrap();

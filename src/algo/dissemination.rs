@@ -1,0 +1,71 @@
+//! Dissemination: in each round everybody hears from those a fixed distance away, and so from ever more.
+//!
+//! Hensgen, Finkel and Manber, "Two algorithms for barrier synchronization", International Journal of Parallel
+//! Programming 17(1), 1988; with several messages per round: Hoefler, Mehlan, Mietke and Rehm, "Fast barrier
+//! synchronization for InfiniBand", IPDPS 2006 (n-way dissemination, here radix = n + 1). Differs from the papers in:
+//! a party publishes one flag per round, which its r - 1 hearers poll, instead of one flag for each hearer (a store to
+//! one line instead of r - 1); epochs instead of parity and sense (Mellor-Crummey and Scott 1991, section 3.3, need two
+//! sets of flags and flip the sense every second time); the flag of the first round is the slot.
+//!
+//! Cost per trip, n parties, radix r: ceil(log_r n) rounds, each one store and r - 1 overlapping reads per party;
+//! critical path ceil(log_r n) hops; n lines per round. No read-modify-write. Rooted: no. Split phase: a party that is
+//! busy between its arrival and its wait holds up those who hear from it, in every round but the first. Choose it for 5
+//! to 64 parties at equal distances, each with a CPU.
+//!
+//! # State
+//!
+//! | word | writer | readers | meaning |
+//! |---|---|---|---|
+//! | flag (r, 0), the slot | party r | r + j (j < radix), mod n | r has arrived |
+//! | flag (r, k) | party r | r + j·radix^k, mod n | r, and the radix^k - 1 before it, have arrived |
+//!
+//! # Protocol
+//!
+//! Round k: await flag (r - j·radix^k, k) for j = 1 .. radix - 1; then publish flag (r, k + 1), unless it was the last
+//! round, which is the first with radix^(k+1) >= n.
+//!
+//! After round k party r has heard, directly or not, from itself and the radix^(k+1) - 1 before it: from all, after the
+//! last. Distances at which the circle closes on the party itself are left out.
+//!
+//! # Memory ordering and reuse
+//!
+//! As every course (`relay.rs`).
+
+use super::relay::Course;
+use crate::fate::board::Spot;
+use crate::topology::Sites;
+
+/// The course of dissemination with `radix` (at least 2).
+pub(crate) fn course(sites: &Sites, radix: usize) -> Course {
+    let parties = sites.parties();
+    let radix = radix.max(2);
+    let mut course = Course::new(sites);
+    let mut flags: Vec<Spot> = (0..parties).map(|rank| course.slot(rank)).collect();
+    let mut reach = 1; // radix^k
+    while reach < parties {
+        let is_last = reach.saturating_mul(radix) >= parties;
+        let next: Vec<Option<Spot>> = (0..parties).map(|rank| (!is_last).then(|| course.flag(rank))).collect();
+        for rank in 0..parties {
+            let distances = (1..radix).map(|j| j * reach).take_while(|&distance| distance < parties);
+            let awaits = distances.map(|distance| flags[(rank + parties - distance) % parties]).collect();
+            course.leg(rank, awaits, next[rank].into_iter().collect());
+        }
+        flags = next.into_iter().flatten().collect();
+        reach = reach.saturating_mul(radix);
+    }
+    course
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everybody_hears_from_everybody() {
+        for parties in (1..=66).chain([127, 128, 129]) {
+            for radix in [2, 3, 4] {
+                assert!(course(&Sites::anywhere(parties), radix).is_sound(), "{parties} parties, radix {radix}");
+            }
+        }
+    }
+}

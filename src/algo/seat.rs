@@ -1,0 +1,192 @@
+//! One algorithm, chosen at run time: what it is made of ([`Blueprint`]), its words in one era ([`Words`]), and each
+//! party's seat ([`Seat`]).
+
+use super::central::{self, Central};
+use super::combining::{self, Combining};
+use super::exchange::{self, Exchange, ExchangeOfTwo};
+use super::relay::{Course, Relay};
+use super::select::Algorithm;
+use super::{Algorithm as _, dissemination, hierarchical, static_tree, tournament};
+use crate::fate::Slots;
+use crate::fate::board::Board;
+use crate::model::Graph;
+use crate::topology::Sites;
+use crate::wait::{Door, Stay, Stop};
+use std::sync::Arc;
+
+/// The shape of a barrier: who counts and polls what, and how many lines that takes. Computed once; a reset makes new
+/// words from it.
+#[derive(Clone, Debug)]
+pub(crate) struct Blueprint {
+    algorithm: Algorithm,
+    fan: usize,
+    shape: Shape,
+}
+
+#[derive(Clone, Debug)]
+enum Shape {
+    /// Nothing but slots.
+    Exchange(Arc<Course>),
+    /// Slots beside the counter.
+    Central(Arc<Course>),
+    Combining(Arc<combining::Tree>),
+    Relay(Arc<Course>),
+}
+
+impl Blueprint {
+    /// The shape of `algorithm`, with groups of at most `fan` where it has such.
+    pub(crate) fn new(algorithm: Algorithm, fan: usize, sites: &Sites) -> Self {
+        let relay = |course| Shape::Relay(Arc::new(course));
+        let shape = match algorithm {
+            Algorithm::Exchange => Shape::Exchange(Arc::new(Course::new(sites))),
+            // `Auto` is resolved when the barrier is built; central is right for any number of parties.
+            Algorithm::Central | Algorithm::Auto => Shape::Central(Arc::new(Course::new(sites))),
+            Algorithm::Combining => Shape::Combining(Arc::new(combining::Tree::new(sites, fan))),
+            Algorithm::StaticTree(wake) => relay(static_tree::course(sites, wake, fan)),
+            Algorithm::Tournament => relay(tournament::course(sites)),
+            Algorithm::Dissemination(radix) => relay(dissemination::course(sites, radix.value())),
+            Algorithm::Hierarchical => relay(hierarchical::course(sites, fan)),
+        };
+        Self { algorithm, fan, shape }
+    }
+
+    pub(crate) fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    pub(crate) fn parties(&self) -> usize {
+        self.course().parties()
+    }
+
+    /// The size of its groups, for algorithms that have such.
+    pub(crate) fn fan(&self) -> Option<usize> {
+        match self.algorithm {
+            Algorithm::Combining | Algorithm::Hierarchical | Algorithm::StaticTree(_) => Some(self.fan),
+            _ => None,
+        }
+    }
+
+    /// The graph that the cost model evaluates.
+    pub(crate) fn graph(&self, sites: &Sites) -> Graph {
+        match &self.shape {
+            Shape::Exchange(_) => exchange::course(sites).graph(),
+            Shape::Central(_) => central::graph(sites.parties()),
+            Shape::Combining(tree) => tree.graph(),
+            Shape::Relay(course) => course.graph(),
+        }
+    }
+
+    fn course(&self) -> &Arc<Course> {
+        match &self.shape {
+            Shape::Exchange(course) | Shape::Central(course) | Shape::Relay(course) => course,
+            Shape::Combining(tree) => tree.course(),
+        }
+    }
+}
+
+/// What the seats of one era share.
+#[derive(Debug)]
+pub(crate) struct Words {
+    slots: Slots,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Exchange,
+    Central(Arc<central::Words>),
+    Combining { tree: Arc<combining::Tree>, board: Arc<Board>, base: u64 },
+    Relay { course: Arc<Course>, board: Arc<Board> },
+}
+
+impl Words {
+    /// Words for an era whose first trip is `first`.
+    pub(crate) fn new(blueprint: &Blueprint, first: u64) -> Self {
+        let course = blueprint.course();
+        if matches!(blueprint.shape, Shape::Exchange(_)) && course.parties() == 2 {
+            return Self { slots: Slots::pair(first), kind: Kind::Exchange };
+        }
+        let board = Arc::new(course.board(first));
+        let slots = Slots::Many { board: Arc::clone(&board), spots: Arc::clone(course.slots()) };
+        let kind = match &blueprint.shape {
+            Shape::Exchange(_) => Kind::Exchange,
+            Shape::Central(_) => Kind::Central(Arc::new(central::Words::new(first))),
+            Shape::Combining(tree) => Kind::Combining { tree: Arc::clone(tree), board, base: first },
+            Shape::Relay(course) => Kind::Relay { course: Arc::clone(course), board },
+        };
+        Self { slots, kind }
+    }
+
+    pub(crate) fn slots(&self) -> &Slots {
+        &self.slots
+    }
+
+    /// The seat of `rank`.
+    pub(crate) fn seat(&self, rank: usize) -> Seat {
+        match (&self.kind, self.slots.clone()) {
+            (Kind::Exchange, Slots::Pair(pair)) => Seat::ExchangeOfTwo(ExchangeOfTwo::new(pair, rank)),
+            (Kind::Exchange, Slots::Many { board, spots }) => Seat::Exchange(Exchange::new(board, spots, rank)),
+            (Kind::Central(words), slots) => Seat::Central(Central::new(Arc::clone(words), slots, rank)),
+            (Kind::Combining { tree, board, base }, slots) => {
+                Seat::Combining(Combining::new(Arc::clone(tree), Arc::clone(board), slots, rank, *base))
+            }
+            (Kind::Relay { course, board }, _) => Seat::Relay(Relay::new(course, Arc::clone(board), rank)),
+        }
+    }
+}
+
+/// A party's seat at an era's algorithm, without a virtual call on the way across.
+#[derive(Debug)]
+pub(crate) enum Seat {
+    ExchangeOfTwo(ExchangeOfTwo),
+    Exchange(Exchange),
+    Central(Central),
+    Combining(Combining),
+    Relay(Relay),
+    /// None any more: the era is broken, and this party knows. It must not arrive again: others may still be on their
+    /// way through the trip before the broken one, and would count the arrival for theirs.
+    Over,
+}
+
+impl Seat {
+    /// Arrives, and stays until all have arrived; and whether the party leads the trip if they have.
+    #[inline(always)]
+    pub(crate) fn cross(&mut self, door: &Door, stay: Stay<'_>) -> (Result<(), Stop>, bool) {
+        match self {
+            // Where a call would be felt.
+            Self::ExchangeOfTwo(seat) => {
+                seat.arrive(stay.generation);
+                (seat.complete(door, stay), seat.leads())
+            }
+            others => others.cross_called(door, stay),
+        }
+    }
+
+    #[inline(never)]
+    fn cross_called(&mut self, door: &Door, stay: Stay<'_>) -> (Result<(), Stop>, bool) {
+        fn cross(seat: &mut impl super::Algorithm, door: &Door, stay: Stay<'_>) -> (Result<(), Stop>, bool) {
+            seat.arrive(stay.generation);
+            (seat.complete(door, stay), seat.leads())
+        }
+        match self {
+            Self::ExchangeOfTwo(seat) => cross(seat, door, stay),
+            Self::Exchange(seat) => cross(seat, door, stay),
+            Self::Central(seat) => cross(seat, door, stay),
+            Self::Combining(seat) => cross(seat, door, stay),
+            Self::Relay(seat) => cross(seat, door, stay),
+            Self::Over => (Err(Stop::Alarm), false),
+        }
+    }
+
+    /// The rest of a crossing that was stopped.
+    pub(crate) fn complete(&mut self, door: &Door, stay: Stay<'_>) -> Result<(), Stop> {
+        match self {
+            Self::ExchangeOfTwo(seat) => seat.complete(door, stay),
+            Self::Exchange(seat) => seat.complete(door, stay),
+            Self::Central(seat) => seat.complete(door, stay),
+            Self::Combining(seat) => seat.complete(door, stay),
+            Self::Relay(seat) => seat.complete(door, stay),
+            Self::Over => Err(Stop::Alarm),
+        }
+    }
+}

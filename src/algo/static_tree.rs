@@ -1,0 +1,111 @@
+//! Static tree: each parent gathers four children, the root lets everybody go.
+//!
+//! Mellor-Crummey and Scott, "Algorithms for scalable synchronization on shared-memory multiprocessors", ACM
+//! Transactions on Computer Systems 9(1), 1991, section 3.5 (the tree with arrival fan-in 4 and wake-up fan-out 2; a
+//! single flag for the wake-up is the paper's advice for machines with coherent caches). Differs from the paper in:
+//! epochs, so that no parent writes its children's flags back; a line for each child's flag instead of four bytes of
+//! one word (writers on four cores would queue for the line; the parent's misses overlap); the arrival flag of a leaf
+//! is its slot; the wake-up flags are written by the parent on its own line, for its two children to poll.
+//!
+//! Cost per trip, n parties: up to two stores each; critical path ceil(log4 n) hops up, then one hop per gate of 16 (go
+//! flags) or ceil(log2 n) hops (wake tree). n + n/4 lines, and the gates or n/2. No read-modify-write. Rooted: no, since
+//! parties that give their CPU away may learn from the slots that all have arrived. Split phase: a busy party holds up
+//! its parent. Choose it for many parties of one cache.
+//!
+//! # State
+//!
+//! | word | writer | readers | meaning |
+//! |---|---|---|---|
+//! | slot r | party r | its parent, if r has no children | r has arrived |
+//! | up r | party r, if it has children | its parent | r and all below it have arrived |
+//! | gate | the root | up to 16 parties of one cache | all have arrived |
+//! | go r (wake tree) | party r | 2r + 1, 2r + 2 | all have arrived |
+//!
+//! # Protocol
+//!
+//! 1. Await the flags of the children 4r + 1 .. 4r + 4; publish up r. (The root, rank 0, publishes the gates or go 0
+//!    instead.)
+//! 2. Await the own gate, or go of (r - 1) / 2; publish go r.
+//!
+//! # Memory ordering and reuse
+//!
+//! As every course (`relay.rs`).
+
+use super::gates::Gates;
+use super::relay::Course;
+use super::select::Wake;
+use crate::fate::board::Spot;
+use crate::topology::Sites;
+
+/// Children that a parent gathers. The paper's four flags are the bytes of one word; here their lines are read side by
+/// side, and a fifth would be too: the cost model finds 4 to be best as well, or close to it.
+pub(crate) const FAN_IN: usize = 4;
+const FAN_OUT: usize = 2;
+
+/// The course of a tree in which a parent gathers `fan` children, with this way to wake.
+pub(crate) fn course(sites: &Sites, wake: Wake, fan: usize) -> Course {
+    let mut course = Course::new(sites);
+    let parties = sites.parties();
+    // Children have higher ranks, so from the last to the first every child's flag is known before its parent's leg.
+    let mut flags: Vec<Spot> = (0..parties).map(|rank| course.slot(rank)).collect();
+    for rank in (0..parties).rev() {
+        let children = children(rank, fan.max(1), parties);
+        if children.is_empty() {
+            continue;
+        }
+        let awaits = flags[children].to_vec();
+        let up = (rank > 0).then(|| course.flag(rank));
+        course.leg(rank, awaits, up.into_iter().collect());
+        flags[rank] = up.unwrap_or(flags[rank]);
+    }
+    match wake {
+        Wake::Flags => {
+            let gates = Gates::new(&mut course, sites);
+            release_by_gates(&mut course, &gates);
+        }
+        Wake::Tree => {
+            let go: Vec<Option<Spot>> = (0..parties)
+                .map(|rank| (!children(rank, FAN_OUT, parties).is_empty()).then(|| course.flag(rank)))
+                .collect();
+            for rank in 0..parties {
+                let parent = rank.checked_sub(1).and_then(|below| go[below / FAN_OUT]);
+                course.leg(rank, parent.into_iter().collect(), go[rank].into_iter().collect());
+            }
+        }
+    }
+    course
+}
+
+/// The last legs of a course in which rank 0 knows first that all have arrived.
+pub(crate) fn release_by_gates(course: &mut Course, gates: &Gates) {
+    if course.parties() < 2 {
+        return;
+    }
+    course.leg(0, Vec::new(), gates.in_order_of(0).to_vec());
+    for rank in 1..course.parties() {
+        course.leg(rank, vec![gates.of(rank)], Vec::new());
+    }
+}
+
+fn children(rank: usize, fan: usize, parties: usize) -> std::ops::Range<usize> {
+    let first = (rank * fan + 1).min(parties);
+    first..(first + fan).min(parties)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::algo::tiers::tests::shapes;
+
+    #[test]
+    fn everybody_waits_for_everybody() {
+        for wake in [Wake::Flags, Wake::Tree] {
+            for parties in (1..=40).chain([127, 128, 129]) {
+                assert!(course(&Sites::anywhere(parties), wake, FAN_IN).is_sound(), "{parties} parties, {wake:?}");
+            }
+            for (name, sites) in shapes() {
+                assert!(course(&sites, wake, 2).is_sound(), "{name}, {wake:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! What was chosen for a barrier, and why.
+
+use crate::algo::choice::{Choice, Groups, Rated, Reason};
+use crate::algo::select::Algorithm;
+use crate::model::Prediction;
+use crate::primitive::Fences;
+use crate::topology::Placement;
+use crate::wait::{Plan, WaitPolicy};
+use std::fmt;
+use std::time::Duration;
+
+/// What was chosen for a barrier, and why; from [`Barrier::explain`](crate::Barrier::explain).
+///
+/// Printed, it takes a few lines:
+///
+/// ```text
+/// hierarchical (groups of 8) for 64 parties, predicted 469/437 ns together/straggler
+///   why: the least of 9 predictions; next: hierarchical (groups of 16) 475/441 ns, dissemination-4 711/708 ns
+///   where: 64 ranks on 64 CPUs: 0-63; 8 LLC groups, 1 node, 1 package
+///   waiting: adaptive, spins up to 40 µs, then sleeps; the fences of a trip cost nothing (membarrier)
+/// ```
+#[derive(Clone, Debug)]
+pub struct Explanation {
+    algorithm: Algorithm,
+    fan: Option<usize>,
+    parties: usize,
+    wish: Algorithm,
+    reason: Reason,
+    place: String,
+    cpus: usize,
+    policy: WaitPolicy,
+    spin: Duration,
+    scarce: bool,
+    fences: Fences,
+}
+
+/// Rivals that are named.
+const RUNNERS_UP: usize = 3;
+
+impl Explanation {
+    pub(super) fn new(
+        wish: Algorithm,
+        choice: &Choice,
+        placement: &Placement,
+        cpus: usize,
+        policy: WaitPolicy,
+        plan: &Plan,
+        fences: Fences,
+    ) -> Self {
+        Self {
+            algorithm: choice.blueprint.algorithm(),
+            fan: choice.blueprint.fan(),
+            parties: placement.parties(),
+            wish,
+            reason: choice.reason.clone(),
+            place: if placement.is_complete() {
+                placement.to_string()
+            } else {
+                "not known (Builder::placement tells): all pairs are taken to be equally far apart".into()
+            },
+            cpus,
+            policy,
+            spin: plan.spin,
+            scarce: plan.scarce,
+            fences,
+        }
+    }
+
+    /// The algorithm; never [`Algorithm::Auto`].
+    #[must_use]
+    pub fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// How large a group is at most, if the algorithm has groups.
+    #[must_use]
+    pub fn group_size(&self) -> Option<usize> {
+        self.fan
+    }
+
+    /// What a trip is predicted to cost, if the cost model was asked.
+    #[must_use]
+    pub fn prediction(&self) -> Option<Prediction> {
+        match &self.reason {
+            Reason::Predicted(rated) => rated.first().map(|rated| rated.prediction),
+            _ => None,
+        }
+    }
+
+    #[cfg(all(test, phalanx_loom))]
+    pub(super) fn of_a_model() -> Self {
+        Self {
+            algorithm: Algorithm::Central,
+            fan: None,
+            parties: 0,
+            wish: Algorithm::Central,
+            reason: Reason::Named,
+            place: String::new(),
+            cpus: 0,
+            policy: WaitPolicy::Spin,
+            spin: Duration::ZERO,
+            scarce: false,
+            fences: Fences::Symmetric,
+        }
+    }
+
+    fn why(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { parties, cpus, .. } = self;
+        match &self.reason {
+            Reason::Named => write!(f, "it was asked for"),
+            Reason::Few if *parties == 1 => f.write_str("there is nobody to wait for"),
+            Reason::Few => f.write_str("one hop is the least in which two can meet"),
+            Reason::Crowd if parties > cpus => {
+                write!(f, "{parties} parties on {cpus} CPUs: nobody but the last to arrive has to run for the others")
+            }
+            Reason::Crowd => {
+                f.write_str("parties share a CPU: nobody but the last to arrive has to run for the others")
+            }
+            Reason::Predicted(rated) => {
+                let asked = if self.wish == Algorithm::Auto { "" } else { "it was asked for; its groups are " };
+                write!(f, "{asked}the least of {} predictions", rated.len())?;
+                let others = rated.iter().skip(1).take(RUNNERS_UP).map(Rated::to_string).collect::<Vec<_>>().join(", ");
+                if others.is_empty() { Ok(()) } else { write!(f, "; next: {others}") }
+            }
+        }
+    }
+
+    fn waiting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, ", self.policy)?;
+        match self.policy {
+            WaitPolicy::Spin => f.write_str("for ever")?,
+            WaitPolicy::Park => f.write_str("sleeps at once")?,
+            _ if self.scarce => f.write_str("does not spin, since CPUs are scarce")?,
+            WaitPolicy::SpinYield => write!(f, "spins up to {:.0?}, then yields", self.spin)?,
+            _ => write!(f, "spins up to {:.0?}, then sleeps", self.spin)?,
+        }
+        f.write_str(match self.fences {
+            Fences::Asymmetric => "; the fences of a trip cost nothing (membarrier)",
+            Fences::Symmetric => "; one full fence per trip",
+        })
+    }
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parties = match self.parties {
+            1 => "1 party".to_owned(),
+            parties => format!("{parties} parties"),
+        };
+        write!(f, "{}{} for {parties}", self.algorithm, Groups(self.fan))?;
+        if let Some(Prediction { together, straggler }) = self.prediction() {
+            write!(f, ", predicted {together:.0}/{straggler:.0} ns together/straggler")?;
+        }
+        f.write_str("\n  why: ")?;
+        self.why(f)?;
+        write!(f, "\n  where: {}\n  waiting: ", self.place)?;
+        self.waiting(f)
+    }
+}

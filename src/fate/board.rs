@@ -1,0 +1,173 @@
+//! The board: the lines on which parties publish epochs, each line near those who write on it.
+//!
+//! # Layout
+//!
+//! - Parties on different cores have a line each: writers that share a line queue for it, while a reader's misses on
+//!   several lines overlap.
+//! - Parties on one core (SMT siblings) share a line: it never leaves their first-level cache between them, and who
+//!   reads one reads both for the price of one.
+//! - Lines of parties on one NUMA node lie together, in memory that a thread of that node touched first, which is where
+//!   Linux then keeps it. (On a two-socket EPYC a line at home on the wrong socket costs twice as much *within* the
+//!   right one: KCORES/core-to-core-latency-plus, results for 7302 to 9754.) This holds as far as the allocator hands
+//!   out memory that nobody has touched: a block is made large enough that common allocators map it afresh.
+//! - Nothing is on a line but epochs: what never changes lies elsewhere.
+
+use crate::primitive::AtomicU64;
+use crate::topology::{Sites, pin_current};
+use crossbeam_utils::CachePadded;
+
+/// Words on a line: as many threads as a core has, on the machines that have most (POWER: 8).
+const WORDS: u32 = if cfg!(all(test, phalanx_loom)) { 2 } else { 8 };
+
+type Line = CachePadded<[AtomicU64; WORDS as usize]>;
+
+/// Lines of one block at least, if there are several: beyond the size from which common allocators ask the system for
+/// fresh pages (glibc: 128 KiB).
+const FRESH: usize = 132 * 1024 / size_of::<Line>();
+
+/// Where a word is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Spot {
+    block: u32,
+    word: u32,
+}
+
+impl Spot {
+    /// The line that this word is on, as a name.
+    pub(crate) fn line(self) -> (u32, u32) {
+        (self.block, self.word / WORDS)
+    }
+}
+
+/// Who writes where, before there is memory for it: cheap to make, and to throw away.
+#[derive(Clone, Debug)]
+pub(crate) struct Layout {
+    /// The block of each rank; empty if there is one only.
+    home_of: Box<[u32]>,
+    blocks: Vec<Block>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Block {
+    /// A CPU near which the memory is to be.
+    cpu: Option<usize>,
+    lines: u32,
+}
+
+impl Layout {
+    /// No lines yet.
+    pub(crate) fn new(sites: &Sites) -> Self {
+        let blocks = sites.homes().iter().map(|&cpu| Block { cpu, lines: 0 }).collect();
+        Self { home_of: sites.home_of().into(), blocks }
+    }
+
+    /// A new line near `rank`, and its first word.
+    pub(crate) fn line(&mut self, rank: usize) -> Spot {
+        let block = self.home_of.get(rank).copied().unwrap_or(0);
+        let lines = &mut self.blocks[block as usize].lines;
+        let word = *lines * WORDS;
+        *lines += 1;
+        Spot { block, word }
+    }
+
+    /// The word after `spot` on its line, if the line has one.
+    pub(crate) fn beside(&self, spot: Spot) -> Option<Spot> {
+        let word = spot.word + 1;
+        (word % WORDS != 0).then_some(Spot { word, ..spot })
+    }
+
+    /// The slots of all ranks: siblings share a line, and so do the only two parties (the transfer that a writer needs
+    /// anyway brings the other's epoch along).
+    pub(crate) fn slots(&mut self, sites: &Sites) -> Box<[Spot]> {
+        let mut last_on_core = vec![None; sites.cores()];
+        let mut slots: Vec<Spot> = Vec::with_capacity(sites.parties());
+        for rank in 0..sites.parties() {
+            let neighbour = if sites.parties() == 2 {
+                slots.first().copied()
+            } else {
+                sites.core(rank).and_then(|core: usize| last_on_core[core])
+            };
+            let spot = neighbour.and_then(|spot| self.beside(spot)).unwrap_or_else(|| self.line(rank));
+            if let Some(core) = sites.core(rank) {
+                last_on_core[core] = Some(spot);
+            }
+            slots.push(spot);
+        }
+        slots.into()
+    }
+}
+
+/// The lines of one era.
+#[derive(Debug)]
+pub(crate) struct Board {
+    blocks: Box<[Vec<Line>]>,
+}
+
+impl Board {
+    /// Memory for `layout`, every epoch at `first`.
+    pub(crate) fn new(layout: &Layout, first: u64) -> Self {
+        let several = layout.blocks.len() > 1;
+        let blocks = layout.blocks.iter().map(|block| {
+            let lines = block.lines as usize;
+            // To be there while the pages are touched. If this thread may not go there, the memory is elsewhere, and
+            // slower; nothing else depends on it.
+            let _near = block.cpu.filter(|_| several).and_then(|cpu| pin_current(cpu).ok());
+            let mut memory = Vec::with_capacity(if several { lines.max(FRESH) } else { lines });
+            memory.extend((0..lines).map(|_| CachePadded::new(std::array::from_fn(|_| AtomicU64::new(first)))));
+            memory
+        });
+        Self { blocks: blocks.collect() }
+    }
+
+    /// The word at `spot`.
+    #[inline(always)]
+    pub(crate) fn at(&self, spot: Spot) -> &AtomicU64 {
+        &self.blocks[spot.block as usize][(spot.word / WORDS) as usize][(spot.word % WORDS) as usize]
+    }
+}
+
+#[cfg(all(test, not(phalanx_loom)))]
+mod tests {
+    use super::*;
+    use crate::topology::{Bind, CpuSet, Topology};
+    use std::collections::BTreeSet;
+
+    fn sites(machine: &Topology, bind: &Bind, parties: usize) -> Sites {
+        let mask: CpuSet = machine.cpus().iter().map(|cpu| cpu.id).collect();
+        Sites::of(&machine.place(bind, parties, &mask).unwrap())
+    }
+
+    #[test]
+    fn siblings_share_a_line_and_strangers_do_not() {
+        let machine = Topology::regular(1, 1, 1, 4, 2).unwrap();
+        let sites = sites(&machine, &Bind::Close, 8);
+        let slots = Layout::new(&sites).slots(&sites);
+        for (rank, slot) in slots.iter().enumerate() {
+            // Close takes the first threads of all cores before the second ones.
+            let sibling = slots[(rank + 4) % 8];
+            assert_eq!(slot.line(), sibling.line());
+            assert_ne!(*slot, sibling);
+        }
+        assert_eq!(slots.iter().map(|slot| slot.line()).collect::<BTreeSet<_>>().len(), 4);
+    }
+
+    #[test]
+    fn each_node_has_its_own_block_and_every_word_its_own_place() {
+        let machine = Topology::regular(2, 2, 1, 4, 1).unwrap();
+        let sites = sites(&machine, &Bind::Spread, 16);
+        let mut layout = Layout::new(&sites);
+        let slots = layout.slots(&sites);
+        let flags: Vec<Spot> = (0..16).map(|rank| layout.line(rank)).collect();
+        let board = Board::new(&layout, 3);
+        for (rank, (slot, flag)) in slots.iter().zip(&flags).enumerate() {
+            assert_eq!(slot.block, flag.block, "rank {rank}");
+            board.at(*slot).store(rank as u64, crate::primitive::Ordering::Relaxed);
+            assert_eq!(board.at(*flag).load(crate::primitive::Ordering::Relaxed), 3);
+        }
+        let blocks: BTreeSet<u32> = slots.iter().map(|slot| slot.block).collect();
+        assert_eq!(blocks.len(), 4);
+        let values: BTreeSet<u64> =
+            slots.iter().map(|slot| board.at(*slot).load(crate::primitive::Ordering::Relaxed)).collect();
+        assert_eq!(values.len(), 16);
+    }
+}

@@ -188,7 +188,7 @@ fn distances_that_cannot_be_are_unknown() {
     // Cpu 0 is in node 5, which is node 0 here; 9 is 1 and 0 is 2.
     let sound = ["10 20 21 31\n", "20 10 20 20\n", "21 20 10 22\n", "31 20 22 10\n"];
     assert_eq!(distances(sound), [Some(22), Some(21), Some(31), Some(10)]);
-    let [first, second, third, fourth] = sound;
+    let [_, second, third, fourth] = sound;
     for broken in
         ["", "10 20 21", "10 20 21 31 40", "11 20 21 31", "10 20 9 31", "10 20 -21 31", "10 20 21 99999999999"]
     {

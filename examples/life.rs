@@ -65,7 +65,8 @@ struct Options {
     /// What the threads meet at
     #[arg(long, value_enum, default_value_t = Kind::Phalanx)]
     barrier: Kind,
-    /// Where the threads run: none, close, spread, per-llc, per-node, or a list of CPUs such as 0-3,8 [default: PHALANX_BIND, else close]
+    /// Where the threads run: none, close, spread, per-llc, per-node, or a list of CPUs such as 0-3,8
+    /// [default: PHALANX_BIND, else close]
     #[arg(long)]
     bind: Option<Bind>,
     /// Write the final grid to this file, .pgm or .png

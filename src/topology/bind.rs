@@ -11,7 +11,8 @@ use crate::error::report_ignored;
 /// A policy of binding ranks to CPUs; [`Topology::place`](super::Topology::place) turns it into a
 /// [`Placement`](super::Placement).
 ///
-/// `close` and `spread` are words of OpenMP's `OMP_PROC_BIND`; a list is read as `GOMP_CPU_AFFINITY` reads it, rank after rank.
+/// `close` and `spread` are words of OpenMP's `OMP_PROC_BIND`; a list is read as `GOMP_CPU_AFFINITY` reads it,
+/// rank after rank.
 ///
 /// # Examples
 ///

@@ -69,8 +69,8 @@ pub(super) fn groups_of<'a>(text: &'a str, controller: &str) -> impl Iterator<It
     })
 }
 
-/// Where the files of the group `path` can be seen: for each mount the folder of the group, then those of its ancestors.
-/// The folders are relative to the root of the file system.
+/// Where the files of the group `path` can be seen: for each mount the folder of the group, then those of its
+/// ancestors, all relative to the root of the file system.
 pub(super) fn lines_of_descent(hierarchies: &[Hierarchy], version: Version, path: &str) -> Vec<Vec<PathBuf>> {
     let places = places(hierarchies, version, path);
     let line = |(top, below): (&str, PathBuf)| {

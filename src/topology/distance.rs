@@ -33,6 +33,11 @@ impl Distances {
         Self { columns, rows }
     }
 
+    /// Whether there is a row of this node.
+    pub(super) fn tell_of(&self, node: usize) -> bool {
+        self.rows.contains_key(&node)
+    }
+
     /// The distance between two nodes, if both rows say the same.
     pub(super) fn between(&self, a: usize, b: usize) -> Option<u32> {
         let one_way = |a, b| Some(*self.rows.get(&a)?.get(*self.columns.get(&b)?)?);

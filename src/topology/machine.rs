@@ -65,8 +65,8 @@ pub struct Topology {
     llcs: usize,
     cores: usize,
     kinds: usize,
-    /// Row after row, by node; empty if nothing is known.
-    distances: Vec<Option<u32>>,
+    /// A row per node, empty where nothing is known; no rows if there is nothing at all.
+    distances: Vec<Vec<Option<u32>>>,
 }
 
 impl Topology {
@@ -188,9 +188,13 @@ impl Topology {
         });
         let mut machine = Self::counted(cpus.collect());
         let names = nodes.names();
-        let pairs = names.iter().flat_map(|a| names.iter().map(move |b| (a, b)));
-        machine.distances = pairs.map(|(a, b)| distances.between((*a)?, (*b)?)).collect();
-        if machine.distances.iter().all(Option::is_none) {
+        // Rows that files do not fill are not made: a root may claim any number of nodes.
+        let row = |a: &Option<usize>| match a.filter(|&a| distances.tell_of(a)) {
+            Some(a) => names.iter().map(|b| distances.between(a, (*b)?)).collect(),
+            None => Vec::new(),
+        };
+        machine.distances = names.iter().map(row).collect();
+        if machine.distances.iter().flatten().all(Option::is_none) {
             machine.distances.clear(); // as on a machine without firmware's word
         }
         machine
@@ -260,10 +264,7 @@ impl Topology {
     /// not, and for a pair on which the two nodes do not agree; nodes without CPUs have no number here.
     #[must_use]
     pub fn distance(&self, node_a: usize, node_b: usize) -> Option<u32> {
-        if node_a >= self.nodes || node_b >= self.nodes {
-            return None;
-        }
-        self.distances.get(node_a * self.nodes + node_b).copied().flatten()
+        self.distances.get(node_a)?.get(node_b).copied().flatten()
     }
 }
 

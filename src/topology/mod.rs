@@ -4,10 +4,11 @@
 //! spins is only as good as its knowledge of how many CPUs it really has. Four questions, each answered apart:
 //!
 //! 1. **What is there?** [`Topology::detect`] reads packages, NUMA nodes, LLC groups, cores and SMT siblings.
-//! 2. **What may we use?** [`startup_mask`] says which CPUs, [`quota()`] how much time, and [`available_cpus`] is the
-//!    number to compare with the number of parties. They differ: a container limited to 1.5 CPUs sees all 128.
-//! 3. **Who goes where?** [`Topology::place`] makes a [`Placement`] from a [`Bind`] policy. It is pure: nothing is bound
-//!    yet.
+//! 2. **What may we use?** [`startup_mask`] says which CPUs ([`allowed_from_root`] which those of a snapshot were),
+//!    [`quota()`] how much time, and [`available_cpus`] is the number to compare with the number of parties. They
+//!    differ: a container limited to 1.5 CPUs sees all 128.
+//! 3. **Who goes where?** [`Topology::place`] makes a [`Placement`] from a [`Bind`] policy. It is pure: nothing is
+//!    bound yet.
 //! 4. **Do it.** [`pin_current`] pins the calling thread, checks what the system really did, and undoes it on drop.
 //!
 //! ```

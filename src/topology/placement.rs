@@ -93,6 +93,10 @@ impl Placement {
     /// assert_eq!(placement.cpu(2), None);
     /// assert_eq!(placement.to_string(), "3 ranks, bound to no CPU");
     /// ```
+    ///
+    /// # Panics
+    ///
+    /// If there is no memory for so many ranks, as `vec![None; parties]` does.
     #[must_use]
     pub fn anywhere(parties: usize) -> Self {
         Self { cpus: vec![None; parties] }

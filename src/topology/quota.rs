@@ -4,8 +4,8 @@
 //! many microseconds per period. The kernel enforces it at every level of the tree on its own, so the tightest ancestor
 //! rules.
 //!
-//! Sources: the kernel's `Documentation/admin-guide/cgroup-v2.rst` (`cpu.max`) and `Documentation/scheduler/sched-bwc.rst`
-//! (`cpu.cfs_quota_us`, `cpu.cfs_period_us`).
+//! Sources: the kernel's `Documentation/admin-guide/cgroup-v2.rst` (`cpu.max`) and
+//! `Documentation/scheduler/sched-bwc.rst` (`cpu.cfs_quota_us`, `cpu.cfs_period_us`).
 
 use std::path::Path;
 

@@ -7,6 +7,7 @@ mod handmade;
 mod lists;
 mod pin;
 mod place;
+mod property;
 mod quota;
 mod snapshots;
 mod support;

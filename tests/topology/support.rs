@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use phalanx::topology::{Cpu, Topology, quota_from_root};
+use phalanx::topology::{Cpu, CpuSet, Topology, allowed_from_root, quota_from_root};
 
 pub(crate) struct Root(pub(crate) PathBuf);
 
@@ -40,6 +40,10 @@ impl Root {
         Topology::from_root(&self.0).unwrap()
     }
 
+    pub(crate) fn allowed(&self) -> Option<CpuSet> {
+        allowed_from_root(&self.0)
+    }
+
     pub(crate) fn quota(&self) -> Option<f64> {
         quota_from_root(&self.0)
     }
@@ -51,12 +55,16 @@ impl Drop for Root {
     }
 }
 
-pub(crate) const SNAPSHOTS: [&str; 5] = [
+pub(crate) const SNAPSHOTS: [&str; 9] = [
+    "8em64t-2s4c-heterogeneous",
+    "16amd64-8n2c-cpusets",
     "16em64t-4s2c2t",
+    "16em64t-4s2c2t-offlines",
     "20em64t-hybrid-1p6c2t+2ca4co1t",
     "32amd64-4s2n4c-cgroup2",
     "64amd64-4s2n4ca2co",
     "128arm-2pa2n8cluster4co",
+    "nvidiagpunumanodes",
 ];
 
 pub(crate) fn data(name: &str) -> PathBuf {
@@ -125,6 +133,8 @@ pub(crate) fn check_numbering(machine: &Topology) {
     let ids: Vec<usize> = machine.cpus().iter().map(|cpu| cpu.id).collect();
     assert!(ids.is_sorted_by(|a, b| a < b), "not sorted: {ids:?}");
     type Level = fn(&Cpu) -> usize;
+    let kinds: BTreeSet<usize> = machine.cpus().iter().map(|cpu| cpu.kind).collect();
+    assert!(kinds.into_iter().eq(0..machine.kinds()));
     let levels: [(usize, Level); 4] = [
         (machine.packages(), |cpu| cpu.package),
         (machine.nodes(), |cpu| cpu.node),
@@ -144,6 +154,14 @@ pub(crate) fn check_numbering(machine: &Topology) {
         assert_eq!(cpu.smt, threads[cpu.core], "{cpu:?}");
         threads[cpu.core] += 1;
         assert_eq!(machine.cpu(cpu.id), Some(cpu));
+    }
+    for a in 0..=machine.nodes() {
+        for b in 0..=machine.nodes() {
+            let distance = machine.distance(a, b);
+            assert_eq!(distance, machine.distance(b, a));
+            assert!(distance.is_none_or(|distance| if a == b { distance == 10 } else { distance >= 10 }));
+            assert!(distance.is_none() || a.max(b) < machine.nodes());
+        }
     }
 }
 

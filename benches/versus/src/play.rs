@@ -31,6 +31,9 @@ pub struct Plan<'a> {
 pub struct Turn {
     pub rank: usize,
     pub trips: u64,
+    /// Only the number of trips is being found out: nothing but what it applies to should be done, or the time of the
+    /// rest would be taken for theirs.
+    pub sizing: bool,
 }
 
 /// What an entrant's rounds gave.
@@ -177,7 +180,7 @@ impl Member<'_> {
     fn round<S>(&mut self, entrant: usize, round: usize, run: &impl Fn(&Turn, &mut dyn Seat) -> S) -> Option<S> {
         let Table { plan, cards, gate, check, trips, .. } = self.table;
         let (rank, who) = (self.rank, &cards[entrant]);
-        let turn = Turn { rank, trips: trips[entrant].load(Relaxed) };
+        let turn = Turn { rank, trips: trips[entrant].load(Relaxed), sizing: false };
         if rank == 0 {
             watch::progress(&who.name);
         }
@@ -219,7 +222,7 @@ impl Member<'_> {
         };
         let timed = |turn: &Turn, seat: &mut dyn Seat| {
             let start = Instant::now();
-            run(turn, seat);
+            run(&Turn { sizing: true, ..*turn }, seat);
             start.elapsed()
         };
         let mut search = Search::new(time, least);

@@ -47,7 +47,7 @@ impl Constants {
             cpus: cpus.into(),
             hop_packed: summary(PACKED),
             hop_padded: summary(PADDED),
-            hop_far: summary(&far(cpus.len())),
+            hop_far: if cpus.len() > 2 { summary(&far(cpus.len())) } else { None },
             read_gap: slope(Gap::Read),
             write_gap: slope(Gap::Write),
             broadcast: slope(Gap::Broadcast),

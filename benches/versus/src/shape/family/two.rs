@@ -23,7 +23,8 @@ pub struct Both {
 
 impl Both {
     pub fn of(turn: &Turn, seat: &mut dyn Seat, lateness: &Lateness) -> Self {
-        Self { lap: seat.back_to_back(16, turn.trips), seen: seat.straggle(turn.rank, lateness) }
+        let lap = seat.back_to_back(16, turn.trips);
+        Self { lap, seen: if turn.sizing { Vec::new() } else { seat.straggle(turn.rank, lateness) } }
     }
 }
 

@@ -3,7 +3,8 @@
 //! No compiler is no reason to fail: the harness then runs without these peers and prints the reason. So each object is
 //! tried on its own, and the program gets two strings per object: the path, which is empty if there is none, and the
 //! reason. Shared objects instead of static libraries keep two OpenMP runtimes apart, which define the same symbols,
-//! and load none of them into the shapes that do not use them.
+//! and load none of them into the shapes that do not use them. For a static binary (`+crt-static`), which can load
+//! nothing, the same sources become archives, as far as the compiler's own libraries are there as archives too.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -20,12 +21,27 @@ fn main() {
     let cxx = compiler(cc::Build::new().cpp(true).warnings(false));
     let clang = version("clang").map(|_| PathBuf::from("clang"));
 
-    object("VERSUS_STD_BARRIER", "std_barrier.cpp", &cxx, &["-std=c++20"]);
+    println!("cargo:rustc-check-cfg=cfg(versus_std_barrier, versus_gomp)");
+    let fixed = env::var("CARGO_CFG_TARGET_FEATURE").is_ok_and(|list| list.split(',').any(|it| it == "crt-static"));
+    let object = |name: &str, source: &str, compiler: &Result<PathBuf, String>, flags: &[&str], library: &str| {
+        let built =
+            if fixed { archive(name, source, compiler, flags, library) } else { shared(name, source, compiler, flags) };
+        let (path, why) =
+            built.map_or_else(|why| (String::new(), why), |path| (path.display().to_string(), String::new()));
+        tell(name, &path);
+        tell(&format!("{name}_WHY"), &why);
+    };
+    object("VERSUS_STD_BARRIER", "std_barrier.cpp", &cxx, &["-std=c++20"], "stdc++");
     // libgomp is the runtime of GCC; what other compilers call `-fopenmp` is another.
     let gcc =
         c.clone().and_then(|path| if is_clang(&path) { Err("the C compiler is not GCC".into()) } else { Ok(path) });
-    object("VERSUS_GOMP", "openmp.c", &gcc, &["-fopenmp"]);
-    object("VERSUS_LIBOMP", "openmp.c", &clang, &["-fopenmp=libomp"]);
+    object("VERSUS_GOMP", "openmp.c", &gcc, &["-fopenmp"], "gomp");
+    let clang_object = if fixed {
+        Err("not in a static binary, which has libgomp's symbols of the same names".into())
+    } else {
+        clang.clone()
+    };
+    object("VERSUS_LIBOMP", "openmp.c", &clang_object, &["-fopenmp=libomp"], "omp");
 
     tell("VERSUS_CC", &c.and_then(|path| version(&path)).unwrap_or_else(|why| why));
     tell("VERSUS_CXX", &cxx.and_then(|path| version(&path)).unwrap_or_else(|why| why));
@@ -58,29 +74,65 @@ fn is_clang(compiler: &Path) -> bool {
     Command::new(compiler).arg("--version").output().is_ok_and(|o| String::from_utf8_lossy(&o.stdout).contains("clang"))
 }
 
-/// Compiles one source into `NAME`'s object, or sets `NAME_WHY`.
-fn object(name: &str, source: &str, compiler: &Result<PathBuf, String>, flags: &[&str]) {
-    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it")).join(format!("{}.so", name.to_lowercase()));
-    let source = Path::new("native").join(source);
+/// Compiles one source into a shared object.
+fn shared(name: &str, source: &str, compiler: &Result<PathBuf, String>, flags: &[&str]) -> Result<PathBuf, String> {
+    compile(name, "so", source, compiler, &[&["-shared", "-pthread"], flags].concat())
+}
+
+/// Compiles one source into an archive that is linked in, together with the compiler's library behind it.
+fn archive(
+    name: &str,
+    source: &str,
+    compiler: &Result<PathBuf, String>,
+    flags: &[&str],
+    library: &str,
+) -> Result<PathBuf, String> {
+    let object = compile(name, "o", source, compiler, &[&["-c", "-pthread"], flags].concat())?;
+    let wanted = format!("lib{library}.a");
+    let found = output(compiler.as_ref().map_err(String::clone)?, &[&format!("-print-file-name={wanted}")])?;
+    // A compiler that has no such file prints the bare name.
+    let found = Path::new(found.trim());
+    let Some(folder) = found.parent().filter(|_| found.is_absolute()) else {
+        return Err(format!("no {wanted} to link statically"));
+    };
+    let (own, lower) = (object.with_file_name(format!("lib{}.a", name.to_lowercase())), name.to_lowercase());
+    let _ = fs::remove_file(&own);
+    let made = Command::new("ar").arg("crs").arg(&own).arg(&object).status().map_err(|e| format!("ar: {e}"))?;
+    if !made.success() {
+        return Err(format!("ar: {made}"));
+    }
+    println!("cargo:rustc-cfg={lower}");
+    println!("cargo:rustc-link-search=native={}", own.parent().expect("in OUT_DIR").display());
+    println!("cargo:rustc-link-lib=static={lower}");
+    println!("cargo:rustc-link-search=native={}", folder.display());
+    println!("cargo:rustc-link-lib=static:-bundle={library}");
+    Ok(own)
+}
+
+fn compile(
+    name: &str,
+    ending: &str,
+    source: &str,
+    compiler: &Result<PathBuf, String>,
+    flags: &[&str],
+) -> Result<PathBuf, String> {
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
+    let out = out.join(format!("{}.{ending}", name.to_lowercase()));
+    let (source, target) = (Path::new("native").join(source).display().to_string(), out.display().to_string());
     // An object of an earlier build must not stand in for one that fails now.
     let _ = fs::remove_file(&out);
-    let built = compiler.clone().and_then(|compiler| {
-        let output = Command::new(&compiler)
-            .args(["-O2", "-shared", "-fPIC", "-pthread", "-o"])
-            .arg(&out)
-            .arg(&source)
-            .args(flags)
-            .output()
-            .map_err(|e| format!("{}: {e}", compiler.display()))?;
-        let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
-        if output.status.success() {
-            Ok(())
-        } else {
-            Err(format!("{} does not compile it: {}", compiler.display(), one_line(&complaint)))
-        }
-    });
-    tell(name, &built.as_ref().map_or_else(|_| String::new(), |()| out.display().to_string()));
-    tell(&format!("{name}_WHY"), &built.err().unwrap_or_default());
+    output(compiler.as_ref().map_err(String::clone)?, &[&["-O2", "-fPIC", "-o", &target, &source], flags].concat())?;
+    Ok(out)
+}
+
+/// What a compiler prints, or its complaint.
+fn output(compiler: &Path, arguments: &[&str]) -> Result<String, String> {
+    let output = Command::new(compiler).args(arguments).output().map_err(|e| format!("{}: {e}", compiler.display()))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+    Err(format!("{} does not compile it: {}", compiler.display(), one_line(&complaint)))
 }
 
 /// The first line with an error in it, or else the first; an environment variable has only one.

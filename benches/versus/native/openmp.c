@@ -1,15 +1,24 @@
-/* Rounds of `#pragma omp barrier` in a team of two, each thread on its own CPU, timed inside by the first.
+/* Rounds of `#pragma omp barrier` in a team whose threads each have a CPU, timed inside.
  *
  * The region is opened once per call, so that fork and join stay outside of the measurement. The threads pin themselves: the calling one is pinned
- * already, the runtime's pool thread inherits that when it is created, and must be moved. */
+ * already, the runtime's pool threads inherit that when they are created, and must be moved. */
 #define _GNU_SOURCE
 #include <omp.h>
 #include <sched.h>
 #include <stdint.h>
 #include <time.h>
 
+enum { MOST = 1024 };
+
 struct report {
     int64_t ns, wrong, team;
+};
+
+/* The caller's clock, and its way of holding up a thread that is to be late. */
+struct clock {
+    uint64_t (*stamp)(void);
+    void (*hold)(const void *context, int rank, int64_t trip);
+    const void *context;
 };
 
 static int64_t now(void) {
@@ -31,18 +40,22 @@ static int pin(int cpu) {
     return 0;
 }
 
-int versus_openmp(int cpu0, int cpu1, int64_t opening, int64_t trips, int64_t verified, struct report *out) {
-    /* Written before a checked trip, read after it; volatile, so that the compiler does not keep what it wrote. */
-    static struct {
-        volatile int64_t trip;
-    } slots[2] __attribute__((aligned(128)));
+/* Written before a checked trip, read after it; volatile, so that the compiler does not keep what it wrote. */
+static struct {
+    volatile int64_t trip;
+} __attribute__((aligned(128))) slots[MOST];
+
+int versus_openmp(const int *cpus, int parties, int64_t opening, int64_t trips, int64_t verified, struct report *out) {
     int64_t took = 0, wrong = 0;
-    int team = 0, failed = 0;
-    slots[0].trip = slots[1].trip = 0;
-#pragma omp parallel num_threads(2) shared(slots, took, team) reduction(+ : wrong, failed)
+    int team = 0, failed = parties > MOST;
+    for (int i = 0; i < parties && !failed; i++)
+        slots[i].trip = 0;
+    if (failed)
+        return failed;
+#pragma omp parallel num_threads(parties) shared(slots, took, team) reduction(+ : wrong, failed)
     {
         int me = omp_get_thread_num();
-        failed += pin(me == 0 ? cpu0 : cpu1);
+        failed += pin(cpus[me]);
         if (me == 0)
             team = omp_get_num_threads();
         for (int64_t i = 0; i < opening; i++) {
@@ -55,14 +68,35 @@ int versus_openmp(int cpu0, int cpu1, int64_t opening, int64_t trips, int64_t ve
         if (me == 0)
             took = now() - start;
         for (int64_t i = 1; i <= verified; i++) {
-            slots[me & 1].trip = i;
+            slots[me].trip = i;
 #pragma omp barrier
-            int64_t other = slots[~me & 1].trip;
-            wrong += other != i && other != i + 1;
+            for (int other = 0; other < parties; other++) {
+                int64_t seen = slots[other].trip;
+                wrong += seen != i && seen != i + 1;
+            }
         }
     }
     out->ns = took;
     out->wrong = wrong;
     out->team = team;
+    return failed;
+}
+
+/* Trips with somebody late. `seen` gets the arrival and the release of each trip, party after party. */
+int versus_openmp_late(const int *cpus, int parties, int64_t trips, const struct clock *clock, uint64_t *seen) {
+    int failed = 0;
+#pragma omp parallel num_threads(parties) reduction(+ : failed)
+    {
+        int me = omp_get_thread_num();
+        uint64_t *mine = seen + 2 * trips * me;
+        failed += omp_get_num_threads() != parties;
+        failed += pin(cpus[me]);
+        for (int64_t i = 0; i < trips && !failed; i++) {
+            clock->hold(clock->context, me, i);
+            mine[2 * i] = clock->stamp();
+#pragma omp barrier
+            mine[2 * i + 1] = clock->stamp();
+        }
+    }
     return failed;
 }

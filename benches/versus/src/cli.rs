@@ -21,6 +21,11 @@ pub struct Cli {
     #[arg(long, value_name = "N,..", value_delimiter = ',', value_parser = clap::value_parser!(u16).range(2..=1024))]
     crowd: Vec<u16>,
 
+    /// Party counts of the family where each party has a CPU; by default those of 2,3,4,6,8,12,16 that the affinity mask
+    /// has CPUs for.
+    #[arg(long, value_name = "N,..", value_delimiter = ',', value_parser = clap::value_parser!(u16).range(2..=1024))]
+    parties: Vec<u16>,
+
     /// The two CPUs to use; by default the first two of the affinity mask that are no siblings.
     #[arg(long, value_name = "A,B", value_parser = two_cpus)]
     pub cpus: Option<[usize; 2]>,
@@ -60,6 +65,13 @@ pub enum Child {
         seconds: u64,
     },
     #[command(hide = true)]
+    Many {
+        #[arg(long, value_delimiter = ',')]
+        on: Vec<usize>,
+        #[arg(long)]
+        mode: Mode,
+    },
+    #[command(hide = true)]
     Cold {
         #[arg(long, value_parser = two_cpus)]
         on: [usize; 2],
@@ -82,6 +94,8 @@ pub enum Shape {
     Imbalance,
     /// The first trip of a process.
     Cold,
+    /// The algorithms among themselves, for two parties, crowds, and many with a CPU each.
+    Family,
 }
 
 impl Shape {
@@ -93,6 +107,7 @@ impl Shape {
             Self::Busy => "busy",
             Self::Imbalance => "imbalance",
             Self::Cold => "cold",
+            Self::Family => "family",
         }
     }
 }
@@ -107,17 +122,31 @@ impl Cli {
     }
 
     pub fn mode_name(&self) -> &'static str {
-        match self.mode() {
-            Mode::Smoke => "smoke",
-            Mode::Quick => "quick",
-            Mode::Full => "full",
-        }
+        self.mode().name()
     }
 
     /// In the order of the report.
     pub fn shapes(&self) -> Vec<Shape> {
         let wanted = |shape: &&Shape| self.only.is_empty() || self.only.contains(shape);
         Shape::value_variants().iter().filter(wanted).copied().collect()
+    }
+
+    /// Of the family's crowds: fewer, for each has all algorithms in it.
+    pub fn family_crowd_sizes(&self) -> Vec<usize> {
+        match (&*self.crowd, self.mode()) {
+            ([], Mode::Smoke) => vec![4, 16],
+            ([], Mode::Quick) => vec![4, 16, 64],
+            ([], Mode::Full) => vec![4, 8, 16, 64, 256],
+            (asked, _) => asked.iter().copied().map(usize::from).collect(),
+        }
+    }
+
+    /// Counts of parties with a CPU each, of which there are so many.
+    pub fn party_counts(&self, cpus: usize) -> Vec<usize> {
+        match &*self.parties {
+            [] => [2, 3, 4, 6, 8, 12, 16].into_iter().filter(|&parties| parties <= cpus).collect(),
+            asked => asked.iter().copied().map(usize::from).collect(),
+        }
     }
 
     pub fn crowd_sizes(&self) -> Vec<usize> {

@@ -23,7 +23,7 @@ pub struct Machine {
     pub clock: String,
     pub quota: String,
     pub load: String,
-    /// Shares of the two CPUs' time that did not go to this run.
+    /// Shares of the CPUs' time that did not go to this run.
     pub lost: String,
     /// Other processes had so much of it that no number here is worth citing.
     pub disturbed: bool,
@@ -36,7 +36,7 @@ pub struct Machine {
 }
 
 impl Machine {
-    pub fn look(place: Place, mode: &str) -> Self {
+    pub fn look(place: Place, used: &[usize], mode: &str) -> Self {
         let info = read("/proc/cpuinfo");
         let all = allowed().map_or_else(|why| why, |list| format!("{list:?}"));
         let kin = if place.siblings { ", hyperthreads of one core" } else { "" };
@@ -46,7 +46,7 @@ impl Machine {
             mode: mode.into(),
             commit: commit(),
             cpu: field(&info, "model name").unwrap_or_else(|| env::consts::ARCH.into()),
-            cpus: format!("{} online, {all} allowed, {:?} used{kin}", online(), place.cpus),
+            cpus: format!("{} online, {all} allowed, {used:?} used{kin}", online()),
             hypervisor: if info.contains(" hypervisor") { "yes".into() } else { "not that the CPU says".into() },
             kernel: read("/proc/version").split(" (").next().unwrap_or_default().into(),
             governor: or_unknown(read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
@@ -64,7 +64,7 @@ impl Machine {
                 env!("VERSUS_CLANG")
             ),
             calibration: own::calibration(),
-            start: Since::now(place),
+            start: Since::now(used),
         }
     }
 
@@ -141,7 +141,8 @@ fn commit() -> String {
     match (git(&["rev-parse", "--short=12", "HEAD"]), git(&["status", "--porcelain"])) {
         (Some(head), Some(changes)) if changes.is_empty() => head,
         (Some(head), _) => format!("{head}-dirty"),
-        (None, _) => "unknown (no commit, or no git)".into(),
+        // Built somewhere else: whoever built it could say.
+        (None, _) => option_env!("VERSUS_COMMIT").unwrap_or("unknown (no commit, or no git)").into(),
     }
 }
 

@@ -25,9 +25,9 @@ mod watch;
 use clap::Parser;
 use cli::{Child, Cli, Shape};
 use machine::Machine;
-use place::Place;
+use place::{Place, allowed};
 use report::{Report, Section};
-use shape::{Context, busy, cold, crowd, imbalance, pair, straggler};
+use shape::{Context, busy, cold, crowd, family, imbalance, pair, straggler};
 use share::Since;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -44,6 +44,7 @@ fn main() -> ExitCode {
         Some(Child::Cold { on, peer }) => {
             Place::choose(Some(*on)).and_then(|place| cold::child(place, peer)).map(|()| ExitCode::SUCCESS)
         }
+        Some(Child::Many { on, mode }) => family::many::child(on, *mode).map(|()| ExitCode::SUCCESS),
         None => compare(&cli),
     };
     done.unwrap_or_else(|why| {
@@ -63,8 +64,9 @@ fn end_on_panic() {
 
 fn compare(cli: &Cli) -> Result<ExitCode, String> {
     let place = Place::choose(cli.cpus)?;
-    let context = Context { place, mode: cli.mode() };
-    let mut machine = Machine::look(place, cli.mode_name());
+    let context = Context { place, allowed: allowed()?, mode: cli.mode() };
+    let used = cli.shapes().into_iter().map(|shape| used(shape, &context, cli)).max_by_key(Vec::len);
+    let mut machine = Machine::look(place, &used.unwrap_or_default(), cli.mode_name());
     place.restrict();
     watch::start();
     let sections = cli.shapes().into_iter().map(|shape| measure(shape, &context, cli)).collect();
@@ -83,10 +85,17 @@ fn compare(cli: &Cli) -> Result<ExitCode, String> {
     Ok(if report.is_wrong() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
+/// The CPUs that a shape runs on.
+fn used(shape: Shape, context: &Context, cli: &Cli) -> Vec<usize> {
+    let many = || cli.party_counts(context.allowed.len()).into_iter().any(|parties| parties > 2);
+    if shape == Shape::Family && many() { context.allowed.clone() } else { context.place.cpus.into() }
+}
+
 fn measure(shape: Shape, context: &Context, cli: &Cli) -> Section {
     eprintln!("versus: {}", shape.name());
     watch::shape(shape.name());
-    let (start, since) = (Instant::now(), Since::now(context.place));
+    let cpus = used(shape, context, cli);
+    let (start, since) = (Instant::now(), Since::now(&cpus));
     let mut section = match shape {
         Shape::Pair => pair::run(context),
         Shape::Straggler => straggler::run(context),
@@ -94,11 +103,14 @@ fn measure(shape: Shape, context: &Context, cli: &Cli) -> Section {
         Shape::Busy => busy::run(context),
         Shape::Imbalance => imbalance::run(context),
         Shape::Cold => cold::run(context),
+        Shape::Family => family::run(context, &cli.family_crowd_sizes(), &cli.party_counts(context.allowed.len())),
     };
     let shares = since.shares();
     section.notes.push(format!(
-        "meanwhile the hypervisor took {:.1} % of the two CPUs' time, and other processes {:.1} %",
-        shares.stolen, shares.others
+        "meanwhile the hypervisor took {:.1} % of the {} CPUs' time, and other processes {:.1} %",
+        shares.stolen,
+        cpus.len(),
+        shares.others
     ));
     section.seconds = start.elapsed().as_secs_f64();
     section

@@ -31,7 +31,7 @@ fn write(out: &mut String, report: &Report) -> fmt::Result {
 }
 
 const READING: &str = "\
-All peers of a table ran in one process on the same two CPUs, in turn, in many short rounds. A ratio is the median over the rounds of \
+All peers of a table ran in one process on the same CPUs (two, where nothing else is said), in turn, in many short rounds. A ratio is the median over the rounds of \
 *this row divided by the other in the same round*, with [first to third quartile] and (minimum to maximum); the other columns are medians over the rounds. \
 CPU time and context switches are sums over all parties, per trip. A target is judged by the median of its ratio.";
 
@@ -57,20 +57,24 @@ fn write_section(out: &mut String, section: &Section) -> fmt::Result {
 fn write_table(out: &mut String, table: &Table) -> fmt::Result {
     let Some(widest) = table.rows.iter().max_by_key(|row| row.ratios.len()) else { return Ok(()) };
     let cost = table.rows.iter().any(|row| row.cost.is_some());
+    let predicted = table.rows.iter().any(|row| row.predicted.is_some());
     write!(out, "\n### {}\n\n| peer |", table.title)?;
     for ratio in &widest.ratios {
         write!(out, " ratio to {} |", ratio.to)?;
     }
     write!(out, " median {} | quartiles |", table.unit)?;
+    if predicted {
+        write!(out, " predicted {} |", table.unit)?;
+    }
     if cost {
         write!(out, " CPU ns/trip | switches/trip: voluntary | involuntary |")?;
     }
-    let columns = 3 + widest.ratios.len() + if cost { 3 } else { 0 };
+    let columns = 3 + widest.ratios.len() + usize::from(predicted) + if cost { 3 } else { 0 };
     writeln!(out, " rounds x trips |\n|---|{}", "---:|".repeat(columns))?;
-    table.rows.iter().try_for_each(|row| write_row(out, row, widest, cost))
+    table.rows.iter().try_for_each(|row| write_row(out, row, widest, predicted, cost))
 }
 
-fn write_row(out: &mut String, row: &Row, widest: &Row, cost: bool) -> fmt::Result {
+fn write_row(out: &mut String, row: &Row, widest: &Row, predicted: bool, cost: bool) -> fmt::Result {
     let mark = if row.role == "subject" { "**" } else { "" };
     write!(out, "| {mark}{}{mark}{} |", row.name, if row.role == "floor" { " (floor)" } else { "" })?;
     for column in &widest.ratios {
@@ -82,6 +86,9 @@ fn write_row(out: &mut String, row: &Row, widest: &Row, cost: bool) -> fmt::Resu
     }
     let Summary { q1, median, q3, n, .. } = row.value;
     write!(out, " {} | {} to {} |", Num(median), Num(q1), Num(q3))?;
+    if predicted {
+        write!(out, " {} |", Num(row.predicted.unwrap_or(f64::NAN)))?;
+    }
     match &row.cost {
         Some(c) => write!(out, " {} | {} | {} |", Num(c.cpu_ns), Num(c.voluntary), Num(c.involuntary))?,
         None if cost => write!(out, " | | |")?,

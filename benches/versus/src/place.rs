@@ -1,10 +1,12 @@
 //! Which two CPUs, and how threads are put on them.
 //!
-//! Every shape uses the same two CPUs, also where there are more: the targets speak of two. Two different cores are
-//! taken if the affinity mask offers them, because hyperthreads of one core share an L1 and would measure something
+//! Every shape but one uses the same two CPUs, also where there are more: the targets speak of two. Two different cores
+//! are taken if the affinity mask offers them, because hyperthreads of one core share an L1 and would measure something
 //! else.
 
+use phalanx::topology::{Bind, Cpu, CpuSet as CpuMask, Topology};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use std::collections::BTreeSet;
 use std::fs;
 
 /// The two CPUs of this run.
@@ -50,6 +52,50 @@ impl Place {
     pub fn pin(&self, rank: usize) {
         set(&[self.cpus[rank % 2]]);
     }
+}
+
+/// Restricts the calling thread, and those it will spawn, to these CPUs.
+pub fn restrict_to(cpus: &[usize]) {
+    set(cpus);
+}
+
+/// A CPU of its own for each of so many ranks, neighbours close together, as phalanx places them.
+///
+/// # Errors
+///
+/// phalanx's own, or that it has put two ranks on one CPU.
+pub fn close(parties: usize, allowed: &[usize]) -> Result<Vec<usize>, String> {
+    let mask: CpuMask = allowed.iter().copied().collect();
+    let plan = machine(allowed).place(&Bind::Close, parties, &mask).map_err(|e| e.to_string())?;
+    let cpus: Vec<usize> = plan.into_iter().flatten().collect();
+    let distinct: BTreeSet<usize> = cpus.iter().copied().collect();
+    if distinct.len() == parties { Ok(cpus) } else { Err(format!("{parties} ranks were placed on CPUs {cpus:?}")) }
+}
+
+/// All of them lie behind one last-level cache.
+pub fn one_llc(cpus: &[usize]) -> bool {
+    groups(cpus, |cpu| cpu.llc) == 1
+}
+
+/// How these CPUs lie to each other.
+pub fn describe(cpus: &[usize]) -> String {
+    let (cores, llcs, packages) =
+        (groups(cpus, |cpu| cpu.core), groups(cpus, |cpu| cpu.llc), groups(cpus, |cpu| cpu.package));
+    format!("CPUs {cpus:?} in {cores} cores, {llcs} last-level caches, {packages} packages")
+}
+
+fn groups(cpus: &[usize], group: impl Fn(&Cpu) -> usize) -> usize {
+    let machine = machine(cpus);
+    cpus.iter().filter_map(|&cpu| machine.cpu(cpu)).map(group).collect::<BTreeSet<_>>().len()
+}
+
+/// The machine as phalanx sees it, and flat where it does not see these CPUs.
+fn machine(cpus: &[usize]) -> Topology {
+    let machine = Topology::detect();
+    if cpus.iter().all(|&cpu| machine.cpu(cpu).is_some()) {
+        return machine;
+    }
+    Topology::flat(&cpus.iter().copied().collect())
 }
 
 /// Pins the calling thread to one CPU by number.

@@ -8,7 +8,7 @@
 use crate::check::Check;
 use crate::gate::Gate;
 use crate::length::{Length, Search};
-use crate::place::Place;
+use crate::place::pin_to;
 use crate::seat::{Card, Entrant, Role, Seat};
 use crate::usage::settle;
 use crate::watch;
@@ -16,10 +16,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
 /// How the rounds are laid out.
-pub struct Plan {
-    pub place: Place,
+pub struct Plan<'a> {
+    pub cpus: &'a [usize],
     pub parties: usize,
-    /// Each party on its own CPU; else all float over both.
+    /// Ranks are dealt out to the CPUs in turn; else all float over them.
     pub pinned: bool,
     pub rounds: usize,
     pub length: Length,
@@ -31,6 +31,9 @@ pub struct Plan {
 pub struct Turn {
     pub rank: usize,
     pub trips: u64,
+    /// Only the number of trips is being found out: nothing but what it applies to should be done, or the time of the
+    /// rest would be taken for theirs.
+    pub sizing: bool,
 }
 
 /// What an entrant's rounds gave.
@@ -43,9 +46,22 @@ pub struct Played<S> {
     pub wrong: Vec<String>,
 }
 
+impl<S> Played<S> {
+    /// The same rounds with another sample, or another part of it.
+    pub fn map<T>(&self, part: impl Fn(&S) -> T) -> Played<T> {
+        Played {
+            name: self.name.clone(),
+            role: self.role,
+            trips: self.trips,
+            rounds: self.rounds.iter().map(|round| Some(round.as_ref()?.iter().map(&part).collect())).collect(),
+            wrong: self.wrong.clone(),
+        }
+    }
+}
+
 /// Plays all rounds; `run` is one party's part in one.
 pub fn play<S: Send>(
-    plan: &Plan,
+    plan: &Plan<'_>,
     entrants: Vec<Entrant>,
     run: impl Fn(&Turn, &mut dyn Seat) -> S + Sync,
 ) -> Vec<Played<S>> {
@@ -54,7 +70,7 @@ pub fn play<S: Send>(
     let table = Table {
         plan,
         cards: &cards,
-        gate: Gate::new(plan.parties, 2),
+        gate: Gate::new(plan.parties, plan.cpus.len()),
         check: Check::new(plan.parties),
         trips: cards.iter().map(|_| AtomicU64::new(1)).collect(),
         agreed: AtomicBool::new(false),
@@ -116,7 +132,7 @@ fn by_rank(parties: usize, entrants: Vec<Entrant>) -> Vec<Seats> {
 }
 
 struct Table<'a> {
-    plan: &'a Plan,
+    plan: &'a Plan<'a>,
     cards: &'a [Card],
     gate: Gate,
     check: Check,
@@ -143,7 +159,7 @@ impl Member<'_> {
     ) -> (Vec<Vec<(usize, S)>>, Vec<(usize, String)>) {
         let Table { plan, cards, .. } = *self.table;
         if plan.pinned {
-            plan.place.pin(self.rank);
+            pin_to(plan.cpus[self.rank % plan.cpus.len()]);
         }
         let mut samples: Vec<Vec<(usize, S)>> = cards.iter().map(|_| Vec::with_capacity(plan.rounds)).collect();
         self.table.gate.meet();
@@ -164,7 +180,7 @@ impl Member<'_> {
     fn round<S>(&mut self, entrant: usize, round: usize, run: &impl Fn(&Turn, &mut dyn Seat) -> S) -> Option<S> {
         let Table { plan, cards, gate, check, trips, .. } = self.table;
         let (rank, who) = (self.rank, &cards[entrant]);
-        let turn = Turn { rank, trips: trips[entrant].load(Relaxed) };
+        let turn = Turn { rank, trips: trips[entrant].load(Relaxed), sizing: false };
         if rank == 0 {
             watch::progress(&who.name);
         }
@@ -206,7 +222,7 @@ impl Member<'_> {
         };
         let timed = |turn: &Turn, seat: &mut dyn Seat| {
             let start = Instant::now();
-            run(turn, seat);
+            run(&Turn { sizing: true, ..*turn }, seat);
             start.elapsed()
         };
         let mut search = Search::new(time, least);

@@ -1,6 +1,7 @@
 //! What a run found, as data; `markdown` renders it, serde writes it as JSON.
 
 use crate::machine::Machine;
+use crate::shape::family::constants::Constants;
 use crate::stats::Summary;
 use serde::Serialize;
 
@@ -23,6 +24,9 @@ pub struct Section {
     /// Peers that could not take part, with the reason.
     pub absent: Vec<String>,
     pub notes: Vec<String>,
+    /// What the cost model needs to know, measured beside the barriers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub constants: Vec<Constants>,
     /// Results that break a barrier's promise.
     pub wrong: Vec<String>,
     pub seconds: f64,
@@ -46,6 +50,9 @@ pub struct Row {
     pub ratios: Vec<Ratio>,
     /// Of all parties, per trip.
     pub cost: Option<Cost>,
+    /// By the cost model, in the table's unit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub predicted: Option<f64>,
     pub trips_per_round: u64,
 }
 
@@ -117,6 +124,7 @@ impl Section {
             verdicts: Vec::new(),
             absent: Vec::new(),
             notes: Vec::new(),
+            constants: Vec::new(),
             wrong: Vec::new(),
             seconds: 0.0,
         }

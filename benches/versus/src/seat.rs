@@ -8,6 +8,7 @@
 
 use crate::check::Check;
 use crate::clock::{self, Tick, ns, stamp};
+use crate::shape::straggler::Lateness;
 use crate::shape::{busy, imbalance, straggler};
 use crate::usage::Usage;
 use std::sync::atomic::AtomicU64;
@@ -32,8 +33,8 @@ pub trait Seat: Send {
     /// Trips as fast as they go: `opening` ones that are not timed, then `trips` that are.
     fn back_to_back(&mut self, opening: u64, trips: u64) -> Lap;
 
-    /// Trips with one party late by a spun delay: first rank 1, then rank 0.
-    fn straggle(&mut self, rank: usize, trips: u64) -> Vec<Passage>;
+    /// Trips with one party late by a spun delay: first one rank, then another.
+    fn straggle(&mut self, rank: usize, lateness: &Lateness) -> Vec<Passage>;
 
     /// Trips until rank 0 has seen so many ticks go by.
     fn until(&mut self, rank: usize, ticks: u64, last: &AtomicU64) -> Lap;
@@ -90,9 +91,9 @@ impl<C: Crossing> Seat for Chair<C> {
     }
 
     #[inline(never)]
-    fn straggle(&mut self, rank: usize, trips: u64) -> Vec<Passage> {
-        self.made += trips;
-        straggler::passages(&mut self.crossing, rank, trips)
+    fn straggle(&mut self, rank: usize, lateness: &Lateness) -> Vec<Passage> {
+        self.made += lateness.trips;
+        straggler::passages(&mut self.crossing, rank, lateness)
     }
 
     #[inline(never)]
@@ -128,7 +129,7 @@ pub fn spin_for(ticks: u64) {
 }
 
 /// What a row of the table is to the others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// What the targets speak of: phalanx as it comes.

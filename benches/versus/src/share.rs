@@ -2,44 +2,43 @@
 //!
 //! The first question about a surprising number. A run that shared its CPUs with a compiler is not worth a second look.
 
-use crate::place::Place;
 use crate::usage::{children_cpu, process_cpu};
 use std::fs;
 use std::time::Instant;
 
 /// A moment from which shares are counted.
-#[derive(Clone, Copy)]
 pub struct Since {
-    place: Place,
+    cpus: Vec<usize>,
     at: Instant,
     ours: u64,
     ticks: Ticks,
 }
 
-/// Shares of the time of both CPUs, in percent.
+/// Shares of the time of all these CPUs, in percent.
 pub struct Shares {
     pub stolen: f64,
     pub others: f64,
 }
 
 impl Since {
-    pub fn now(place: Place) -> Self {
-        Self { place, at: Instant::now(), ours: process_cpu() + children_cpu(), ticks: Ticks::of(place) }
+    pub fn now(cpus: &[usize]) -> Self {
+        let ours = process_cpu() + children_cpu();
+        Self { cpus: cpus.into(), at: Instant::now(), ours, ticks: Ticks::of(cpus) }
     }
 
     /// From then until now. Child processes of ours that have ended are ours.
     pub fn shares(&self) -> Shares {
-        let now = Self::now(self.place);
+        let now = Self::now(&self.cpus);
         let all = (now.ticks.all - self.ticks.all).max(1) as f64;
         let part = |ticks: u64| 100.0 * ticks as f64 / all;
-        let span = 2.0 * (now.at - self.at).as_nanos() as f64;
+        let span = self.cpus.len() as f64 * (now.at - self.at).as_nanos() as f64;
         let ours = 100.0 * (now.ours - self.ours) as f64 / span;
         let busy = part(now.ticks.busy - self.ticks.busy);
         Shares { stolen: part(now.ticks.stolen - self.ticks.stolen), others: (busy - ours).max(0.0) }
     }
 }
 
-/// The two CPUs' time as `/proc/stat` counts it, in its own unit.
+/// The CPUs' time as `/proc/stat` counts it, in its own unit.
 #[derive(Clone, Copy, Default)]
 struct Ticks {
     all: u64,
@@ -48,9 +47,9 @@ struct Ticks {
 }
 
 impl Ticks {
-    fn of(place: Place) -> Self {
+    fn of(cpus: &[usize]) -> Self {
         let text = fs::read_to_string("/proc/stat").unwrap_or_default();
-        let ours = |line: &&str| place.cpus.iter().any(|cpu| line.starts_with(&format!("cpu{cpu} ")));
+        let ours = |line: &&str| cpus.iter().any(|cpu| line.starts_with(&format!("cpu{cpu} ")));
         text.lines().filter(ours).fold(Self::default(), |sum, line| sum.plus(line))
     }
 

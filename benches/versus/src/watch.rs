@@ -36,6 +36,11 @@ pub fn shape(name: &str) {
     *STATE.lock().expect("nobody panics while holding it") = Some(state);
 }
 
+/// Nothing is measured here for a while.
+pub fn nothing() {
+    *STATE.lock().expect("nobody panics while holding it") = None;
+}
+
 /// A round begins.
 pub fn progress(name: &str) {
     if let Some(state) = &mut *STATE.lock().expect("nobody panics while holding it") {

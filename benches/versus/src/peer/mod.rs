@@ -3,8 +3,10 @@
 pub mod crates;
 pub mod floor;
 pub mod native;
+pub mod object;
 pub mod openmp;
 pub mod own;
+pub mod probe;
 
 use crate::seat::{Entrant, Role};
 use native::StdBarrier;
@@ -35,6 +37,18 @@ impl Field {
     pub fn own(&mut self, parties: usize, instances: usize, algorithm: Algorithm, policy: WaitPolicy) {
         let name = format!("phalanx {algorithm:?}, {policy:?}");
         self.add(Entrant::new(name, Role::Own, instances, || own::named(parties, algorithm, policy)));
+    }
+
+    /// phalanx with the default policy: `Auto`, as the subject, and each algorithm that has a name.
+    ///
+    /// `Auto` takes part twice: its ratio to itself is what the method cannot see.
+    pub fn family(&mut self, parties: usize, instances: usize) {
+        let auto = [(Algorithm::Auto.to_string(), Role::Subject), (AUTO_AGAIN.into(), Role::Info)];
+        let auto = auto.into_iter().map(|(name, role)| (name, role, Algorithm::Auto));
+        let named = Algorithm::NAMED.iter().map(|it| (it.to_string(), Role::Own, *it));
+        for (name, role, algorithm) in auto.chain(named) {
+            self.add(Entrant::new(name, role, instances, || own::algorithm(parties, algorithm)));
+        }
     }
 
     /// phalanx behind std's signature.
@@ -72,5 +86,6 @@ impl Field {
 
 /// Names that the targets look for.
 pub const SUBJECT: &str = "phalanx";
+pub const AUTO_AGAIN: &str = "auto once more";
 pub const STD: &str = "std::sync::Barrier";
 pub const SPIN: &str = "spin 0.12";

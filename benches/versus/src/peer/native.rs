@@ -1,11 +1,11 @@
 //! The peers from the C and C++ libraries: `pthread_barrier`, and `std::barrier` of C++20.
 //!
 //! `pthread_barrier` needs no compiler, for the C library is there anyway. `std::barrier` is a template, so `build.rs`
-//! compiles a shared object around it where a C++20 compiler is found, and notes why not where none is; the call
+//! compiles an object around it where a C++20 compiler is found, and notes why not where none is; the call
 //! through a function pointer costs some two nanoseconds of its thousands.
 
+use super::object;
 use crate::seat::Crossing;
-use libloading::Library;
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
 use std::iter;
@@ -65,35 +65,22 @@ impl Crossing for Pthread {
     }
 }
 
-/// The shared object around `std::barrier`.
-pub struct StdBarrier {
-    create: extern "C" fn(isize) -> Option<NonNull<c_void>>,
-    wait: extern "C" fn(NonNull<c_void>),
-    destroy: extern "C" fn(NonNull<c_void>),
-    /// Keeps the code mapped.
-    _library: Library,
-}
+/// `std::barrier` of C++20.
+pub struct StdBarrier(object::StdBarrier);
 
 impl StdBarrier {
     /// # Errors
     ///
     /// Says why the build could not compile it, or why it cannot be loaded.
     pub fn load() -> Result<Arc<Self>, String> {
-        let library = open("C++20 std::barrier", env!("VERSUS_STD_BARRIER"), env!("VERSUS_STD_BARRIER_WHY"))?;
-        // SAFETY: these are the signatures in native/std_barrier.cpp.
-        unsafe {
-            Ok(Arc::new(Self {
-                create: *library.get(b"versus_create").map_err(|e| e.to_string())?,
-                wait: *library.get(b"versus_wait").map_err(|e| e.to_string())?,
-                destroy: *library.get(b"versus_destroy").map_err(|e| e.to_string())?,
-                _library: library,
-            }))
-        }
+        let functions = object::std_barrier().map_err(|why| format!("C++20 std::barrier: {why}"))?;
+        Ok(Arc::new(Self(functions)))
     }
 
     /// All parties of one barrier.
     pub fn parties(self: &Arc<Self>, parties: usize) -> Vec<Cxx> {
-        let barrier = (self.create)(parties.cast_signed()).expect("out of memory");
+        // SAFETY: a count is all that it asks for.
+        let barrier = unsafe { (self.0.create)(parties.cast_signed()) }.expect("out of memory");
         iter::repeat_n(Arc::new(CxxBarrier { library: self.clone(), barrier }), parties).map(Cxx).collect()
     }
 }
@@ -110,7 +97,8 @@ unsafe impl Sync for CxxBarrier {}
 
 impl Drop for CxxBarrier {
     fn drop(&mut self) {
-        (self.library.destroy)(self.barrier);
+        // SAFETY: made by `create`; the last handle goes, so nobody waits.
+        unsafe { (self.library.0.destroy)(self.barrier) };
     }
 }
 
@@ -121,16 +109,8 @@ impl Crossing for Cxx {
 
     #[inline]
     fn wait(&mut self) -> bool {
-        (self.0.library.wait)(self.0.barrier);
+        // SAFETY: made by `create`, and alive while a handle is.
+        unsafe { (self.0.library.0.wait)(self.0.barrier) };
         false
     }
-}
-
-/// Opens a shared object that `build.rs` made, or says why it made none.
-pub fn open(peer: &str, path: &str, why_not: &str) -> Result<Library, String> {
-    if path.is_empty() {
-        return Err(format!("{peer}: {why_not}"));
-    }
-    // SAFETY: our own objects; all that runs on loading are the initialisers of the runtime libraries behind them.
-    unsafe { Library::new(path) }.map_err(|e| format!("{peer}: {e}"))
 }

@@ -1,66 +1,62 @@
 //! `#pragma omp barrier` of the OpenMP runtimes, crossed by their own threads.
 //!
 //! A runtime's barrier works only among the threads of its own team, so a round is one call of C (native/openmp.c): a
-//! parallel region of two threads that pin themselves, cross, and take the time inside. While it runs our second thread
-//! sleeps at the gate, and after it we wait until the pool thread sleeps.
+//! parallel region whose threads pin themselves, cross, and take the time inside. While it runs our own threads but one
+//! sleep at the gate, and after it we wait until the pool's threads sleep.
 
-use super::native::open;
+use super::object::{self, Clock, OpenMp, Report};
 use crate::check::Check;
-use crate::place::Place;
+use crate::clock::stamp;
 use crate::seat::{Card, Entrant, Lap, Passage, Role, Seat};
 use crate::shape::imbalance::Wait;
+use crate::shape::straggler::Lateness;
 use crate::usage::Usage;
-use std::ffi::c_int;
+use std::ffi::{c_int, c_void};
+use std::ptr;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-/// What native/openmp.c fills in.
-#[repr(C)]
-#[derive(Default)]
-struct Report {
-    ns: i64,
-    wrong: i64,
-    team: i64,
-}
-
-type Cross = extern "C" fn(c_int, c_int, i64, i64, i64, &mut Report) -> c_int;
-
 /// GCC's runtime.
-pub fn libgomp(place: Place) -> Result<Entrant, String> {
-    // Its pool thread sleeps after some milliseconds.
-    enter("libgomp", place, 1, env!("VERSUS_GOMP"), env!("VERSUS_GOMP_WHY"))
+pub fn libgomp(cpus: &[usize]) -> Result<Entrant, String> {
+    // Its pool threads sleep after some milliseconds.
+    enter("libgomp", cpus, 1, object::libgomp())
 }
 
 /// LLVM's runtime.
-pub fn libomp(place: Place) -> Result<Entrant, String> {
-    // Its pool thread sleeps after 200 ms, so it plays only each eighth round.
-    enter("libomp", place, 8, env!("VERSUS_LIBOMP"), env!("VERSUS_LIBOMP_WHY"))
+pub fn libomp(cpus: &[usize]) -> Result<Entrant, String> {
+    // Its pool threads sleep after 200 ms, so it plays only each eighth round.
+    enter("libomp", cpus, 8, object::libomp())
 }
 
 /// Must be called before the caller is pinned: the runtime counts its CPUs when it is loaded.
-fn enter(name: &str, place: Place, every: usize, path: &str, why_not: &str) -> Result<Entrant, String> {
-    let library = open(name, path, why_not)?;
-    // SAFETY: this is the signature in native/openmp.c.
-    let cross = unsafe { *library.get::<Cross>(b"versus_openmp").map_err(|e| format!("{name}: {e}"))? };
-    // The pool thread stays asleep in the runtime's code after the last round; it must not be unmapped.
-    std::mem::forget(library);
-    let seat = |_| Box::new(Team { cross, place }) as Box<dyn Seat>;
+fn enter(name: &str, cpus: &[usize], every: usize, runtime: Result<OpenMp, String>) -> Result<Entrant, String> {
+    let runtime = runtime.map_err(|why| format!("{name}: {why}"))?;
+    let numbers: Vec<c_int> = cpus.iter().map(|&cpu| cpu as c_int).collect();
+    let seat = |_| Box::new(Team { runtime, cpus: numbers.clone() }) as Box<dyn Seat>;
     let card = Card { name: name.into(), role: Role::Rival, leads: false, foreign: true, every };
-    Ok(Entrant { card, seats: vec![(0..2).map(seat).collect()] })
+    Ok(Entrant { card, seats: vec![cpus.iter().map(seat).collect()] })
 }
 
 struct Team {
-    cross: Cross,
-    place: Place,
+    runtime: OpenMp,
+    cpus: Vec<c_int>,
 }
 
 impl Team {
     fn call(&self, opening: u64, trips: u64, verified: u64) -> Report {
-        let [first, second] = self.place.cpus.map(|cpu| cpu as c_int);
         let mut report = Report::default();
-        let error = (self.cross)(first, second, opening as i64, trips as i64, verified as i64, &mut report);
-        assert!(error == 0 && report.team == 2, "OpenMP: error {error}, a team of {} threads", report.team);
+        let (cpus, parties) = (self.cpus.as_ptr(), self.parties());
+        // SAFETY: `cpus` has as many numbers as there are parties; `report` is valid for writes.
+        let error = unsafe {
+            (self.runtime.cross)(cpus, parties, opening as i64, trips as i64, verified as i64, &raw mut report)
+        };
+        let team = report.team;
+        assert!(error == 0 && team == i64::from(parties), "OpenMP: error {error}, a team of {team} threads");
         report
+    }
+
+    fn parties(&self) -> c_int {
+        self.cpus.len() as c_int
     }
 }
 
@@ -71,6 +67,29 @@ impl Seat for Team {
         Lap { ns: report.ns as f64, trips, usage: Usage::of_process().since(before), all_trips: opening + trips }
     }
 
+    /// The last arrival and the last release of each trip, as if they were one party's.
+    fn straggle(&mut self, _: usize, lateness: &Lateness) -> Vec<Passage> {
+        extern "C" fn now() -> u64 {
+            stamp()
+        }
+        extern "C" fn hold(lateness: *const c_void, rank: c_int, trip: i64) {
+            // SAFETY: the caller's `lateness` below, which outlives the call of C.
+            unsafe { &*lateness.cast::<Lateness>() }.hold(rank as usize, trip as u64);
+        }
+        let trips = lateness.trips as usize;
+        let mut seen = vec![0; 2 * trips * self.cpus.len()];
+        let clock = Clock { stamp: now, hold, context: ptr::from_ref(lateness).cast() };
+        let (cpus, parties) = (self.cpus.as_ptr(), self.parties());
+        // SAFETY: `cpus` has as many numbers as there are parties, `seen` two places for each trip of each.
+        let error =
+            unsafe { (self.runtime.late)(cpus, parties, lateness.trips as i64, &raw const clock, seen.as_mut_ptr()) };
+        assert!(error == 0, "OpenMP: error {error}");
+        let last = |trip: usize, which: usize| {
+            (0..self.cpus.len()).map(|rank| seen[2 * (rank * trips + trip) + which]).max().expect("there are parties")
+        };
+        (0..trips).map(|trip| Passage { arrived: last(trip, 0), released: last(trip, 1) }).collect()
+    }
+
     fn verified(&mut self, _: usize, _: u64, trips: u64, check: &Check) {
         let wrong = self.call(0, 0, trips).wrong;
         if wrong != 0 {
@@ -78,15 +97,11 @@ impl Seat for Team {
         }
     }
 
-    fn straggle(&mut self, _: usize, _: u64) -> Vec<Passage> {
-        unreachable!("takes part in the first shape only")
-    }
-
     fn until(&mut self, _: usize, _: u64, _: &AtomicU64) -> Lap {
-        unreachable!("takes part in the first shape only")
+        unreachable!("takes no part in this shape")
     }
 
     fn long_wait(&mut self, _: usize, _: u64, _: Duration) -> Vec<Wait> {
-        unreachable!("takes part in the first shape only")
+        unreachable!("takes no part in this shape")
     }
 }

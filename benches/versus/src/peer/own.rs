@@ -16,6 +16,11 @@ pub fn with_timeout(parties: usize) -> Result<Vec<Own>, String> {
     claim(Barrier::builder(parties).timeout(Duration::from_secs(60)).build())
 }
 
+/// With an algorithm, and every other default.
+pub fn algorithm(parties: usize, algorithm: Algorithm) -> Result<Vec<Own>, String> {
+    claim(Barrier::builder(parties).algorithm(algorithm).build())
+}
+
 /// With a named algorithm and policy.
 pub fn named(parties: usize, algorithm: Algorithm, policy: WaitPolicy) -> Result<Vec<Own>, String> {
     claim(Barrier::builder(parties).algorithm(algorithm).wait_policy(policy).build())

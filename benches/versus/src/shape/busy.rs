@@ -69,7 +69,7 @@ pub fn run(context: &Context) -> Section {
     field.std_barrier(2, instances);
     field.hurdles(2, instances);
     let plan = Plan {
-        place: context.place,
+        cpus: &context.place.cpus,
         parties: 2,
         pinned: true,
         rounds: context.pick(1, 15, 80),

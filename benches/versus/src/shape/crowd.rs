@@ -53,7 +53,7 @@ fn size(context: &Context, parties: usize, dealt: bool, section: &mut Section) {
     field.pthread(parties, instances);
     field.std_barrier(parties, instances);
     let plan = Plan {
-        place: context.place,
+        cpus: &context.place.cpus,
         parties,
         pinned: dealt,
         rounds: context.pick(1, 12, 60),

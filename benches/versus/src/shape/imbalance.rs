@@ -60,7 +60,7 @@ pub fn run(context: &Context) -> Section {
     field.pthread(2, 1);
     field.std_barrier(2, 1);
     let plan = Plan {
-        place: context.place,
+        cpus: &context.place.cpus,
         parties: 2,
         pinned: true,
         rounds: context.pick(1, 8, 30),

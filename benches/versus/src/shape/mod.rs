@@ -3,22 +3,24 @@
 pub mod busy;
 pub mod cold;
 pub mod crowd;
+pub mod family;
 pub mod imbalance;
 pub mod pair;
 pub mod straggler;
 
 use crate::length::Length;
-use crate::peer::SUBJECT;
 use crate::place::Place;
 use crate::play::Played;
 use crate::report::{Cost, Ratio, Row, Section, Sense, Verdict};
 use crate::seat::{Lap, Role};
 use crate::stats::{Summary, median};
 use crate::usage::Usage;
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// How much time there is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Mode {
     /// A few hundred trips per peer: are the results right?
     Smoke,
@@ -26,9 +28,21 @@ pub enum Mode {
     Full,
 }
 
+impl Mode {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Smoke => "smoke",
+            Self::Quick => "quick",
+            Self::Full => "full",
+        }
+    }
+}
+
 /// What every shape needs to know.
 pub struct Context {
     pub place: Place,
+    /// All CPUs of the affinity mask that the program was started with.
+    pub allowed: Vec<usize>,
     pub mode: Mode,
 }
 
@@ -49,6 +63,7 @@ impl Context {
 }
 
 /// An entrant's values by round; `None` where it sat out.
+#[derive(Serialize, Deserialize)]
 pub struct Series {
     pub name: String,
     pub role: Role,
@@ -80,15 +95,20 @@ impl Series {
         Summary::of_ratios(&self.values, &other.values)
     }
 
+    pub fn summary(&self) -> Summary {
+        Summary::of(self.values.iter().flatten().copied())
+    }
+
     /// A row with ratios to the named others.
     pub fn row(&self, all: &[Self], to: &[&str], trips_per_round: u64) -> Row {
         let ratio = |name: &&str| Some(Ratio { to: name.to_string(), is: self.over(find(all, name)?) });
         Row {
             name: self.name.clone(),
             role: format!("{:?}", self.role).to_lowercase(),
-            value: Summary::of(self.values.iter().flatten().copied()),
+            value: self.summary(),
             ratios: to.iter().filter_map(ratio).collect(),
             cost: None,
+            predicted: None,
             trips_per_round,
         }
     }
@@ -141,11 +161,11 @@ pub fn target(
 
 /// phalanx must be faster than every rival of the match: judged by the one that comes closest.
 pub fn ahead_of_all(context: &Context, all: &[Series], prefix: &str) -> Option<Verdict> {
-    let subject = find(all, SUBJECT)?;
+    let subject = all.iter().find(|series| series.role == Role::Subject)?;
     let rivals = all.iter().filter(|series| series.role == Role::Rival);
     let closest = rivals.min_by(|a, b| a.over(subject).median.total_cmp(&b.over(subject).median))?;
-    let claim = format!("{prefix}the closest rival, {}, over phalanx", closest.name);
-    Some(target(context, all, &claim, (&closest.name, SUBJECT), Sense::Above, 1.0))
+    let claim = format!("{prefix}the closest rival, {}, over {}", closest.name, subject.name);
+    Some(target(context, all, &claim, (&closest.name, &subject.name), Sense::Above, 1.0))
 }
 
 /// Adds what the checks found.

@@ -40,7 +40,7 @@ fn against_floor(context: &Context, section: &mut Section) {
     field.add(Entrant::new("each flag in its own line", Role::Info, instances, || Ok(exchange::<Padded, Bare>())));
     let time = context.pick(1000, 1000, 1500);
     let plan = Plan {
-        place: context.place,
+        cpus: &context.place.cpus,
         parties: 2,
         pinned: true,
         rounds: context.pick(2, 400, 2000),
@@ -86,10 +86,10 @@ fn against_rivals(context: &Context, section: &mut Section) {
     field.hurdles(2, instances);
     field.pthread(2, instances);
     field.std_barrier(2, instances);
-    field.add(openmp::libgomp(context.place));
-    field.add(openmp::libomp(context.place));
+    field.add(openmp::libgomp(&context.place.cpus));
+    field.add(openmp::libomp(&context.place.cpus));
     let plan = Plan {
-        place: context.place,
+        cpus: &context.place.cpus,
         parties: 2,
         pinned: true,
         rounds: context.pick(2, 120, 600),

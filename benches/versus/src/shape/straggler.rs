@@ -22,17 +22,36 @@ const FLOOR: &str = "both flags in one line";
 /// So late, in turn, give or take an eighth, lest the delay keeps step with a policy's pauses.
 const DELAYS: [Duration; 3] = [Duration::from_nanos(500), Duration::from_micros(2), Duration::from_micros(10)];
 
-/// One party's part in a round.
-#[inline(always)]
-pub fn passages<C: Crossing>(crossing: &mut C, rank: usize, trips: u64) -> Vec<Passage> {
-    let delays = DELAYS.map(ticks);
-    let mut seen = Vec::with_capacity(trips as usize);
-    for trip in 0..trips {
-        if rank == usize::from(trip < trips / 2) {
-            let delay = delays[trip as usize % delays.len()];
+/// Who is late in which trip of a round, and by how much.
+pub struct Lateness {
+    /// In the first half of the round, and in the second.
+    late: [usize; 2],
+    pub trips: u64,
+    delays: [u64; 3],
+}
+
+impl Lateness {
+    pub fn new(late: [usize; 2], trips: u64) -> Self {
+        Self { late, trips, delays: DELAYS.map(ticks) }
+    }
+
+    /// Holds the party up if it is its turn.
+    #[inline(always)]
+    pub fn hold(&self, rank: usize, trip: u64) {
+        if rank == self.late[usize::from(trip >= self.trips / 2)] {
+            let delay = self.delays[trip as usize % self.delays.len()];
             let jitter = trip.wrapping_mul(0x9E37_79B9_7F4A_7C15) % (delay / 4).max(1);
             spin_for(delay - delay / 8 + jitter);
         }
+    }
+}
+
+/// One party's part in a round.
+#[inline(always)]
+pub fn passages<C: Crossing>(crossing: &mut C, rank: usize, lateness: &Lateness) -> Vec<Passage> {
+    let mut seen = Vec::with_capacity(lateness.trips as usize);
+    for trip in 0..lateness.trips {
+        lateness.hold(rank, trip);
         let arrived = stamp();
         crossing.wait();
         seen.push(Passage { arrived, released: stamp() });
@@ -59,14 +78,16 @@ pub fn run(context: &Context) -> Section {
     field.std(2, instances);
     field.std_barrier(2, instances);
     let plan = Plan {
-        place: context.place,
+        cpus: &context.place.cpus,
         parties: 2,
         pinned: true,
         rounds: context.pick(2, 80, 500),
         length: Length::Trips(context.pick(120, 600, 600)),
         verified: context.pick(50, 4, 4),
     };
-    let played = play(&plan, field.entrants, |turn: &Turn, seat: &mut dyn Seat| seat.straggle(turn.rank, turn.trips));
+    let played = play(&plan, field.entrants, |turn: &Turn, seat: &mut dyn Seat| {
+        seat.straggle(turn.rank, &Lateness::new([1, 0], turn.trips))
+    });
     let mut pooled = Vec::new();
     for (title, which) in
         [("all delays", None), ("0.5 µs late", Some(0)), ("2 µs late", Some(1)), ("10 µs late", Some(2))]
@@ -87,7 +108,7 @@ pub fn run(context: &Context) -> Section {
 }
 
 /// The mean over both directions of the median of a round, in nanoseconds, for one delay or all.
-fn latency(seen: &[Vec<Passage>], which: Option<usize>) -> f64 {
+pub fn latency(seen: &[Vec<Passage>], which: Option<usize>) -> f64 {
     let half = seen[0].len() / 2;
     let side = |range: std::ops::Range<usize>| {
         median(range.filter(|trip| which.is_none_or(|which| trip % DELAYS.len() == which)).map(|trip| hop(seen, trip)))

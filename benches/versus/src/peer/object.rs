@@ -1,0 +1,149 @@
+//! The functions of the C and C++ peers, wherever the build put them.
+//!
+//! As a rule in shared objects, each opened when its peer first takes part: two OpenMP runtimes define the same
+//! symbols, and no shape should run with a runtime that it does not use. A static binary can open nothing, so there
+//! `build.rs` links in what it finds as an archive; LLVM's runtime stays out, for it and GCC's cannot both be in.
+
+use std::ffi::{c_int, c_void};
+use std::ptr::NonNull;
+
+/// native/std_barrier.cpp.
+#[derive(Clone, Copy)]
+pub struct StdBarrier {
+    pub create: unsafe extern "C" fn(isize) -> Option<NonNull<c_void>>,
+    pub wait: unsafe extern "C" fn(NonNull<c_void>),
+    pub destroy: unsafe extern "C" fn(NonNull<c_void>),
+}
+
+/// native/openmp.c.
+#[derive(Clone, Copy)]
+pub struct OpenMp {
+    pub cross: unsafe extern "C" fn(*const c_int, c_int, i64, i64, i64, *mut Report) -> c_int,
+    pub late: unsafe extern "C" fn(*const c_int, c_int, i64, *const Clock, *mut u64) -> c_int,
+}
+
+/// What a round of OpenMP's found.
+#[repr(C)]
+#[derive(Default)]
+pub struct Report {
+    pub ns: i64,
+    pub wrong: i64,
+    pub team: i64,
+}
+
+/// Our clock and our delays, for C to call.
+#[repr(C)]
+pub struct Clock {
+    pub stamp: extern "C" fn() -> u64,
+    pub hold: extern "C" fn(*const c_void, c_int, i64),
+    pub context: *const c_void,
+}
+
+#[cfg(not(target_feature = "crt-static"))]
+mod place {
+    use super::{OpenMp, StdBarrier};
+    use libloading::Library;
+
+    pub fn std_barrier() -> Result<StdBarrier, String> {
+        let library = open(env!("VERSUS_STD_BARRIER"), env!("VERSUS_STD_BARRIER_WHY"))?;
+        // SAFETY: these are the signatures in native/std_barrier.cpp.
+        unsafe {
+            Ok(StdBarrier {
+                create: *library.get(b"versus_create").map_err(|e| e.to_string())?,
+                wait: *library.get(b"versus_wait").map_err(|e| e.to_string())?,
+                destroy: *library.get(b"versus_destroy").map_err(|e| e.to_string())?,
+            })
+        }
+    }
+
+    pub fn libgomp() -> Result<OpenMp, String> {
+        openmp(env!("VERSUS_GOMP"), env!("VERSUS_GOMP_WHY"))
+    }
+
+    pub fn libomp() -> Result<OpenMp, String> {
+        openmp(env!("VERSUS_LIBOMP"), env!("VERSUS_LIBOMP_WHY"))
+    }
+
+    fn openmp(path: &str, why_not: &str) -> Result<OpenMp, String> {
+        let library = open(path, why_not)?;
+        // SAFETY: these are the signatures in native/openmp.c.
+        unsafe {
+            Ok(OpenMp {
+                cross: *library.get(b"versus_openmp").map_err(|e| e.to_string())?,
+                late: *library.get(b"versus_openmp_late").map_err(|e| e.to_string())?,
+            })
+        }
+    }
+
+    /// Opens a shared object that `build.rs` made, or says why it made none.
+    ///
+    /// It stays open: a pool thread of OpenMP sleeps in the runtime's code after the last round, and must not have it
+    /// unmapped under its feet.
+    fn open(path: &str, why_not: &str) -> Result<&'static Library, String> {
+        if path.is_empty() {
+            return Err(why_not.into());
+        }
+        // SAFETY: our own objects; all that runs on loading are the initialisers of the runtime libraries behind them.
+        let library = unsafe { Library::new(path) }.map_err(|e| e.to_string())?;
+        Ok(Box::leak(Box::new(library)))
+    }
+}
+
+#[cfg(target_feature = "crt-static")]
+mod place {
+    use super::{OpenMp, StdBarrier};
+
+    #[cfg(versus_std_barrier)]
+    pub fn std_barrier() -> Result<StdBarrier, String> {
+        use std::ffi::c_void;
+        use std::ptr::NonNull;
+        // As in native/std_barrier.cpp.
+        unsafe extern "C" {
+            fn versus_create(parties: isize) -> Option<NonNull<c_void>>;
+            fn versus_wait(barrier: NonNull<c_void>);
+            fn versus_destroy(barrier: NonNull<c_void>);
+        }
+        Ok(StdBarrier { create: versus_create, wait: versus_wait, destroy: versus_destroy })
+    }
+
+    #[cfg(not(versus_std_barrier))]
+    pub fn std_barrier() -> Result<StdBarrier, String> {
+        Err(env!("VERSUS_STD_BARRIER_WHY").into())
+    }
+
+    #[cfg(versus_gomp)]
+    pub fn libgomp() -> Result<OpenMp, String> {
+        use super::{Clock, Report};
+        use std::ffi::c_int;
+        // As in native/openmp.c.
+        unsafe extern "C" {
+            fn versus_openmp(
+                cpus: *const c_int,
+                n: c_int,
+                opening: i64,
+                trips: i64,
+                checked: i64,
+                out: *mut Report,
+            ) -> c_int;
+            fn versus_openmp_late(
+                cpus: *const c_int,
+                n: c_int,
+                trips: i64,
+                clock: *const Clock,
+                seen: *mut u64,
+            ) -> c_int;
+        }
+        Ok(OpenMp { cross: versus_openmp, late: versus_openmp_late })
+    }
+
+    #[cfg(not(versus_gomp))]
+    pub fn libgomp() -> Result<OpenMp, String> {
+        Err(env!("VERSUS_GOMP_WHY").into())
+    }
+
+    pub fn libomp() -> Result<OpenMp, String> {
+        Err(env!("VERSUS_LIBOMP_WHY").into())
+    }
+}
+
+pub use place::{libgomp, libomp, std_barrier};

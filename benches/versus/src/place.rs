@@ -4,7 +4,7 @@
 //! are taken if the affinity mask offers them, because hyperthreads of one core share an L1 and would measure something
 //! else.
 
-use phalanx::topology::{Bind, Cpu, CpuSet as CpuMask, Topology};
+use phalanx::topology::{Bind, Cpu, CpuSet as CpuMask, Placement, Topology};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::collections::BTreeSet;
 use std::fs;
@@ -67,9 +67,19 @@ pub fn restrict_to(cpus: &[usize]) {
 pub fn close(parties: usize, allowed: &[usize]) -> Result<Vec<usize>, String> {
     let mask: CpuMask = allowed.iter().copied().collect();
     let plan = machine(allowed).place(&Bind::Close, parties, &mask).map_err(|e| e.to_string())?;
-    let cpus: Vec<usize> = plan.into_iter().flatten().collect();
+    let cpus: Vec<usize> = plan.cpus().flatten().collect();
     let distinct: BTreeSet<usize> = cpus.iter().copied().collect();
     if distinct.len() == parties { Ok(cpus) } else { Err(format!("{parties} ranks were placed on CPUs {cpus:?}")) }
+}
+
+/// Who sits where, for phalanx: rank r on the r-th of these CPUs.
+///
+/// # Errors
+///
+/// phalanx's own.
+pub fn placement(cpus: &[usize]) -> Result<Placement, String> {
+    let mask: CpuMask = cpus.iter().copied().collect();
+    machine(cpus).place(&Bind::List(cpus.into()), cpus.len(), &mask).map_err(|e| e.to_string())
 }
 
 /// All of them lie behind one last-level cache.

@@ -42,12 +42,12 @@ impl Field {
     /// phalanx with the default policy: `Auto`, as the subject, and each algorithm that has a name.
     ///
     /// `Auto` takes part twice: its ratio to itself is what the method cannot see.
-    pub fn family(&mut self, parties: usize, instances: usize) {
+    pub fn family(&mut self, parties: usize, instances: usize, pinned: Option<&[usize]>) {
         let auto = [(Algorithm::Auto.to_string(), Role::Subject), (AUTO_AGAIN.into(), Role::Info)];
         let auto = auto.into_iter().map(|(name, role)| (name, role, Algorithm::Auto));
         let named = Algorithm::NAMED.iter().map(|it| (it.to_string(), Role::Own, *it));
         for (name, role, algorithm) in auto.chain(named) {
-            self.add(Entrant::new(name, role, instances, || own::algorithm(parties, algorithm)));
+            self.add(Entrant::new(name, role, instances, || own::algorithm(parties, algorithm, pinned)));
         }
     }
 

@@ -1,5 +1,6 @@
 //! phalanx: as it comes, with a named algorithm and policy, and behind std's signature.
 
+use crate::place;
 use crate::seat::Crossing;
 use phalanx::{Algorithm, Barrier, Party, WaitPolicy, compat};
 use std::sync::Arc;
@@ -16,9 +17,13 @@ pub fn with_timeout(parties: usize) -> Result<Vec<Own>, String> {
     claim(Barrier::builder(parties).timeout(Duration::from_secs(60)).build())
 }
 
-/// With an algorithm, and every other default.
-pub fn algorithm(parties: usize, algorithm: Algorithm) -> Result<Vec<Own>, String> {
-    claim(Barrier::builder(parties).algorithm(algorithm).build())
+/// With an algorithm, and every other default; told where its parties are, if they stay there.
+pub fn algorithm(parties: usize, algorithm: Algorithm, pinned: Option<&[usize]>) -> Result<Vec<Own>, String> {
+    let builder = Barrier::builder(parties).algorithm(algorithm);
+    claim(match pinned {
+        Some(cpus) => builder.placement(place::placement(cpus)?).build(),
+        None => builder.build(),
+    })
 }
 
 /// With a named algorithm and policy.

@@ -2,9 +2,12 @@
 
 use super::super::{Series, find};
 use crate::peer::probe::Gap;
+use crate::place;
 use crate::seat::Role;
 use crate::stats::Summary;
 use phalanx::Algorithm;
+use phalanx::model::{self, Classes, Hops};
+use phalanx::topology::Cpu;
 use serde::Serialize;
 
 /// Names of the hops' probes.
@@ -108,11 +111,30 @@ pub enum Arrivals {
     OneLate,
 }
 
-/// HOOK: what a cost model says that a trip takes, in nanoseconds, to stand beside what was measured.
-///
-/// There is no model yet, so nothing is predicted and no column is shown.
-pub fn predicted(_: Algorithm, _: Arrivals, _: &Constants) -> Option<f64> {
-    None
+/// What phalanx's cost model says that a trip takes, in nanoseconds, to stand beside what was measured: with the hop
+/// from rank 0 to 1 for all pairs of one cache and that to the last rank for all others, and with this run's gaps.
+pub fn predicted(algorithm: Algorithm, arrivals: Arrivals, constants: &Constants) -> Option<f64> {
+    let near = constants.hop_padded.as_ref()?.median;
+    let far = constants.hop_far.as_ref().map_or(near, |far| far.median);
+    let classes = Classes { smt: near, llc: near, package: far, machine: far };
+    let usual = model::Constants::default();
+    let part = |gap: &Option<Summary>, usual: f64| gap.as_ref().map_or(usual, |gap| (gap.median / near).max(0.0));
+    let measured = model::Constants {
+        // What was measured is a hop already.
+        alpha: 1.0,
+        g_r: part(&constants.read_gap, usual.g_r),
+        g_w: part(&constants.write_gap, usual.g_w),
+        c_b: part(&constants.broadcast, usual.c_b),
+        rmw: part(&constants.rmw, usual.rmw),
+        ..usual
+    };
+    let placement = place::placement(&constants.cpus).ok()?;
+    let cpus: Option<Vec<Cpu>> = (0..constants.parties).map(|rank| placement.cpu(rank).copied()).collect();
+    let prediction = algorithm.predict(&placement, &Hops::from_cpus(&cpus?, &classes), &measured)?;
+    Some(match arrivals {
+        Arrivals::Together => prediction.together,
+        Arrivals::OneLate => prediction.straggler,
+    })
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ pub fn run(context: &Context, parties: usize, dealt: bool, section: &mut Section
     let instances = context.pick(1, 2, 4);
     let mut field = Field::default();
     field.std(parties, instances);
-    field.family(parties, instances);
+    field.family(parties, instances, None);
     let plan = Plan {
         cpus: &context.place.cpus,
         parties,

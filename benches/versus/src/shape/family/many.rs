@@ -90,7 +90,7 @@ fn measure(context: &Context, cpus: &[usize]) -> Found {
     let parties = cpus.len();
     let instances = context.pick(1, 4, 8);
     let mut field = Field::default();
-    field.family(parties, instances);
+    field.family(parties, instances, Some(cpus));
     field.std(parties, instances);
     field.spin(parties, instances);
     field.hurdles(parties, instances);

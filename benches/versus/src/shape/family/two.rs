@@ -33,7 +33,7 @@ pub fn run(context: &Context, section: &mut Section) {
     let instances = context.pick(1, 8, 16);
     let mut field = Field::default();
     field.add(Entrant::new(FLOOR, Role::Floor, instances, || Ok(exchange::<Packed, Bare>())));
-    field.family(2, instances);
+    field.family(2, instances, Some(&context.place.cpus));
     let plan = Plan {
         cpus: &context.place.cpus,
         parties: 2,

@@ -166,11 +166,11 @@ models! {
     tournament_of_three_crosses: 2, Tournament, Asymmetric, false, THREE, NOBODY;
     tournament_of_four_crosses: 1, Tournament, Asymmetric, false, FOUR, NOBODY;
     dissemination_2_of_three_crosses: 1, Dissemination(Radix::Two), Asymmetric, false, THREE, NOBODY;
-    dissemination_2_of_four_crosses: 1, Dissemination(Radix::Two), Asymmetric, false, FOUR, NOBODY;
+    dissemination_2_of_four_crosses: 0, Dissemination(Radix::Two), Asymmetric, false, FOUR, NOBODY;
     dissemination_4_of_three_crosses: 1, Dissemination(Radix::Four), Asymmetric, false, THREE, NOBODY;
-    dissemination_4_of_four_crosses: 1, Dissemination(Radix::Four), Asymmetric, false, FOUR, NOBODY;
+    dissemination_4_of_four_crosses: 0, Dissemination(Radix::Four), Asymmetric, false, FOUR, NOBODY;
     hierarchical_of_three_crosses: 2, Hierarchical, Asymmetric, false, THREE, NOBODY;
-    hierarchical_of_four_crosses: 1, Hierarchical, Asymmetric, false, FOUR, NOBODY;
+    hierarchical_of_four_crosses: 0, Hierarchical, Asymmetric, false, FOUR, NOBODY;
 
     exchange_one_of_two_is_impatient: 3, Exchange, Symmetric, false, ONE_OF_TWO, NOBODY;
     exchange_first_of_two_is_impatient: 3, Exchange, Symmetric, false, FIRST_OF_TWO, NOBODY;

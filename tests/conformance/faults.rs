@@ -15,10 +15,19 @@ use std::time::Duration;
 /// a round are compared: all `Ok` with one leader, or all the same error. An abort that comes too late for its round
 /// breaks the next one, for all alike or (without ranks, and nobody there) for nobody.
 pub(crate) fn rounds<F: Family>(family: F, watch: &Watch) {
+    let counts = party_counts().iter().filter(|parties| **parties <= 8 || !family.takes_slices(**parties));
+    let counts = counts.map(|&parties| {
+        let rounds = if family.takes_slices(parties) { 2 } else { 160usize.div_ceil(parties) };
+        (parties, scaled(rounds))
+    });
+    rounds_of(family, watch, &counts.collect::<Vec<_>>());
+}
+
+/// [`rounds`] for these numbers of parties and of rounds.
+pub(crate) fn rounds_of<F: Family>(family: F, watch: &Watch, counts: &[(usize, usize)]) {
     let mut broken = 0;
     let mut complete = 0;
-    for &parties in party_counts().iter().filter(|parties| **parties <= 8 || !family.takes_slices(**parties)) {
-        let rounds = scaled(if family.takes_slices(parties) { 2 } else { 160usize.div_ceil(parties) });
+    for &(parties, rounds) in counts {
         let control = build(family, watch, parties, 0);
         let outcomes: Vec<Mutex<Vec<(Stay, Outcome)>>> = (0..rounds).map(|_| Mutex::default()).collect();
         let (outcomes, meet, rng) = (&outcomes, &std::sync::Barrier::new(parties + 1), watch.rng());

@@ -13,6 +13,7 @@
 //! | `duel` | C2, C5: last arrival against timeout, within nanoseconds | `faults.rs` |
 //! | `late` | C5: who missed a broken trip is told once, and stale arrivals do not count | `faults.rs` |
 //! | `storm` | C2, C3, C5, C7: everything at once, audited afterwards from all sides | `storm.rs`, `ledger.rs` |
+//! | shapes | C1, C2, C7 on machines that are not here: sockets, chiplets, uneven groups, 130 parties | `shapes.rs` |
 //! | misuse | C11: typed errors, auto traits | `misuse.rs` |
 //!
 //! Stress finds behaviour bugs, not missing fences: those are proved by the loom models of the crate.
@@ -25,6 +26,7 @@ mod ledger;
 mod misuse;
 mod properties;
 mod reference;
+mod shapes;
 mod storm;
 mod subject;
 

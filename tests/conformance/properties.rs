@@ -39,7 +39,14 @@ where
 
 /// Crosses `trips` times with everybody checking everybody: first all write, and nobody is released before; then all
 /// check, and nobody writes before. The writes are relaxed, so that the barrier alone makes them visible.
-fn cross_checked<F: Family>(family: F, watch: &Watch, control: &F::Control, parties: usize, first: u64, trips: u64) {
+pub(crate) fn cross_checked<F: Family>(
+    family: F,
+    watch: &Watch,
+    control: &F::Control,
+    parties: usize,
+    first: u64,
+    trips: u64,
+) {
     let slots: Vec<AtomicU64> = (0..parties).map(|_| AtomicU64::new(0)).collect();
     let leaders: Vec<AtomicUsize> = (0..2 * trips).map(|_| AtomicUsize::new(0)).collect();
     let (slots, leaders, rng) = (&slots, &leaders, watch.rng());

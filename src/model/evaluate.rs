@@ -50,8 +50,8 @@ struct Reading {
     own: u32,
     /// From the store until it is seen by a reader that had stored on the line before.
     beside: f64,
-    /// Whether an earlier flag of the same wait is on the same line, so that one miss brings both.
-    again: bool,
+    /// Whether the line is at hand: the reader has stored on it, or an earlier flag of the same wait has brought it.
+    at_hand: bool,
 }
 
 /// Predicts the cost of `graph` on the machine of `hops`; `None` if it can never complete.
@@ -62,6 +62,9 @@ pub(crate) fn evaluate(
     scratch: &mut Scratch,
 ) -> Option<Prediction> {
     scratch.plan.make(graph)?;
+    if graph.parties() == 0 {
+        return Some(Prediction { together: 0.0, straggler: 0.0 });
+    }
     let mut run = Run { graph, hops, constants, scratch };
     run.prepare();
     let together = run.together();
@@ -98,7 +101,7 @@ impl<'a> Run<'a> {
         let edges = graph.edges.len();
         let flags = graph.line_of.len();
         s.readings.clear();
-        s.readings.resize(edges, Reading { delay: 0.0, gap: 0.0, own: NOBODY, beside: 0.0, again: false });
+        s.readings.resize(edges, Reading { delay: 0.0, gap: 0.0, own: NOBODY, beside: 0.0, at_hand: false });
         s.store.clear();
         s.store.resize(flags, 0.0);
         s.worked_out.clear();
@@ -146,7 +149,7 @@ impl<'a> Run<'a> {
                     let reading = &mut self.scratch.readings[edge as usize];
                     let own = beside.iter().find(|&&flag| plan.writer[flag as usize] == step.rank);
                     reading.own = own.map_or(NOBODY, |&own| own);
-                    reading.again = (from..edge).any(|other| is_here(&other));
+                    reading.at_hand = own.is_some() || (from..edge).any(|other| is_here(&other));
                 }
             }
         }
@@ -187,7 +190,7 @@ impl<'a> Run<'a> {
             let transfer = self.hops.transfer(writer as usize, reader as usize);
             reading.delay = hop + overhead + queued;
             reading.beside = transfer + overhead + queued;
-            reading.gap = if reading.again { 0.0 } else { g_r * hop };
+            reading.gap = if reading.at_hand { 0.0 } else { g_r * hop };
             store = store.max(g_w * hop);
         }
         self.scratch.order = order;
@@ -216,6 +219,14 @@ impl<'a> Run<'a> {
         self.scratch.now.fill(-1e3 * (together + 1.0));
         self.scratch.now[late] = 0.0;
         self.trip()
+    }
+
+    /// When each rank leaves if these are the times at which they arrive.
+    #[cfg(test)]
+    pub(super) fn exits(&mut self, arrivals: &[f64]) -> Vec<f64> {
+        self.scratch.now.copy_from_slice(arrivals);
+        self.trip();
+        self.scratch.now.clone()
     }
 
     /// One trip, from the times in `now` to the times in `now`. Says when the last one leaves.
@@ -302,11 +313,12 @@ impl<'a> Run<'a> {
         arrived.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
         let mut owner = self.scratch.owner[counter as usize];
         let mut free = f64::NEG_INFINITY;
+        let Constants { alpha, rmw, c_b, overhead, .. } = *self.constants;
         for (pollers, &(arrival, rank)) in arrived.iter().enumerate() {
             let transfer =
                 if owner == NOBODY { 0.0 } else { self.hops.transfer(owner as usize, rank as usize) };
-            let taken = if station.polled { (pollers as f64 * self.constants.c_b).min(1.0) * transfer } else { 0.0 };
-            free = arrival.max(free) + self.constants.rmw * transfer + taken + self.constants.overhead;
+            let polled = if station.polled { (pollers as f64 * c_b).min(1.0) * alpha } else { 0.0 };
+            free = arrival.max(free) + (rmw + polled) * transfer + overhead;
             self.scratch.now[rank as usize] = free;
             owner = rank;
         }

@@ -33,6 +33,8 @@ pub(crate) struct Scratch {
     /// Who has each packed line, since when.
     held: Vec<(f64, u32)>,
     queue: Vec<(f64, u32)>,
+    /// When the flags of one wait come, and what each costs after another.
+    scan: Vec<(f64, f64)>,
     /// The arrivals at each counter.
     arrived: Vec<Vec<(f64, u32)>>,
     /// Who was the last to count.
@@ -283,7 +285,7 @@ impl<'a> Run<'a> {
     /// R3.
     fn wait(&mut self, rank: u32, from: usize, to: usize) {
         let s = &mut *self.scratch;
-        s.queue.clear();
+        s.scan.clear();
         let mut done = s.now[rank as usize];
         let seen = |edge: usize| {
             let reading = s.readings[edge];
@@ -298,10 +300,11 @@ impl<'a> Run<'a> {
             s.now[rank as usize] = seen(from).max(done + s.readings[from].gap);
             return;
         }
-        s.queue.extend((from..to).map(|edge| (seen(edge), edge as u32)));
-        s.queue.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
-        for &(seen, edge) in &s.queue {
-            done = seen.max(done + s.readings[edge as usize].gap);
+        s.scan.extend((from..to).map(|edge| (seen(edge), s.readings[edge].gap)));
+        // Of two that come at the same time the dearer one is looked at first: a flag of one's own costs nothing.
+        s.scan.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(b.1.total_cmp(&a.1)));
+        for &(seen, gap) in &s.scan {
+            done = seen.max(done + gap);
         }
         s.now[rank as usize] = done;
     }

@@ -69,7 +69,7 @@ fn plain_exits(parties: usize, rounds: &Rounds, hops: &Hops, constants: &Constan
                         seen.push((stored[round][from] + delay(from, round, rank), g_r * hop(from, rank)));
                     }
                 }
-                seen.sort_by(|a, b| a.partial_cmp(b).unwrap());
+                seen.sort_by(|a, b| (a.0, -a.1).partial_cmp(&(b.0, -b.1)).unwrap());
                 now = seen.iter().fold(now, |done, &(seen, gap)| seen.max(done + gap));
             }
             exits[rank] = now;
@@ -87,6 +87,9 @@ fn hops_of(parties: usize, nanos: &[f64]) -> Hops {
 }
 
 proptest! {
+    // A failure is printed with its input; nothing is written into the source tree.
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn the_plan_gives_what_the_rules_say(
         (parties, rounds) in rounds(),

@@ -1,12 +1,15 @@
 //! What a trip costs: one pass over a plan for each way of arriving.
 
+use super::Prediction;
 use super::graph::{Act, Graph};
 use super::machine::{Constants, Hops};
 use super::plan::{LAST, NOBODY, Op, Plan};
-use super::Prediction;
 
-/// Up to this many parties each is late once; beyond it a sample of this many is.
-const STRAGGLERS: usize = 32;
+/// Up to this many parties each is late once.
+const EACH: usize = 64;
+/// Of more than that this many are, spread evenly from the first to the last, so that they fall on different places of
+/// their groups.
+const SAMPLE: usize = 16;
 /// Trips after which a period that still changes is averaged.
 const TRIPS: usize = 16;
 /// Two periods that differ by less than this part are the same.
@@ -57,12 +60,7 @@ struct Reading {
 }
 
 /// Predicts the cost of `graph` on the machine of `hops`; `None` if it can never complete.
-pub(crate) fn evaluate(
-    graph: &Graph,
-    hops: &Hops,
-    constants: &Constants,
-    scratch: &mut Scratch,
-) -> Option<Prediction> {
+pub(crate) fn evaluate(graph: &Graph, hops: &Hops, constants: &Constants, scratch: &mut Scratch) -> Option<Prediction> {
     scratch.plan.make(graph)?;
     if graph.parties() == 0 {
         return Some(Prediction { together: 0.0, straggler: 0.0 });
@@ -72,7 +70,7 @@ pub(crate) fn evaluate(
     let together = run.together();
     let parties = graph.parties();
     let mut straggler = 0.0_f64;
-    let sample = if parties <= 2 * STRAGGLERS { parties } else { STRAGGLERS };
+    let sample = if parties <= EACH { parties } else { SAMPLE };
     for index in 0..sample {
         let late = if sample == parties { index } else { index * (parties - 1) / (sample - 1) };
         straggler = straggler.max(run.straggler(late, together));
@@ -90,7 +88,12 @@ pub(super) struct Run<'a> {
 
 impl<'a> Run<'a> {
     #[cfg(test)]
-    pub(super) fn new(graph: &'a Graph, hops: &'a Hops, constants: &'a Constants, scratch: &'a mut Scratch) -> Option<Self> {
+    pub(super) fn new(
+        graph: &'a Graph,
+        hops: &'a Hops,
+        constants: &'a Constants,
+        scratch: &'a mut Scratch,
+    ) -> Option<Self> {
         scratch.plan.make(graph)?;
         let mut run = Self { graph, hops, constants, scratch };
         run.prepare();
@@ -163,7 +166,8 @@ impl<'a> Run<'a> {
 
     /// R1 and R2: what a flag costs those who read it when `writer` stores it.
     fn work_out(&mut self, flag: u32, writer: u32) {
-        let range = self.scratch.plan.first[flag as usize] as usize..self.scratch.plan.first[flag as usize + 1] as usize;
+        let range =
+            self.scratch.plan.first[flag as usize] as usize..self.scratch.plan.first[flag as usize + 1] as usize;
         let mut order = std::mem::take(&mut self.scratch.order);
         order.clear();
         for place in range {
@@ -261,7 +265,7 @@ impl<'a> Run<'a> {
         s.stored[flag as usize] = *after;
     }
 
-    /// Stores in a packed line queue for it, in the order in which they come.
+    /// R5.
     fn settle(&mut self, from: u32, to: u32) {
         let s = &mut *self.scratch;
         s.queue.clear();
@@ -271,12 +275,15 @@ impl<'a> Run<'a> {
         for &(stored, flag) in &s.queue {
             let held = &mut s.held[self.graph.line_of[flag as usize] as usize];
             let writer = s.worked_out[flag as usize];
-            let free = match held.1 {
-                NOBODY => held.0,
-                holder if holder == writer => held.0,
-                holder => held.0 + self.hops.transfer(holder as usize, writer as usize) + self.constants.overhead,
-            };
-            let stored = stored.max(free);
+            let mut stored = stored;
+            if held.1 != NOBODY && held.1 != writer {
+                let transfer = self.hops.transfer(held.1 as usize, writer as usize);
+                let here = held.0 + transfer + self.constants.overhead;
+                // Who comes later than the line could finds that a poller has taken it back.
+                let taken_back = (stored - here).clamp(0.0, (self.constants.alpha - 1.0).max(0.0) * transfer);
+                stored = stored.max(here) + taken_back;
+            }
+            let stored = stored.max(held.0);
             s.stored[flag as usize] = stored;
             *held = (stored, writer);
         }
@@ -285,7 +292,6 @@ impl<'a> Run<'a> {
     /// R3.
     fn wait(&mut self, rank: u32, from: usize, to: usize) {
         let s = &mut *self.scratch;
-        s.scan.clear();
         let mut done = s.now[rank as usize];
         let seen = |edge: usize| {
             let reading = s.readings[edge];
@@ -300,6 +306,20 @@ impl<'a> Run<'a> {
             s.now[rank as usize] = seen(from).max(done + s.readings[from].gap);
             return;
         }
+        // In nearly every wait of a straggler's trip either all flags are there already, or one comes long after the
+        // others: no need to sort.
+        let (mut last, mut before, mut gaps) = (f64::NEG_INFINITY, done, 0.0);
+        for edge in from..to {
+            let seen = seen(edge);
+            before = before.max(last.min(seen));
+            last = last.max(seen);
+            gaps += s.readings[edge].gap;
+        }
+        if last <= done || before + gaps <= last {
+            s.now[rank as usize] = last.max(done + gaps);
+            return;
+        }
+        s.scan.clear();
         s.scan.extend((from..to).map(|edge| (seen(edge), s.readings[edge].gap)));
         // Of two that come at the same time the dearer one is looked at first: a flag of one's own costs nothing.
         s.scan.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(b.1.total_cmp(&a.1)));
@@ -318,8 +338,7 @@ impl<'a> Run<'a> {
         let mut free = f64::NEG_INFINITY;
         let Constants { alpha, rmw, c_b, overhead, .. } = *self.constants;
         for (pollers, &(arrival, rank)) in arrived.iter().enumerate() {
-            let transfer =
-                if owner == NOBODY { 0.0 } else { self.hops.transfer(owner as usize, rank as usize) };
+            let transfer = if owner == NOBODY { 0.0 } else { self.hops.transfer(owner as usize, rank as usize) };
             let polled = if station.polled { (pollers as f64 * c_b).min(1.0) * alpha } else { 0.0 };
             free = arrival.max(free) + (rmw + polled) * transfer + overhead;
             self.scratch.now[rank as usize] = free;

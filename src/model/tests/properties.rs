@@ -11,7 +11,8 @@ type Rounds = Vec<Vec<Vec<(usize, usize)>>>;
 fn rounds() -> impl Strategy<Value = (usize, Rounds)> {
     (2..9_usize, 1..5_usize).prop_flat_map(|(parties, rounds)| {
         let waits = move |round: usize| {
-            let one = prop::collection::btree_set((0..parties, 0..=round), 0..5).prop_map(|set| set.into_iter().collect());
+            let one =
+                prop::collection::btree_set((0..parties, 0..=round), 0..5).prop_map(|set| set.into_iter().collect());
             prop::collection::vec(one, parties)
         };
         let all: Vec<_> = (0..rounds).map(waits).collect();
@@ -80,7 +81,9 @@ fn plain_exits(parties: usize, rounds: &Rounds, hops: &Hops, constants: &Constan
 
 /// A matrix of transfers from one list of numbers.
 fn hops_of(parties: usize, nanos: &[f64]) -> Hops {
-    let row = |i: usize| (0..parties).map(|j| nanos[(i.max(j) * i.max(j) + i.min(j)) % nanos.len()].to_string() + ",").collect();
+    let row = |i: usize| {
+        (0..parties).map(|j| nanos[(i.max(j) * i.max(j) + i.min(j)) % nanos.len()].to_string() + ",").collect()
+    };
     let rows: Vec<String> = (0..parties).map(row).collect();
     let matrix: LatencyMatrix = rows.join("\n").parse().unwrap();
     Hops::from_matrix(&matrix, &(0..parties).collect::<Vec<_>>()).unwrap()

@@ -104,7 +104,8 @@ pub(super) fn hyper(parties: usize) -> Graph {
         }
         (1..4).map(|digit| rank + digit * level).filter(|&child| child < parties).collect()
     };
-    let levels: Vec<usize> = std::iter::successors(Some(1), |level| Some(level * 4)).take_while(|&l| l < parties).collect();
+    let levels: Vec<usize> =
+        std::iter::successors(Some(1), |level| Some(level * 4)).take_while(|&l| l < parties).collect();
     for &level in &levels {
         for rank in 0..parties {
             gather(&mut graph, rank, &below(rank, level));

@@ -144,15 +144,25 @@ impl<'a> Run<'a> {
         for (flag, &line) in graph.line_of.iter().enumerate() {
             beside[line as usize].push(flag as u32);
         }
+        let mut has_stored = vec![false; graph.line_of.len()];
         for step in &graph.steps {
-            let Act::Wait(from, to) = step.act else { continue };
+            let (from, to) = match step.act {
+                Act::Wait(from, to) => (from, to),
+                Act::Publish(flag) => {
+                    has_stored[flag as usize] = true;
+                    continue;
+                }
+                Act::Count(_) => continue,
+            };
             for edge in from..to {
                 let line = graph.line_of[graph.edges[edge as usize] as usize];
                 let is_here = |&other: &u32| graph.line_of[graph.edges[other as usize] as usize] == line;
                 let beside = &beside[line as usize];
                 if beside.len() > 1 {
                     let reading = &mut self.scratch.readings[edge as usize];
-                    let own = beside.iter().find(|&&flag| plan.writer[flag as usize] == step.rank);
+                    // The steps of one rank are in order, so what it has stored by now it stores before it waits.
+                    let is_own = |&&flag: &&u32| plan.writer[flag as usize] == step.rank && has_stored[flag as usize];
+                    let own = beside.iter().find(is_own);
                     reading.own = own.map_or(NOBODY, |&own| own);
                     reading.at_hand = own.is_some() || (from..edge).any(|other| is_here(&other));
                 }

@@ -40,6 +40,20 @@ fn a_packed_pair_costs_one_bare_transfer() {
     assert_eq!(predict_on(&exchange(2, false), &hops, &alpha), (203.0, 203.0));
 }
 
+/// Who waits on a line before it stores there polls like anybody else: a hop there and a hop back.
+#[test]
+fn a_packed_answer_saves_nothing() {
+    let mut graph = Graph::new(2);
+    let question = graph.flag();
+    let answer = graph.flag_beside(question);
+    graph.publish(0, question);
+    graph.wait(1, &[question]);
+    graph.publish(1, answer);
+    graph.wait(0, &[answer]);
+    let alpha = Constants { alpha: 2.0, ..TABLE };
+    assert_eq!(predict_on(&graph, &Hops::uniform(2, 100.0), &alpha), (406.0, 406.0));
+}
+
 /// Four writers of one line queue for it: 3 times on the way, and the first one's fetch of the last one's flag is the
 /// next trip's start.
 #[test]

@@ -190,7 +190,7 @@ impl<'a> Run<'a> {
             order.sort_unstable();
         }
         let Constants { g_w, g_r, c_b, overhead, .. } = *self.constants;
-        let (mut queued, mut next, mut before, mut store) = (0.0, 0.0, NOBODY, 0.0_f64);
+        let (mut queued, mut next, mut before, mut store) = (0.0, 0.0, NOBODY, 0.0);
         for &(_, reader, edge) in &order {
             let hop = self.hop(writer, reader);
             let reading = &mut self.scratch.readings[edge as usize];
@@ -207,7 +207,7 @@ impl<'a> Run<'a> {
             reading.delay = hop + overhead + queued;
             reading.beside = transfer + overhead + queued;
             reading.gap = if reading.at_hand { 0.0 } else { g_r * hop };
-            store = store.max(g_w * hop);
+            store = g_w * hop; // the farthest comes last
         }
         self.scratch.order = order;
         self.scratch.store[flag as usize] = store;

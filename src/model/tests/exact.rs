@@ -72,7 +72,18 @@ fn a_counter_serves_one_after_another() {
     assert_eq!(predict(&central(4, false)), (412.0, 103.0 + 103.0 + 20.0));
 }
 
-/// As before, but whoever counts takes the line from those who poll it: 0, 1, 2 and 3 of them.
+/// The first to count takes the line from who was last on the trip before.
+#[test]
+fn a_counter_remembers_its_owner() {
+    let graph = central(2, false);
+    let hops = Hops::uniform(2, 100.0);
+    let mut scratch = Scratch::default();
+    let mut run = Run::new(&graph, &hops, &TABLE, &mut scratch).unwrap();
+    assert_eq!(run.exits(&[0.0, 0.0]), [3.0 + 103.0 + 103.0, 3.0 + 103.0]);
+    assert_eq!(run.exits(&[1000.0, 1000.0]), [1000.0 + 3.0 * 103.0, 1000.0 + 2.0 * 103.0]);
+}
+
+/// As in the first of these, but whoever counts takes the line from those who poll it: 0, 1, 2 and 3 of them.
 #[test]
 fn polling_the_counters_line_costs_those_who_count() {
     assert_eq!(predict(&central(4, true)), (412.0 + 10.0 + 20.0 + 30.0, 226.0 + 30.0));

@@ -59,14 +59,13 @@ struct Reading {
     at_hand: bool,
 }
 
-/// Predicts the cost of `graph` on the machine of `hops`; `None` if it can never complete.
+/// Predicts the cost of `graph` on the machine of `hops`. `None` if it can never complete, if `hops` is for fewer
+/// parties, or if times or constants make no sense, so that the cost is no finite number.
 pub(crate) fn evaluate(graph: &Graph, hops: &Hops, constants: &Constants, scratch: &mut Scratch) -> Option<Prediction> {
-    scratch.plan.make(graph)?;
     if graph.parties() == 0 {
         return Some(Prediction { together: 0.0, straggler: 0.0 });
     }
-    let mut run = Run { graph, hops, constants, scratch };
-    run.prepare();
+    let mut run = Run::new(graph, hops, constants, scratch)?;
     let together = run.together();
     let parties = graph.parties();
     let mut straggler = 0.0_f64;
@@ -75,7 +74,7 @@ pub(crate) fn evaluate(graph: &Graph, hops: &Hops, constants: &Constants, scratc
         let late = if sample == parties { index } else { index * (parties - 1) / (sample - 1) };
         straggler = straggler.max(run.straggler(late, together));
     }
-    Some(Prediction { together, straggler })
+    (together.is_finite() && straggler.is_finite()).then_some(Prediction { together, straggler })
 }
 
 /// One evaluation.
@@ -87,13 +86,15 @@ pub(super) struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    #[cfg(test)]
     pub(super) fn new(
         graph: &'a Graph,
         hops: &'a Hops,
         constants: &'a Constants,
         scratch: &'a mut Scratch,
     ) -> Option<Self> {
+        if hops.parties() < graph.parties() {
+            return None;
+        }
         scratch.plan.make(graph)?;
         let mut run = Self { graph, hops, constants, scratch };
         run.prepare();
@@ -290,7 +291,9 @@ impl<'a> Run<'a> {
                 let transfer = self.hops.transfer(held.1 as usize, writer as usize);
                 let here = held.0 + transfer + self.constants.overhead;
                 // Who comes later than the line could finds that a poller has taken it back.
-                let taken_back = (stored - here).clamp(0.0, (self.constants.alpha - 1.0).max(0.0) * transfer);
+                let price = (self.constants.alpha - 1.0) * transfer;
+                // No `clamp`, which would panic for numbers that make no sense.
+                let taken_back = (stored - here).min(price).max(0.0);
                 stored = stored.max(here) + taken_back;
             }
             let stored = stored.max(held.0);

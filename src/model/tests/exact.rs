@@ -204,6 +204,36 @@ fn what_can_never_complete_is_none() {
     }
 }
 
+/// Fields are public, so anything may stand in them.
+#[test]
+fn nonsense_is_none_or_a_number() {
+    let mut scratch = Scratch::default();
+    assert_eq!(evaluate(&central(3, false), &Hops::uniform(2, 40.0), &TABLE, &mut scratch), None);
+    for nonsense in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -5.0, 0.0, f64::MAX, f64::MIN_POSITIVE] {
+        let constants = [
+            TABLE,
+            Constants { alpha: nonsense, ..TABLE },
+            Constants { g_w: nonsense, ..TABLE },
+            Constants { g_r: nonsense, ..TABLE },
+            Constants { c_b: nonsense, ..TABLE },
+            Constants { rmw: nonsense, ..TABLE },
+            Constants { overhead: nonsense, ..TABLE },
+        ];
+        for graph in [central(5, true), exchange(5, true), exchange(5, false), mcs(9), dissemination(5, 3)] {
+            for constants in &constants {
+                for nanos in [40.0, nonsense] {
+                    let hops = Hops::uniform(graph.parties(), nanos);
+                    let prediction = evaluate(&graph, &hops, constants, &mut scratch);
+                    assert!(prediction.is_none_or(|cost| cost.together.is_finite() && cost.straggler.is_finite()));
+                }
+            }
+        }
+    }
+    // And nothing of it stays behind.
+    let fresh = evaluate(&mcs(9), &Hops::uniform(9, 40.0), &TABLE, &mut Scratch::default());
+    assert_eq!(evaluate(&mcs(9), &Hops::uniform(9, 40.0), &TABLE, &mut scratch), fresh);
+}
+
 #[test]
 fn nobody_and_one_alone_cost_nothing() {
     assert_eq!(predict(&central(1, false)), (3.0, 3.0)); // the count, which nobody else wants

@@ -94,6 +94,8 @@
 //!
 //! Pin the threads ([`topology`]); nothing else matters as much.
 //!
+//! [`model`] predicts what a trip costs on a machine that you do not have, from a table of its line transfers.
+//!
 //! | environment variable | example | meaning |
 //! |---|---|---|
 //! | `PHALANX_WAIT_POLICY` | `park` | the policy of barriers that name none |

@@ -5,8 +5,11 @@ use super::graph::{Act, Graph};
 use super::machine::{Constants, Hops};
 use super::plan::{LAST, NOBODY, Op, Plan};
 
-/// Up to this many parties each is late once; beyond it a sample of this many is.
-const STRAGGLERS: usize = 32;
+/// Up to this many parties each is late once.
+const EACH: usize = 64;
+/// Of more than that this many are, spread evenly from the first to the last, so that they fall on different places of
+/// their groups.
+const SAMPLE: usize = 16;
 /// Trips after which a period that still changes is averaged.
 const TRIPS: usize = 16;
 /// Two periods that differ by less than this part are the same.
@@ -33,6 +36,8 @@ pub(crate) struct Scratch {
     /// Who has each packed line, since when.
     held: Vec<(f64, u32)>,
     queue: Vec<(f64, u32)>,
+    /// When the flags of one wait come, and what each costs after another.
+    scan: Vec<(f64, f64)>,
     /// The arrivals at each counter.
     arrived: Vec<Vec<(f64, u32)>>,
     /// Who was the last to count.
@@ -50,24 +55,26 @@ struct Reading {
     own: u32,
     /// From the store until it is seen by a reader that had stored on the line before.
     beside: f64,
-    /// Whether an earlier flag of the same wait is on the same line, so that one miss brings both.
-    again: bool,
+    /// Whether the line is at hand: the reader has stored on it, or an earlier flag of the same wait has brought it.
+    at_hand: bool,
 }
 
-/// Predicts the cost of `graph` on the machine of `hops`; `None` if it can never complete.
+/// Predicts the cost of `graph` on the machine of `hops`. `None` if it can never complete, if `hops` is for fewer
+/// parties, or if times or constants make no sense, so that the cost is no finite number.
 pub(crate) fn evaluate(graph: &Graph, hops: &Hops, constants: &Constants, scratch: &mut Scratch) -> Option<Prediction> {
-    scratch.plan.make(graph)?;
-    let mut run = Run { graph, hops, constants, scratch };
-    run.prepare();
+    if graph.parties() == 0 {
+        return Some(Prediction { together: 0.0, straggler: 0.0 });
+    }
+    let mut run = Run::new(graph, hops, constants, scratch)?;
     let together = run.together();
     let parties = graph.parties();
     let mut straggler = 0.0_f64;
-    let sample = if parties <= 2 * STRAGGLERS { parties } else { STRAGGLERS };
+    let sample = if parties <= EACH { parties } else { SAMPLE };
     for index in 0..sample {
         let late = if sample == parties { index } else { index * (parties - 1) / (sample - 1) };
         straggler = straggler.max(run.straggler(late, together));
     }
-    Some(Prediction { together, straggler })
+    (together.is_finite() && straggler.is_finite()).then_some(Prediction { together, straggler })
 }
 
 /// One evaluation.
@@ -79,13 +86,15 @@ pub(super) struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    #[cfg(test)]
     pub(super) fn new(
         graph: &'a Graph,
         hops: &'a Hops,
         constants: &'a Constants,
         scratch: &'a mut Scratch,
     ) -> Option<Self> {
+        if hops.parties() < graph.parties() {
+            return None;
+        }
         scratch.plan.make(graph)?;
         let mut run = Self { graph, hops, constants, scratch };
         run.prepare();
@@ -98,7 +107,7 @@ impl<'a> Run<'a> {
         let edges = graph.edges.len();
         let flags = graph.line_of.len();
         s.readings.clear();
-        s.readings.resize(edges, Reading { delay: 0.0, gap: 0.0, own: NOBODY, beside: 0.0, again: false });
+        s.readings.resize(edges, Reading { delay: 0.0, gap: 0.0, own: NOBODY, beside: 0.0, at_hand: false });
         s.store.clear();
         s.store.resize(flags, 0.0);
         s.worked_out.clear();
@@ -136,17 +145,27 @@ impl<'a> Run<'a> {
         for (flag, &line) in graph.line_of.iter().enumerate() {
             beside[line as usize].push(flag as u32);
         }
+        let mut has_stored = vec![false; graph.line_of.len()];
         for step in &graph.steps {
-            let Act::Wait(from, to) = step.act else { continue };
+            let (from, to) = match step.act {
+                Act::Wait(from, to) => (from, to),
+                Act::Publish(flag) => {
+                    has_stored[flag as usize] = true;
+                    continue;
+                }
+                Act::Count(_) => continue,
+            };
             for edge in from..to {
                 let line = graph.line_of[graph.edges[edge as usize] as usize];
                 let is_here = |&other: &u32| graph.line_of[graph.edges[other as usize] as usize] == line;
                 let beside = &beside[line as usize];
                 if beside.len() > 1 {
                     let reading = &mut self.scratch.readings[edge as usize];
-                    let own = beside.iter().find(|&&flag| plan.writer[flag as usize] == step.rank);
+                    // The steps of one rank are in order, so what it has stored by now it stores before it waits.
+                    let is_own = |&&flag: &&u32| plan.writer[flag as usize] == step.rank && has_stored[flag as usize];
+                    let own = beside.iter().find(is_own);
                     reading.own = own.map_or(NOBODY, |&own| own);
-                    reading.again = (from..edge).any(|other| is_here(&other));
+                    reading.at_hand = own.is_some() || (from..edge).any(|other| is_here(&other));
                 }
             }
         }
@@ -172,7 +191,7 @@ impl<'a> Run<'a> {
             order.sort_unstable();
         }
         let Constants { g_w, g_r, c_b, overhead, .. } = *self.constants;
-        let (mut queued, mut next, mut before, mut store) = (0.0, 0.0, NOBODY, 0.0_f64);
+        let (mut queued, mut next, mut before, mut store) = (0.0, 0.0, NOBODY, 0.0);
         for &(_, reader, edge) in &order {
             let hop = self.hop(writer, reader);
             let reading = &mut self.scratch.readings[edge as usize];
@@ -188,8 +207,8 @@ impl<'a> Run<'a> {
             let transfer = self.hops.transfer(writer as usize, reader as usize);
             reading.delay = hop + overhead + queued;
             reading.beside = transfer + overhead + queued;
-            reading.gap = if reading.again { 0.0 } else { g_r * hop };
-            store = store.max(g_w * hop);
+            reading.gap = if reading.at_hand { 0.0 } else { g_r * hop };
+            store = g_w * hop; // the farthest comes last
         }
         self.scratch.order = order;
         self.scratch.store[flag as usize] = store;
@@ -217,6 +236,14 @@ impl<'a> Run<'a> {
         self.scratch.now.fill(-1e3 * (together + 1.0));
         self.scratch.now[late] = 0.0;
         self.trip()
+    }
+
+    /// When each rank leaves if these are the times at which they arrive.
+    #[cfg(test)]
+    pub(super) fn exits(&mut self, arrivals: &[f64]) -> Vec<f64> {
+        self.scratch.now.copy_from_slice(arrivals);
+        self.trip();
+        self.scratch.now.clone()
     }
 
     /// One trip, from the times in `now` to the times in `now`. Says when the last one leaves.
@@ -249,7 +276,7 @@ impl<'a> Run<'a> {
         s.stored[flag as usize] = *after;
     }
 
-    /// Stores in a packed line queue for it, in the order in which they come.
+    /// R5.
     fn settle(&mut self, from: u32, to: u32) {
         let s = &mut *self.scratch;
         s.queue.clear();
@@ -259,12 +286,17 @@ impl<'a> Run<'a> {
         for &(stored, flag) in &s.queue {
             let held = &mut s.held[self.graph.line_of[flag as usize] as usize];
             let writer = s.worked_out[flag as usize];
-            let free = match held.1 {
-                NOBODY => held.0,
-                holder if holder == writer => held.0,
-                holder => held.0 + self.hops.transfer(holder as usize, writer as usize) + self.constants.overhead,
-            };
-            let stored = stored.max(free);
+            let mut stored = stored;
+            if held.1 != NOBODY && held.1 != writer {
+                let transfer = self.hops.transfer(held.1 as usize, writer as usize);
+                let here = held.0 + transfer + self.constants.overhead;
+                // Who comes later than the line could finds that a poller has taken it back.
+                let price = (self.constants.alpha - 1.0) * transfer;
+                // No `clamp`, which would panic for numbers that make no sense.
+                let taken_back = (stored - here).min(price).max(0.0);
+                stored = stored.max(here) + taken_back;
+            }
+            let stored = stored.max(held.0);
             s.stored[flag as usize] = stored;
             *held = (stored, writer);
         }
@@ -273,7 +305,6 @@ impl<'a> Run<'a> {
     /// R3.
     fn wait(&mut self, rank: u32, from: usize, to: usize) {
         let s = &mut *self.scratch;
-        s.queue.clear();
         let mut done = s.now[rank as usize];
         let seen = |edge: usize| {
             let reading = s.readings[edge];
@@ -288,10 +319,25 @@ impl<'a> Run<'a> {
             s.now[rank as usize] = seen(from).max(done + s.readings[from].gap);
             return;
         }
-        s.queue.extend((from..to).map(|edge| (seen(edge), edge as u32)));
-        s.queue.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
-        for &(seen, edge) in &s.queue {
-            done = seen.max(done + s.readings[edge as usize].gap);
+        // In nearly every wait of a straggler's trip either all flags are there already, or one comes long after the
+        // others: no need to sort.
+        let (mut last, mut before, mut gaps) = (f64::NEG_INFINITY, done, 0.0);
+        for edge in from..to {
+            let seen = seen(edge);
+            before = before.max(last.min(seen));
+            last = last.max(seen);
+            gaps += s.readings[edge].gap;
+        }
+        if last <= done || before + gaps <= last {
+            s.now[rank as usize] = last.max(done + gaps);
+            return;
+        }
+        s.scan.clear();
+        s.scan.extend((from..to).map(|edge| (seen(edge), s.readings[edge].gap)));
+        // Of two that come at the same time the dearer one is looked at first: a flag of one's own costs nothing.
+        s.scan.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(b.1.total_cmp(&a.1)));
+        for &(seen, gap) in &s.scan {
+            done = seen.max(done + gap);
         }
         s.now[rank as usize] = done;
     }
@@ -303,10 +349,11 @@ impl<'a> Run<'a> {
         arrived.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
         let mut owner = self.scratch.owner[counter as usize];
         let mut free = f64::NEG_INFINITY;
+        let Constants { alpha, rmw, c_b, overhead, .. } = *self.constants;
         for (pollers, &(arrival, rank)) in arrived.iter().enumerate() {
             let transfer = if owner == NOBODY { 0.0 } else { self.hops.transfer(owner as usize, rank as usize) };
-            let taken = if station.polled { (pollers as f64 * self.constants.c_b).min(1.0) * transfer } else { 0.0 };
-            free = arrival.max(free) + self.constants.rmw * transfer + taken + self.constants.overhead;
+            let polled = if station.polled { (pollers as f64 * c_b).min(1.0) * alpha } else { 0.0 };
+            free = arrival.max(free) + (rmw + polled) * transfer + overhead;
             self.scratch.now[rank as usize] = free;
             owner = rank;
         }

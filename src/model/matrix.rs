@@ -24,7 +24,7 @@ use std::str::FromStr;
 #[derive(Clone, Debug, PartialEq)]
 pub struct LatencyMatrix {
     size: usize,
-    /// Row by row; NaN where there is none.
+    /// Row by row; [`MISSING`] where there is none. (Not NaN, with which a table would differ from itself.)
     cells: Vec<f32>,
 }
 
@@ -52,7 +52,7 @@ impl LatencyMatrix {
         if size > Self::MAX_ROWS {
             return fault(Self::MAX_ROWS + 1, 1, "", LatencyFault::TooManyRows);
         }
-        let mut cells = vec![f32::NAN; size * size];
+        let mut cells = vec![MISSING; size * size];
         for (row, line) in text.lines().enumerate() {
             let mut columns = 0;
             let mut used = 0;
@@ -94,7 +94,7 @@ impl LatencyMatrix {
         }
         let cell = |row: usize, column: usize| {
             let nanos = self.cells[row * self.size + column];
-            (!nanos.is_nan()).then_some(f64::from(nanos))
+            (nanos != MISSING).then_some(f64::from(nanos))
         };
         cell(i, j).or_else(|| cell(j, i))
     }
@@ -135,6 +135,9 @@ impl fmt::Display for LatencyMatrix {
         }
     }
 }
+
+/// No time is below zero.
+const MISSING: f32 = -1.0;
 
 /// How many characters of a bad value an error repeats.
 const SHOWN: usize = 32;

@@ -2,6 +2,8 @@ use super::evaluate::Run;
 use super::*;
 use crate::topology::Cpu;
 
+mod exact;
+mod properties;
 mod published;
 mod shapes;
 

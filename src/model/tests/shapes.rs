@@ -140,8 +140,13 @@ fn disseminate(graph: &mut Graph, ranks: &[usize], ways: usize) {
 
 /// Dissemination, a flag of its own for each message.
 pub(super) fn dissemination(parties: usize, ways: usize) -> Graph {
-    let mut graph = Graph::new(parties);
-    disseminate(&mut graph, &(0..parties).collect::<Vec<_>>(), ways);
+    dissemination_in(&(0..parties).collect::<Vec<_>>(), ways)
+}
+
+/// Dissemination among ranks that sit in this order.
+pub(super) fn dissemination_in(order: &[usize], ways: usize) -> Graph {
+    let mut graph = Graph::new(order.len());
+    disseminate(&mut graph, order, ways);
     graph
 }
 

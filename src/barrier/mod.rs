@@ -15,6 +15,8 @@ pub(crate) mod era;
 mod models;
 pub(crate) mod party;
 mod roll;
+#[cfg(all(test, phalanx_shuttle))]
+mod shuttle;
 
 use crate::algo::select::Algorithm;
 use crate::error::{Broken, BuildError, Cause, ClaimError, ResetError};

@@ -20,3 +20,23 @@ build_models() {
 list_models() {
     "$1" --list 2>/dev/null | sed -n 's/: test$//p' | grep models
 }
+
+# Runs the tests $3... of binary $1, each in a process of its own and for at most $2 seconds, and prints their times.
+run_each() {
+    local binary=$1 limit=$2 start output status failed=0 passed=0
+    shift 2
+    for test; do
+        start=$(date +%s%N)
+        if output=$(timeout "$limit" "$binary" --exact "$test" 2>&1); then
+            passed=$((passed + 1))
+            printf '%6d ms  %s\n' $((($(date +%s%N) - start) / 1000000)) "$test"
+        else
+            status=$?
+            failed=$((failed + 1))
+            [ $status = 124 ] && echo "$test did not end within $limit s"
+            printf '%s\nFAILED (status %d): %s\n' "$(printf '%s' "$output" | tail -n 30)" $status "$test"
+        fi
+    done
+    echo "$passed passed, $failed failed"
+    [ $failed = 0 ] && [ $passed -gt 0 ]
+}

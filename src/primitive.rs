@@ -1,9 +1,14 @@
-//! The one file that names `std` or loom: atomics, the mutex, fences, the futex, the clock, ways to pass time.
+//! The one file that names `std`, loom or shuttle: atomics, the mutex, fences, the futex, the clock, ways to pass time.
 //!
 //! Every other file takes these from here, so that the code that is shipped and the code that is modelled are the
 //! same code. A model is an in-crate test built with `--cfg phalanx_loom`; then the atomics are loom's, the futex is a
 //! condition variable that loom can schedule, both fences are `SeqCst`, and the clock stands still (a deadline is then
 //! either past from the start or never, and loom decides *when* the impatient party looks).
+//!
+//! With `--cfg phalanx_shuttle` the same words are shuttle's, for random schedules of more parties and longer runs than
+//! loom can explore. There every ordering is `SeqCst` and the fences do nothing; the clock is a count that steps, at
+//! random, when somebody looks at it; and a sleep with a limit polls, since shuttle's condition variable never times
+//! out.
 //!
 //! # Fences
 //!
@@ -23,9 +28,9 @@
 /// A constructor that is `const`, except in a model: loom's words are made at run time.
 macro_rules! constant_unless_modelled {
     ($(#[$meta:meta])* $visibility:vis fn $($rest:tt)*) => {
-        #[cfg(not(all(test, phalanx_loom)))]
+        #[cfg(not(all(test, any(phalanx_loom, phalanx_shuttle))))]
         $(#[$meta])* $visibility const fn $($rest)*
-        #[cfg(all(test, phalanx_loom))]
+        #[cfg(all(test, any(phalanx_loom, phalanx_shuttle)))]
         $(#[$meta])* $visibility fn $($rest)*
     };
 }
@@ -36,7 +41,13 @@ mod chosen {
     pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
 }
 
-#[cfg(not(all(test, phalanx_loom)))]
+#[cfg(all(test, phalanx_shuttle))]
+mod chosen {
+    pub(crate) use shuttle::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+    pub(crate) use shuttle::sync::{Condvar, Mutex, MutexGuard};
+}
+
+#[cfg(not(all(test, any(phalanx_loom, phalanx_shuttle))))]
 mod chosen {
     #[cfg(any(miri, not(any(target_os = "linux", target_os = "android"))))]
     pub(crate) use std::sync::Condvar;
@@ -52,21 +63,53 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// The time; in a model it stands still.
+/// The time; in a model it stands still, or steps at random.
 pub(crate) fn now() -> Instant {
-    #[cfg(all(test, phalanx_loom))]
+    #[cfg(all(test, any(phalanx_loom, phalanx_shuttle)))]
     {
         static EPOCH: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
-        *EPOCH.get_or_init(Instant::now)
+        let epoch = *EPOCH.get_or_init(Instant::now);
+        #[cfg(phalanx_shuttle)]
+        let epoch = epoch + steps::now();
+        epoch
     }
-    #[cfg(not(all(test, phalanx_loom)))]
+    #[cfg(not(all(test, any(phalanx_loom, phalanx_shuttle))))]
     Instant::now()
+}
+
+#[cfg(all(test, phalanx_shuttle))]
+pub(crate) mod steps {
+    use shuttle::rand::{RngCore, thread_rng};
+    use std::cell::Cell;
+    use std::time::Duration;
+
+    /// What the clock moves by, when it does.
+    pub(crate) const STEP: Duration = Duration::from_millis(1);
+
+    thread_local! {
+        // All threads of a shuttle execution are one of the system's, so this is their common clock. It goes on from one
+        // execution to the next, which makes no difference to anybody who measures from a look of his own.
+        static STEPS: Cell<u32> = const { Cell::new(0) };
+    }
+
+    /// One look in four finds that time has passed: drawn by shuttle, so that a replay sees the same times.
+    pub(super) fn now() -> Duration {
+        if thread_rng().next_u32() % 4 == 0 {
+            STEPS.set(STEPS.get() + 1);
+        }
+        STEP * STEPS.get()
+    }
 }
 
 /// Tells the processor that this is a spin loop. `fruitless` counts the polls so far: a model gives up exploring a wait
 /// after two of them, which bounds it (style of the loom manual; the bound is recorded in docs/verification.md).
 #[inline(always)]
 pub(crate) fn relax(fruitless: u32) {
+    #[cfg(all(test, phalanx_shuttle))]
+    {
+        let _ = fruitless;
+        shuttle::thread::yield_now();
+    }
     #[cfg(all(test, phalanx_loom))]
     {
         if fruitless >= 2 {
@@ -74,7 +117,7 @@ pub(crate) fn relax(fruitless: u32) {
         }
         loom::thread::yield_now();
     }
-    #[cfg(not(all(test, phalanx_loom)))]
+    #[cfg(not(all(test, any(phalanx_loom, phalanx_shuttle))))]
     {
         let _ = fruitless;
         std::hint::spin_loop();
@@ -83,9 +126,9 @@ pub(crate) fn relax(fruitless: u32) {
 
 /// Offers the CPU to another thread. `fruitless` as in [`relax`].
 pub(crate) fn yield_now(fruitless: u32) {
-    #[cfg(all(test, phalanx_loom))]
+    #[cfg(all(test, any(phalanx_loom, phalanx_shuttle)))]
     relax(fruitless);
-    #[cfg(not(all(test, phalanx_loom)))]
+    #[cfg(not(all(test, any(phalanx_loom, phalanx_shuttle))))]
     {
         let _ = fruitless;
         std::thread::yield_now();
@@ -125,7 +168,7 @@ impl Fences {
     }
 }
 
-#[cfg(all(target_os = "linux", not(miri), not(all(test, phalanx_loom))))]
+#[cfg(all(target_os = "linux", not(miri), not(all(test, any(phalanx_loom, phalanx_shuttle)))))]
 mod membarrier {
     use rustix::thread::{MembarrierCommand, membarrier};
     use std::sync::OnceLock;
@@ -154,7 +197,7 @@ mod membarrier {
     }
 }
 
-#[cfg(not(all(target_os = "linux", not(miri), not(all(test, phalanx_loom)))))]
+#[cfg(not(all(target_os = "linux", not(miri), not(all(test, any(phalanx_loom, phalanx_shuttle))))))]
 mod membarrier {
     pub(super) fn registered() -> bool {
         false
@@ -200,7 +243,11 @@ impl Futex {
     }
 }
 
-#[cfg(all(any(target_os = "linux", target_os = "android"), not(miri), not(all(test, phalanx_loom))))]
+#[cfg(all(
+    any(target_os = "linux", target_os = "android"),
+    not(miri),
+    not(all(test, any(phalanx_loom, phalanx_shuttle)))
+))]
 mod queue {
     use super::{AtomicU32, Instant};
     use rustix::thread::futex::{self, Flags, Timespec};
@@ -231,7 +278,11 @@ mod queue {
     }
 }
 
-#[cfg(not(all(any(target_os = "linux", target_os = "android"), not(miri), not(all(test, phalanx_loom)))))]
+#[cfg(not(all(
+    any(target_os = "linux", target_os = "android"),
+    not(miri),
+    not(all(test, any(phalanx_loom, phalanx_shuttle)))
+)))]
 mod queue {
     use super::chosen::Condvar;
     use super::{AtomicU32, Instant, Mutex, Ordering, lock};
@@ -258,7 +309,15 @@ mod queue {
             if word.load(Ordering::Relaxed) != expected {
                 return;
             }
-            #[cfg(not(all(test, phalanx_loom)))]
+            #[cfg(all(test, phalanx_shuttle))]
+            if let Some(at) = expires {
+                drop(gate);
+                while word.load(Ordering::Relaxed) == expected && super::now() < at {
+                    shuttle::thread::yield_now();
+                }
+                return;
+            }
+            #[cfg(not(all(test, any(phalanx_loom, phalanx_shuttle))))]
             if let Some(at) = expires {
                 let left = at.saturating_duration_since(super::now());
                 drop(self.bell.wait_timeout(gate, left));

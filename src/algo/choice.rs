@@ -214,7 +214,7 @@ impl Algorithm {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
 mod tests {
     use super::*;
     use crate::topology::{Bind, CpuSet, Topology};

@@ -224,7 +224,7 @@ impl Rooted for Combining {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
 mod tests {
     use super::*;
     use crate::algo::tiers::tests::shapes;

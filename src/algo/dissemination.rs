@@ -56,7 +56,7 @@ pub(crate) fn course(sites: &Sites, radix: usize) -> Course {
     course
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
 mod tests {
     use super::*;
 

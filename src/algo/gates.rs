@@ -64,7 +64,7 @@ impl Gates {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
 mod tests {
     use super::*;
     use crate::algo::tiers::tests::{machine, shapes};

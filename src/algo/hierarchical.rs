@@ -74,7 +74,7 @@ pub(crate) fn course(sites: &Sites, fan: usize) -> Course {
     course
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
 mod tests {
     use super::*;
     use crate::algo::tiers::tests::shapes;

@@ -92,7 +92,7 @@ fn children(rank: usize, fan: usize, parties: usize) -> std::ops::Range<usize> {
     first..(first + fan).min(parties)
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
 mod tests {
     use super::*;
     use crate::algo::tiers::tests::shapes;

@@ -87,7 +87,7 @@ impl Separation {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
 pub(crate) mod tests {
     use super::*;
     use crate::topology::{Bind, CpuSet, Topology};

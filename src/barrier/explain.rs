@@ -87,7 +87,7 @@ impl Explanation {
         }
     }
 
-    #[cfg(all(test, phalanx_loom))]
+    #[cfg(all(test, any(phalanx_loom, phalanx_shuttle)))]
     pub(super) fn of_a_model() -> Self {
         Self {
             algorithm: Algorithm::Central,

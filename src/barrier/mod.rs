@@ -17,6 +17,8 @@ pub(crate) mod explain;
 mod models;
 pub(crate) mod party;
 mod roll;
+#[cfg(all(test, phalanx_shuttle))]
+mod shuttle;
 
 use crate::algo::select::Algorithm;
 use crate::error::{Broken, BuildError, Cause, ClaimError, ResetError};

@@ -168,7 +168,6 @@ models! {
     dissemination_2_of_three_crosses: 1, Dissemination(Radix::Two), Asymmetric, false, THREE, NOBODY;
     dissemination_2_of_four_crosses: 0, Dissemination(Radix::Two), Asymmetric, false, FOUR, NOBODY;
     dissemination_4_of_three_crosses: 1, Dissemination(Radix::Four), Asymmetric, false, THREE, NOBODY;
-    dissemination_4_of_four_crosses: 0, Dissemination(Radix::Four), Asymmetric, false, FOUR, NOBODY;
     hierarchical_of_three_crosses: 2, Hierarchical, Asymmetric, false, THREE, NOBODY;
     hierarchical_of_four_crosses: 0, Hierarchical, Asymmetric, false, FOUR, NOBODY;
 

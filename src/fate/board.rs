@@ -126,7 +126,7 @@ impl Board {
     }
 }
 
-#[cfg(all(test, not(phalanx_loom)))]
+#[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
 mod tests {
     use super::*;
     use crate::topology::{Bind, CpuSet, Topology};

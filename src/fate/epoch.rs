@@ -76,7 +76,7 @@ fn is_beyond(next: u64, generation: u64) -> bool {
     (next.wrapping_sub(generation) as i64) > 0
 }
 
-#[cfg(all(test, not(phalanx_loom)))]
+#[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
 mod tests {
     use super::*;
     use crate::fate::board::Layout;

@@ -101,7 +101,7 @@ impl Census {
     }
 }
 
-#[cfg(all(test, not(phalanx_loom)))]
+#[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
 mod tests {
     use super::*;
 

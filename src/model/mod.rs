@@ -63,7 +63,7 @@ mod graph;
 mod machine;
 mod matrix;
 mod plan;
-#[cfg(all(test, not(phalanx_loom), not(phalanx_shuttle)))]
+#[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
 mod tests;
 
 pub use machine::{Classes, Constants, Hops, HopsError};

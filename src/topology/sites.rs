@@ -52,7 +52,7 @@ impl Sites {
     }
 
     /// Groups of parties that share a cache, on one machine.
-    #[cfg(all(test, phalanx_loom))]
+    #[cfg(all(test, any(phalanx_loom, phalanx_shuttle)))]
     pub(crate) fn grouped(groups: &[&[usize]]) -> Self {
         let groups: Vec<Vec<usize>> = groups.iter().map(|group| group.to_vec()).collect();
         let all = groups.concat();

@@ -77,7 +77,8 @@ const PATIENCE: Duration = Duration::from_micros(600);
 
 fn measure() -> Calibration {
     let start = now();
-    let wake = if cfg!(any(miri, all(test, phalanx_loom))) { None } else { hand_over(start + PATIENCE) };
+    let wake =
+        if cfg!(any(miri, all(test, any(phalanx_loom, phalanx_shuttle)))) { None } else { hand_over(start + PATIENCE) };
     let block_and_wake = wake.unwrap_or(DEFAULT_WAKE).clamp(LEAST, MOST);
     Calibration { block_and_wake, took: now().saturating_duration_since(start) }
 }

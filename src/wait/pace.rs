@@ -79,7 +79,7 @@ impl Plan {
     }
 
     /// A plan without clocks: polls for ever, or sleeps at once.
-    #[cfg(all(test, phalanx_loom))]
+    #[cfg(all(test, any(phalanx_loom, phalanx_shuttle)))]
     pub(crate) fn modelled(parks: bool) -> Self {
         let spin = if parks { Duration::ZERO } else { Duration::MAX };
         Self {
@@ -195,7 +195,7 @@ impl Pace {
     }
 }
 
-#[cfg(all(test, not(phalanx_loom)))]
+#[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
 mod tests {
     use super::*;
     use crate::wait::calibration;

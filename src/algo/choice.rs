@@ -12,7 +12,7 @@
 use super::seat::Blueprint;
 use super::select::{Algorithm, Wake};
 use super::static_tree;
-use crate::model::{Classes, Constants, Hops, Prediction, Scratch, evaluate};
+use crate::model::{Classes, Constants, Effort, Hops, Prediction, Scratch, evaluate};
 use crate::topology::{Placement, Sites};
 use std::fmt;
 
@@ -149,7 +149,7 @@ pub(crate) fn choose(wish: Algorithm, situation: Situation<'_>) -> Choice {
             &guessed
         }
     };
-    let mut rated = rate(&candidates, &sites, hops, &Constants::default());
+    let mut rated = rate(&candidates, &sites, hops, &Constants::default(), Effort::Quick);
     // Stable: of equals the first, and the simplest come first.
     rated.sort_by(|(_, one), (_, other)| one.cost().total_cmp(&other.cost()));
     if rated.is_empty() {
@@ -164,11 +164,12 @@ fn rate(
     sites: &Sites,
     hops: &Hops,
     constants: &Constants,
+    effort: Effort,
 ) -> Vec<(Blueprint, Rated)> {
     let mut scratch = Scratch::default();
     let rated = candidates.iter().filter_map(|&(algorithm, fan)| {
         let blueprint = Blueprint::new(algorithm, fan, sites);
-        let prediction = evaluate(&blueprint.graph(sites), hops, constants, &mut scratch)?;
+        let prediction = evaluate(&blueprint.graph(sites), hops, constants, effort, &mut scratch)?;
         let rated = Rated { algorithm, fan: blueprint.fan(), prediction };
         Some((blueprint, rated))
     });
@@ -208,7 +209,7 @@ impl Algorithm {
             return None;
         }
         let sites = Sites::of(placement);
-        let rated = rate(&candidates(self, placement.parties()), &sites, hops, constants);
+        let rated = rate(&candidates(self, placement.parties()), &sites, hops, constants, Effort::Full);
         let best = rated.into_iter().map(|(_, rated)| rated).min_by(|one, other| one.cost().total_cmp(&other.cost()));
         best.map(|rated| rated.prediction)
     }

@@ -10,6 +10,8 @@ const EACH: usize = 64;
 /// Of more than that this many are, spread evenly from the first to the last, so that they fall on different places of
 /// their groups.
 const SAMPLE: usize = 16;
+/// And this many if the answer is wanted in microseconds.
+const FEW: usize = 4;
 /// Trips after which a period that still changes is averaged.
 const TRIPS: usize = 16;
 /// Two periods that differ by less than this part are the same.
@@ -59,9 +61,24 @@ struct Reading {
     at_hand: bool,
 }
 
+/// How many parties are tried as stragglers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effort {
+    /// All of them, or many: to be quoted.
+    Full,
+    /// A few: to choose by.
+    Quick,
+}
+
 /// Predicts the cost of `graph` on the machine of `hops`. `None` if it can never complete, if `hops` is for fewer
 /// parties, or if times or constants make no sense, so that the cost is no finite number.
-pub(crate) fn evaluate(graph: &Graph, hops: &Hops, constants: &Constants, scratch: &mut Scratch) -> Option<Prediction> {
+pub(crate) fn evaluate(
+    graph: &Graph,
+    hops: &Hops,
+    constants: &Constants,
+    effort: Effort,
+    scratch: &mut Scratch,
+) -> Option<Prediction> {
     if graph.parties() == 0 {
         return Some(Prediction { together: 0.0, straggler: 0.0 });
     }
@@ -69,7 +86,11 @@ pub(crate) fn evaluate(graph: &Graph, hops: &Hops, constants: &Constants, scratc
     let together = run.together();
     let parties = graph.parties();
     let mut straggler = 0.0_f64;
-    let sample = if parties <= EACH { parties } else { SAMPLE };
+    let sample = match effort {
+        Effort::Full if parties <= EACH => parties,
+        Effort::Full => SAMPLE,
+        Effort::Quick => parties.min(FEW),
+    };
     for index in 0..sample {
         let late = if sample == parties { index } else { index * (parties - 1) / (sample - 1) };
         straggler = straggler.max(run.straggler(late, together));

@@ -70,7 +70,7 @@ pub use machine::{Classes, Constants, Hops, HopsError};
 pub use matrix::{LatencyFault, LatencyMatrix, ParseLatencyError};
 
 pub(crate) use self::{
-    evaluate::{Scratch, evaluate},
+    evaluate::{Effort, Scratch, evaluate},
     graph::{Counter, Flag, Graph},
 };
 

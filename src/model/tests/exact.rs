@@ -9,7 +9,8 @@ fn predict(graph: &Graph) -> (f64, f64) {
 }
 
 fn predict_on(graph: &Graph, hops: &Hops, constants: &Constants) -> (f64, f64) {
-    let prediction = evaluate(graph, hops, constants, &mut Scratch::default()).expect("the graph completes");
+    let prediction =
+        evaluate(graph, hops, constants, Effort::Full, &mut Scratch::default()).expect("the graph completes");
     // No number that anybody cares for is finer than this.
     let rounded = |nanos: f64| (nanos * 1e3).round() / 1e3;
     (rounded(prediction.together), rounded(prediction.straggler))
@@ -174,7 +175,7 @@ fn near_readers_come_first() {
 #[test]
 fn what_can_never_complete_is_none() {
     let hops = Hops::uniform(2, 100.0);
-    let never = |graph: &Graph| assert_eq!(evaluate(graph, &hops, &TABLE, &mut Scratch::default()), None);
+    let never = |graph: &Graph| assert_eq!(evaluate(graph, &hops, &TABLE, Effort::Full, &mut Scratch::default()), None);
 
     let mut unpublished = Graph::new(2);
     let flag = unpublished.flag();
@@ -208,7 +209,7 @@ fn what_can_never_complete_is_none() {
 #[test]
 fn nonsense_is_none_or_a_number() {
     let mut scratch = Scratch::default();
-    assert_eq!(evaluate(&central(3, false), &Hops::uniform(2, 40.0), &TABLE, &mut scratch), None);
+    assert_eq!(evaluate(&central(3, false), &Hops::uniform(2, 40.0), &TABLE, Effort::Full, &mut scratch), None);
     for nonsense in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -5.0, 0.0, f64::MAX, f64::MIN_POSITIVE] {
         let constants = [
             TABLE,
@@ -223,15 +224,15 @@ fn nonsense_is_none_or_a_number() {
             for constants in &constants {
                 for nanos in [40.0, nonsense] {
                     let hops = Hops::uniform(graph.parties(), nanos);
-                    let prediction = evaluate(&graph, &hops, constants, &mut scratch);
+                    let prediction = evaluate(&graph, &hops, constants, Effort::Full, &mut scratch);
                     assert!(prediction.is_none_or(|cost| cost.together.is_finite() && cost.straggler.is_finite()));
                 }
             }
         }
     }
     // And nothing of it stays behind.
-    let fresh = evaluate(&mcs(9), &Hops::uniform(9, 40.0), &TABLE, &mut Scratch::default());
-    assert_eq!(evaluate(&mcs(9), &Hops::uniform(9, 40.0), &TABLE, &mut scratch), fresh);
+    let fresh = evaluate(&mcs(9), &Hops::uniform(9, 40.0), &TABLE, Effort::Full, &mut Scratch::default());
+    assert_eq!(evaluate(&mcs(9), &Hops::uniform(9, 40.0), &TABLE, Effort::Full, &mut scratch), fresh);
 }
 
 #[test]
@@ -248,7 +249,7 @@ fn scratch_keeps_nothing() {
     let graphs = [central(9, true), exchange(4, true), mcs(30), hyper(17), central(3, false), dissemination(12, 3)];
     for graph in graphs.iter().chain(graphs.iter().rev()) {
         let hops = Hops::uniform(graph.parties(), 40.0);
-        let fresh = evaluate(graph, &hops, &Constants::default(), &mut Scratch::default());
-        assert_eq!(evaluate(graph, &hops, &Constants::default(), &mut scratch), fresh);
+        let fresh = evaluate(graph, &hops, &Constants::default(), Effort::Full, &mut Scratch::default());
+        assert_eq!(evaluate(graph, &hops, &Constants::default(), Effort::Full, &mut scratch), fresh);
     }
 }

@@ -124,7 +124,7 @@ proptest! {
         let exits = Run::new(&graph, &hops, &Constants::default(), &mut scratch).unwrap().exits(arrivals);
         let last = arrivals.iter().copied().fold(0.0, f64::max);
         prop_assert!(exits.iter().all(|&exit| exit >= last), "{arrivals:?} {exits:?}");
-        let prediction = evaluate(&graph, &hops, &Constants::default(), &mut scratch).unwrap();
+        let prediction = evaluate(&graph, &hops, &Constants::default(), Effort::Full, &mut scratch).unwrap();
         prop_assert!(prediction.together.is_finite() && prediction.together >= 0.0);
         prop_assert!(prediction.straggler.is_finite() && prediction.straggler >= 0.0);
     }
@@ -158,7 +158,7 @@ proptest! {
         let graph = any_shape(shape, parties);
         let constants = Constants { overhead: 0.0, ..Constants::default() };
         let mut scratch = Scratch::default();
-        let mut predict = |nanos| evaluate(&graph, &Hops::uniform(parties, nanos), &constants, &mut scratch).unwrap();
+        let mut predict = |nanos| evaluate(&graph, &Hops::uniform(parties, nanos), &constants, Effort::Full, &mut scratch).unwrap();
         let (one, more) = (predict(nanos), predict(nanos * factor));
         prop_assert!((one.together * factor - more.together).abs() <= 1e-3 * more.together + 1e-9, "{one:?} {more:?}");
         prop_assert!((one.straggler * factor - more.straggler).abs() <= 1e-3 * more.straggler + 1e-9, "{one:?} {more:?}");
@@ -174,8 +174,8 @@ proptest! {
         let order: Vec<usize> = order.into_iter().filter(|&rank| rank < parties).collect();
         let hops = Hops::uniform(parties, 70.0);
         let mut scratch = Scratch::default();
-        let plain = evaluate(&dissemination(parties, ways), &hops, &Constants::default(), &mut scratch).unwrap();
-        let moved = evaluate(&dissemination_in(&order, ways), &hops, &Constants::default(), &mut scratch).unwrap();
+        let plain = evaluate(&dissemination(parties, ways), &hops, &Constants::default(), Effort::Full, &mut scratch).unwrap();
+        let moved = evaluate(&dissemination_in(&order, ways), &hops, &Constants::default(), Effort::Full, &mut scratch).unwrap();
         prop_assert!((plain.together - moved.together).abs() < 1e-6);
         prop_assert!((plain.straggler - moved.straggler).abs() < 1e-6);
     }

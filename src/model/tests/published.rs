@@ -214,7 +214,7 @@ fn hurdles_as_published() {
     for (parties, measured) in [(4, 689.0), (8, 1380.0), (16, 2970.0)] {
         let graph = central(parties, true);
         let hops = random_order(parties, 50.0, 120.0);
-        let mut predict = |constants| evaluate(&graph, &hops, constants, &mut scratch).unwrap().together;
+        let mut predict = |constants| evaluate(&graph, &hops, constants, Effort::Full, &mut scratch).unwrap().together;
         let (bare, ours) = (predict(&TABLE), predict(&Constants::default()));
         println!(
             "{parties} threads: measured {measured} ns, alpha 1 {bare:.0}, default {ours:.0} ({:.2})",
@@ -236,7 +236,7 @@ fn gnu_openmp_as_published() {
     let ordered = Hops::from_cpus(&machine(2, 1, 10, 1), &classes(50.0, 50.0, 138.0));
     let random = random_order(20, 50.0, 138.0);
     for (constants, name) in [(&TABLE, "alpha 1"), (&Constants::default(), "default")] {
-        let mut predict = |hops| evaluate(&graph, hops, constants, &mut scratch).unwrap().together;
+        let mut predict = |hops| evaluate(&graph, hops, constants, Effort::Full, &mut scratch).unwrap().together;
         let (least, most) = (predict(&ordered), predict(&random));
         println!("20 threads, {name}: measured {measured:.0} ns, predicted {least:.0} to {most:.0}");
         assert!(least <= measured && measured <= most, "{name}: {least:.0} to {most:.0} ns, measured {measured:.0}");

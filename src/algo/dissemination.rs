@@ -24,6 +24,10 @@
 //! Round k: await flag (r - j·radix^k, k) for j = 1 .. radix - 1; then publish flag (r, k + 1), unless it was the last
 //! round, which is the first with radix^(k+1) >= n.
 //!
+//! r counts along the circle. On a machine of several caches, [`Circle::Along`] has short first rounds and a far last
+//! one; [`Circle::Across`] has a far first round, and if the numbers of groups and of parties are powers of the radix
+//! nothing but near ones after it. The cost model says which is better where.
+//!
 //! After round k party r has heard, directly or not, from itself and the radix^(k+1) - 1 before it: from all, after the
 //! last. Distances at which the circle closes on the party itself are left out.
 //!
@@ -35,20 +39,33 @@ use super::relay::Course;
 use crate::fate::board::Spot;
 use crate::topology::Sites;
 
+/// How the parties stand on the circle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Circle {
+    /// Neighbours on the machine are neighbours on the circle.
+    Along,
+    /// Neighbours on the circle are far apart on the machine.
+    Across,
+}
+
 /// The course of dissemination with `radix` (at least 2).
-pub(crate) fn course(sites: &Sites, radix: usize) -> Course {
+pub(crate) fn course(sites: &Sites, radix: usize, circle: Circle) -> Course {
     let parties = sites.parties();
     let radix = radix.max(2);
     let mut course = Course::new(sites);
-    let mut flags: Vec<Spot> = (0..parties).map(|rank| course.slot(rank)).collect();
+    let ranks = match circle {
+        Circle::Along => sites.along(),
+        Circle::Across => sites.across(),
+    };
+    let mut flags: Vec<Spot> = ranks.iter().map(|&rank| course.slot(rank)).collect();
     let mut reach = 1; // radix^k
     while reach < parties {
         let is_last = reach.saturating_mul(radix) >= parties;
-        let next: Vec<Option<Spot>> = (0..parties).map(|rank| (!is_last).then(|| course.flag(rank))).collect();
-        for rank in 0..parties {
+        let next: Vec<Option<Spot>> = ranks.iter().map(|&rank| (!is_last).then(|| course.flag(rank))).collect();
+        for (place, &rank) in ranks.iter().enumerate() {
             let distances = (1..radix).map(|j| j * reach).take_while(|&distance| distance < parties);
-            let awaits = distances.map(|distance| flags[(rank + parties - distance) % parties]).collect();
-            course.leg(rank, awaits, next[rank].into_iter().collect());
+            let awaits = distances.map(|distance| flags[(place + parties - distance) % parties]).collect();
+            course.leg(rank, awaits, next[place].into_iter().collect());
         }
         flags = next.into_iter().flatten().collect();
         reach = reach.saturating_mul(radix);
@@ -59,12 +76,19 @@ pub(crate) fn course(sites: &Sites, radix: usize) -> Course {
 #[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
 mod tests {
     use super::*;
+    use crate::algo::tiers::tests::shapes;
 
     #[test]
     fn everybody_hears_from_everybody() {
         for parties in (1..=66).chain([127, 128, 129]) {
             for radix in [2, 3, 4] {
-                assert!(course(&Sites::anywhere(parties), radix).is_sound(), "{parties} parties, radix {radix}");
+                let course = course(&Sites::anywhere(parties), radix, Circle::Along);
+                assert!(course.is_sound(), "{parties} parties, radix {radix}");
+            }
+        }
+        for (name, sites) in shapes() {
+            for circle in [Circle::Along, Circle::Across] {
+                assert!(course(&sites, 4, circle).is_sound(), "{name}, {circle:?}");
             }
         }
     }

@@ -113,7 +113,7 @@ impl Algorithm for Exchange {
     fn complete(&mut self, door: &Door, stay: Stay<'_>) -> Result<(), Stop> {
         let generation = stay.generation;
         let (board, slots) = (&*self.board, &*self.slots);
-        door.until(stay, move || all_reached(board, slots, generation)) // step 2
+        door.until(stay, move || all_reached(slots.iter().map(|&slot| board.at(slot)), generation)) // step 2
     }
 
     #[inline(always)]

@@ -38,16 +38,17 @@
 
 use super::{Algorithm, sealed};
 use crate::fate::board::{Board, Layout, Spot};
-use crate::fate::epoch::{Muster, all_reached, publish};
+use crate::fate::epoch::{Muster, all_reached, publish, reached};
 use crate::model::{Flag, Graph};
 use crate::topology::Sites;
 use crate::wait::{Door, Seen, Stay, Stop};
 use std::cell::Cell;
+#[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Await, then publish.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Leg {
     awaits: Box<[Spot]>,
     publishes: Box<[Spot]>,
@@ -102,27 +103,38 @@ impl Course {
         self.slots.len()
     }
 
+    /// Whether everybody does the same in both.
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
+        self.slots == other.slots && self.legs == other.legs
+    }
+
+    /// How many flags are read from others' lines on a trip.
+    pub(crate) fn reads(&self) -> usize {
+        self.legs.iter().flatten().map(|leg| leg.awaits.len()).sum()
+    }
+
     /// The course as the cost model sees it.
     pub(crate) fn graph(&self) -> Graph {
         let mut graph = Graph::new(self.parties());
-        let mut flags: BTreeMap<Spot, Flag> = BTreeMap::new();
-        let mut lines: BTreeMap<(u32, u32), Flag> = BTreeMap::new();
+        let mut flags: Vec<Option<Flag>> = vec![None; self.layout.words()];
+        let mut lines: Vec<Option<Flag>> = vec![None; self.layout.words()];
         let mut flag_at = |graph: &mut Graph, spot: Spot| {
-            *flags.entry(spot).or_insert_with(|| match lines.get(&spot.line()) {
-                Some(&beside) => graph.flag_beside(beside),
-                None => {
-                    let flag = graph.flag();
-                    lines.insert(spot.line(), flag);
-                    flag
+            *flags[self.layout.index(spot)].get_or_insert_with(|| {
+                let line = &mut lines[self.layout.index(spot.first_on_line())];
+                match *line {
+                    Some(neighbour) => graph.flag_beside(neighbour),
+                    None => *line.insert(graph.flag()),
                 }
             })
         };
+        let mut awaits = Vec::new();
         for (rank, legs) in self.legs.iter().enumerate() {
             let slot = flag_at(&mut graph, self.slots[rank]);
             graph.publish(rank, slot);
             for leg in legs {
-                if !leg.awaits.is_empty() {
-                    let awaits: Vec<Flag> = leg.awaits.iter().map(|&spot| flag_at(&mut graph, spot)).collect();
+                awaits.clear();
+                awaits.extend(leg.awaits.iter().map(|&spot| flag_at(&mut graph, spot)));
+                if !awaits.is_empty() {
                     graph.wait(rank, &awaits);
                 }
                 for &spot in &leg.publishes {
@@ -225,9 +237,27 @@ impl Algorithm for Relay {
         let generation = stay.generation;
         let all_here = || self.all_here(generation);
         for (index, leg) in self.legs.iter().enumerate() {
-            let (board, awaits) = (&*self.board, &*leg.awaits);
-            let ready = move || all_reached(board, awaits, generation);
-            let seen = door.until_or(stay.again(), ready, &all_here)?;
+            let board = &*self.board;
+            // The words of up to four flags are found before the polling and not at each poll. (A flag twice is a flag.)
+            let seen = match *leg.awaits {
+                [one] => {
+                    let epoch = board.at(one);
+                    door.until_or(stay.again(), move || reached(epoch, generation), &all_here)?
+                }
+                [a, b] => {
+                    let epochs = [a, b].map(|spot| board.at(spot));
+                    door.until_or(stay.again(), move || all_reached(epochs, generation), &all_here)?
+                }
+                [a, b, c, ..] if leg.awaits.len() <= 4 => {
+                    let epochs = [a, b, c, *leg.awaits.last().unwrap_or(&a)].map(|spot| board.at(spot));
+                    door.until_or(stay.again(), move || all_reached(epochs, generation), &all_here)?
+                }
+                _ => {
+                    let spots = &*leg.awaits;
+                    let ready = move || all_reached(spots.iter().map(|&spot| board.at(spot)), generation);
+                    door.until_or(stay.again(), ready, &all_here)?
+                }
+            };
             self.publish(&leg.publishes, generation); // step 2
             if seen == Seen::AllHere {
                 for later in &self.legs[index + 1..] {

@@ -3,15 +3,17 @@
 
 use super::central::{self, Central};
 use super::combining::{self, Combining};
+use super::dissemination::{self, Circle};
 use super::exchange::{self, Exchange, ExchangeOfTwo};
 use super::relay::{Course, Relay};
 use super::select::Algorithm;
-use super::{Algorithm as _, dissemination, hierarchical, static_tree, tournament};
+use super::{Algorithm as _, hierarchical, static_tree, tournament};
 use crate::fate::Slots;
 use crate::fate::board::Board;
 use crate::model::Graph;
 use crate::topology::Sites;
 use crate::wait::{Door, Stay, Stop};
+use std::fmt;
 use std::sync::Arc;
 
 /// The shape of a barrier: who counts and polls what, and how many lines that takes. Computed once; a reset makes new
@@ -33,6 +35,29 @@ enum Shape {
     Relay(Arc<Course>),
 }
 
+/// For algorithms without groups: places are dealt across the machine instead of numbered along it.
+pub(crate) const ACROSS: usize = 1;
+
+/// What there is to say of a blueprint beside its algorithm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Detail {
+    None,
+    /// Groups of at most so many.
+    Groups(usize),
+    /// [`Circle::Across`].
+    Across,
+}
+
+impl fmt::Display for Detail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => Ok(()),
+            Self::Groups(fan) => write!(f, " (groups of {fan})"),
+            Self::Across => f.write_str(" (across)"),
+        }
+    }
+}
+
 impl Blueprint {
     /// The shape of `algorithm`, with groups of at most `fan` where it has such.
     pub(crate) fn new(algorithm: Algorithm, fan: usize, sites: &Sites) -> Self {
@@ -44,7 +69,10 @@ impl Blueprint {
             Algorithm::Combining => Shape::Combining(Arc::new(combining::Tree::new(sites, fan))),
             Algorithm::StaticTree(wake) => relay(static_tree::course(sites, wake, fan)),
             Algorithm::Tournament => relay(tournament::course(sites)),
-            Algorithm::Dissemination(radix) => relay(dissemination::course(sites, radix.value())),
+            Algorithm::Dissemination(radix) => {
+                let circle = if fan == ACROSS { Circle::Across } else { Circle::Along };
+                relay(dissemination::course(sites, radix.value(), circle))
+            }
             Algorithm::Hierarchical => relay(hierarchical::course(sites, fan)),
         };
         Self { algorithm, fan, shape }
@@ -58,11 +86,12 @@ impl Blueprint {
         self.course().parties()
     }
 
-    /// The size of its groups, for algorithms that have such.
-    pub(crate) fn fan(&self) -> Option<usize> {
+    /// What else there is to say of it than its name.
+    pub(crate) fn detail(&self) -> Detail {
         match self.algorithm {
-            Algorithm::Combining | Algorithm::Hierarchical | Algorithm::StaticTree(_) => Some(self.fan),
-            _ => None,
+            Algorithm::Combining | Algorithm::Hierarchical | Algorithm::StaticTree(_) => Detail::Groups(self.fan),
+            Algorithm::Dissemination(_) if self.fan == ACROSS => Detail::Across,
+            _ => Detail::None,
         }
     }
 
@@ -73,6 +102,25 @@ impl Blueprint {
             Shape::Central(_) => central::graph(sites.parties()),
             Shape::Combining(tree) => tree.graph(),
             Shape::Relay(course) => course.graph(),
+        }
+    }
+
+    /// Whether `other` is the same barrier by another name or group size.
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
+        match (&self.shape, &other.shape) {
+            (Shape::Relay(one), Shape::Relay(other)) => one.is_same_as(other),
+            _ => false,
+        }
+    }
+
+    /// How many lines move on a trip, about.
+    pub(crate) fn traffic(&self) -> usize {
+        let parties = self.parties();
+        match &self.shape {
+            Shape::Exchange(_) => parties * parties.saturating_sub(1),
+            // Each steps a counter and reads a flag, and some step more.
+            Shape::Central(_) | Shape::Combining(_) => 2 * parties,
+            Shape::Relay(course) => course.reads(),
         }
     }
 

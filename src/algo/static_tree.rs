@@ -5,7 +5,7 @@
 //! single flag for the wake-up is the paper's advice for machines with coherent caches). Differs from the paper in:
 //! epochs, so that no parent writes its children's flags back; a line for each child's flag instead of four bytes of
 //! one word (writers on four cores would queue for the line; the parent's misses overlap); the arrival flag of a leaf
-//! is its slot; the wake-up flags are written by the parent on its own line, for its two children to poll.
+//! is its slot; places in the tree are numbered along the machine; the wake-up flags are written by the parent on its own line, for its two children to poll.
 //!
 //! Cost per trip, n parties: up to two stores each; critical path ceil(log4 n) hops up, then one hop per gate of 16 (go
 //! flags) or ceil(log2 n) hops (wake tree). n + n/4 lines, and the gates or n/2. No read-modify-write. Rooted: no, since
@@ -23,8 +23,9 @@
 //!
 //! # Protocol
 //!
-//! 1. Await the flags of the children 4r + 1 .. 4r + 4; publish up r. (The root, rank 0, publishes the gates or go 0
-//!    instead.)
+//! r is the place in the tree, 0 the root.
+//!
+//! 1. Await the flags of the children 4r + 1 .. 4r + 4; publish up r. (The root publishes the gates or go 0 instead.)
 //! 2. Await the own gate, or go of (r - 1) / 2; publish go r.
 //!
 //! # Memory ordering and reuse
@@ -45,50 +46,54 @@ const FAN_OUT: usize = 2;
 /// The course of a tree in which a parent gathers `fan` children, with this way to wake.
 pub(crate) fn course(sites: &Sites, wake: Wake, fan: usize) -> Course {
     let mut course = Course::new(sites);
-    let parties = sites.parties();
-    // Children have higher ranks, so from the last to the first every child's flag is known before its parent's leg.
-    let mut flags: Vec<Spot> = (0..parties).map(|rank| course.slot(rank)).collect();
-    for rank in (0..parties).rev() {
-        let children = children(rank, fan.max(1), parties);
+    let ranks = sites.along();
+    let parties = ranks.len();
+    // Children come after their parents, so from the last to the first every child's flag is known before it is awaited.
+    let mut flags: Vec<Spot> = ranks.iter().map(|&rank| course.slot(rank)).collect();
+    for (place, &rank) in ranks.iter().enumerate().rev() {
+        let children = children(place, fan.max(1), parties);
         if children.is_empty() {
             continue;
         }
         let awaits = flags[children].to_vec();
-        let up = (rank > 0).then(|| course.flag(rank));
+        let up = (place > 0).then(|| course.flag(rank));
         course.leg(rank, awaits, up.into_iter().collect());
-        flags[rank] = up.unwrap_or(flags[rank]);
+        flags[place] = up.unwrap_or(flags[place]);
     }
     match wake {
         Wake::Flags => {
             let gates = Gates::new(&mut course, sites);
-            release_by_gates(&mut course, &gates);
+            release_by_gates(&mut course, &gates, &ranks);
         }
         Wake::Tree => {
-            let go: Vec<Option<Spot>> = (0..parties)
-                .map(|rank| (!children(rank, FAN_OUT, parties).is_empty()).then(|| course.flag(rank)))
+            let go: Vec<Option<Spot>> = ranks
+                .iter()
+                .enumerate()
+                .map(|(place, &rank)| (!children(place, FAN_OUT, parties).is_empty()).then(|| course.flag(rank)))
                 .collect();
-            for rank in 0..parties {
-                let parent = rank.checked_sub(1).and_then(|below| go[below / FAN_OUT]);
-                course.leg(rank, parent.into_iter().collect(), go[rank].into_iter().collect());
+            for (place, &rank) in ranks.iter().enumerate() {
+                let parent = place.checked_sub(1).and_then(|below| go[below / FAN_OUT]);
+                course.leg(rank, parent.into_iter().collect(), go[place].into_iter().collect());
             }
         }
     }
     course
 }
 
-/// The last legs of a course in which rank 0 knows first that all have arrived.
-pub(crate) fn release_by_gates(course: &mut Course, gates: &Gates) {
-    if course.parties() < 2 {
+/// The last legs of a course in which the first of `ranks` is the first to know that all have arrived.
+pub(crate) fn release_by_gates(course: &mut Course, gates: &Gates, ranks: &[usize]) {
+    let Some((&root, others)) = ranks.split_first() else { return };
+    if others.is_empty() {
         return;
     }
-    course.leg(0, Vec::new(), gates.in_order_of(0).to_vec());
-    for rank in 1..course.parties() {
+    course.leg(root, Vec::new(), gates.in_order_of(root).to_vec());
+    for &rank in others {
         course.leg(rank, vec![gates.of(rank)], Vec::new());
     }
 }
 
-fn children(rank: usize, fan: usize, parties: usize) -> std::ops::Range<usize> {
-    let first = (rank * fan + 1).min(parties);
+fn children(place: usize, fan: usize, parties: usize) -> std::ops::Range<usize> {
+    let first = (place * fan + 1).min(parties);
     first..(first + fan).min(parties)
 }
 

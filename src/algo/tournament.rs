@@ -17,11 +17,12 @@
 //! |---|---|---|---|
 //! | slot r | party r | r's winner, if r (odd) loses in round 0 | r has arrived |
 //! | up r | party r, if even and not the champion | r's winner | r and all that lost to it have arrived |
-//! | gate | the champion, rank 0 | up to 16 parties of one cache | all have arrived |
+//! | gate | the champion, 0 | up to 16 parties of one cache | all have arrived |
 //!
 //! # Protocol
 //!
-//! In round k the ranks that are multiples of 2^k meet: r loses to r - 2^k if its bit k is set.
+//! r is the place in the draw, counted along the machine. In round k those whose place is a multiple of 2^k meet: r
+//! loses to r - 2^k if its bit k is set.
 //!
 //! 1. Await the flags of those who lose to this party: r + 2^k for all k below its lowest set bit, as far as they
 //!    exist; publish up r.
@@ -40,21 +41,22 @@ use crate::topology::Sites;
 /// The course of a tournament.
 pub(crate) fn course(sites: &Sites) -> Course {
     let mut course = Course::new(sites);
-    let parties = sites.parties();
-    let mut flags: Vec<Spot> = (0..parties).map(|rank| course.slot(rank)).collect();
-    for rank in (0..parties).rev() {
+    let ranks = sites.along();
+    let parties = ranks.len();
+    let mut flags: Vec<Spot> = ranks.iter().map(|&rank| course.slot(rank)).collect();
+    for (place, &rank) in ranks.iter().enumerate().rev() {
         let rounds =
-            (0..usize::BITS).map(|round| 1 << round).take_while(|&step| rank & step == 0 && rank + step < parties);
-        let awaits: Vec<Spot> = rounds.map(|step: usize| flags[rank + step]).collect();
+            (0..usize::BITS).map(|round| 1 << round).take_while(|&step| place & step == 0 && place + step < parties);
+        let awaits: Vec<Spot> = rounds.map(|step: usize| flags[place + step]).collect();
         if awaits.is_empty() {
             continue;
         }
-        let up = (rank > 0).then(|| course.flag(rank));
+        let up = (place > 0).then(|| course.flag(rank));
         course.leg(rank, awaits, up.into_iter().collect());
-        flags[rank] = up.unwrap_or(flags[rank]);
+        flags[place] = up.unwrap_or(flags[place]);
     }
     let gates = Gates::new(&mut course, sites);
-    release_by_gates(&mut course, &gates);
+    release_by_gates(&mut course, &gates, &ranks);
     course
 }
 

@@ -1,6 +1,7 @@
 //! What was chosen for a barrier, and why.
 
-use crate::algo::choice::{Choice, Groups, Rated, Reason};
+use crate::algo::choice::{Choice, Rated, Reason};
+use crate::algo::seat::Detail;
 use crate::algo::select::Algorithm;
 use crate::model::Prediction;
 use crate::primitive::Fences;
@@ -15,14 +16,14 @@ use std::time::Duration;
 ///
 /// ```text
 /// hierarchical (groups of 8) for 64 parties, predicted 469/437 ns together/straggler
-///   why: the least of 9 predictions; next: hierarchical (groups of 16) 475/441 ns, dissemination-4 711/708 ns
+///   why: by the least of 4 predictions; next: dissemination-4 (across) 459/422 ns, dissemination-4 550/576 ns
 ///   where: 64 ranks on 64 CPUs: 0-63; 8 LLC groups, 1 node, 1 package
 ///   waiting: adaptive, spins up to 40 µs, then sleeps; the fences of a trip cost nothing (membarrier)
 /// ```
 #[derive(Clone, Debug)]
 pub struct Explanation {
     algorithm: Algorithm,
-    fan: Option<usize>,
+    detail: Detail,
     parties: usize,
     wish: Algorithm,
     reason: Reason,
@@ -49,7 +50,7 @@ impl Explanation {
     ) -> Self {
         Self {
             algorithm: choice.blueprint.algorithm(),
-            fan: choice.blueprint.fan(),
+            detail: choice.blueprint.detail(),
             parties: placement.parties(),
             wish,
             reason: choice.reason.clone(),
@@ -75,7 +76,10 @@ impl Explanation {
     /// How large a group is at most, if the algorithm has groups.
     #[must_use]
     pub fn group_size(&self) -> Option<usize> {
-        self.fan
+        match self.detail {
+            Detail::Groups(fan) => Some(fan),
+            _ => None,
+        }
     }
 
     /// What a trip is predicted to cost, if the cost model was asked.
@@ -91,7 +95,7 @@ impl Explanation {
     pub(super) fn of_a_model() -> Self {
         Self {
             algorithm: Algorithm::Central,
-            fan: None,
+            detail: Detail::None,
             parties: 0,
             wish: Algorithm::Central,
             reason: Reason::Named,
@@ -117,8 +121,8 @@ impl Explanation {
                 f.write_str("parties share a CPU: nobody but the last to arrive has to run for the others")
             }
             Reason::Predicted(rated) => {
-                let asked = if self.wish == Algorithm::Auto { "" } else { "it was asked for; its groups are " };
-                write!(f, "{asked}the least of {} predictions", rated.len())?;
+                let asked = if self.wish == Algorithm::Auto { "" } else { "it was asked for; its groups are chosen " };
+                write!(f, "{asked}by the least of {} predictions", rated.len())?;
                 let others = rated.iter().skip(1).take(RUNNERS_UP).map(Rated::to_string).collect::<Vec<_>>().join(", ");
                 if others.is_empty() { Ok(()) } else { write!(f, "; next: {others}") }
             }
@@ -147,7 +151,7 @@ impl fmt::Display for Explanation {
             1 => "1 party".to_owned(),
             parties => format!("{parties} parties"),
         };
-        write!(f, "{}{} for {parties}", self.algorithm, Groups(self.fan))?;
+        write!(f, "{}{} for {parties}", self.algorithm, self.detail)?;
         if let Some(Prediction { together, straggler }) = self.prediction() {
             write!(f, ", predicted {together:.0}/{straggler:.0} ns together/straggler")?;
         }

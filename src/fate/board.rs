@@ -33,9 +33,9 @@ pub(crate) struct Spot {
 }
 
 impl Spot {
-    /// The line that this word is on, as a name.
-    pub(crate) fn line(self) -> (u32, u32) {
-        (self.block, self.word / WORDS)
+    /// The first word on the line of this one.
+    pub(crate) fn first_on_line(self) -> Self {
+        Self { word: self.word - self.word % WORDS, ..self }
     }
 }
 
@@ -74,6 +74,17 @@ impl Layout {
     pub(crate) fn beside(&self, spot: Spot) -> Option<Spot> {
         let word = spot.word + 1;
         (word % WORDS != 0).then_some(Spot { word, ..spot })
+    }
+
+    /// How many words there are, used or not.
+    pub(crate) fn words(&self) -> usize {
+        self.blocks.iter().map(|block| (block.lines * WORDS) as usize).sum()
+    }
+
+    /// The number of a word among all.
+    pub(crate) fn index(&self, spot: Spot) -> usize {
+        let before = self.blocks[..spot.block as usize].iter().map(|block| (block.lines * WORDS) as usize);
+        before.sum::<usize>() + spot.word as usize
     }
 
     /// The slots of all ranks: siblings share a line, and so do the only two parties (the transfer that a writer needs
@@ -145,10 +156,10 @@ mod tests {
         for (rank, slot) in slots.iter().enumerate() {
             // Close takes the first threads of all cores before the second ones.
             let sibling = slots[(rank + 4) % 8];
-            assert_eq!(slot.line(), sibling.line());
+            assert_eq!(slot.first_on_line(), sibling.first_on_line());
             assert_ne!(*slot, sibling);
         }
-        assert_eq!(slots.iter().map(|slot| slot.line()).collect::<BTreeSet<_>>().len(), 4);
+        assert_eq!(slots.iter().map(|slot| slot.first_on_line()).collect::<BTreeSet<_>>().len(), 4);
     }
 
     #[test]

@@ -27,14 +27,14 @@ pub(crate) fn reached(epoch: &AtomicU64, generation: u64) -> bool {
     is_beyond(epoch.load(Ordering::Acquire), generation)
 }
 
-/// Whether it has happened for trip `generation` at all of these spots: one pass without branches, so that the misses
+/// Whether it has happened for trip `generation` at all of these: one pass without branches, so that the misses
 /// overlap.
 #[inline(always)]
-pub(crate) fn all_reached(board: &Board, spots: &[Spot], generation: u64) -> bool {
+pub(crate) fn all_reached<'a>(epochs: impl IntoIterator<Item = &'a AtomicU64>, generation: u64) -> bool {
     let mut all = true;
-    for &spot in spots {
+    for epoch in epochs {
         // Relaxed: the fence below acquires, once for all.
-        all &= is_beyond(board.at(spot).load(Ordering::Relaxed), generation);
+        all &= is_beyond(epoch.load(Ordering::Relaxed), generation);
     }
     if all {
         // [scan] Acquire: with the loads above pairs with the Release of every `publish` that they read.
@@ -91,9 +91,10 @@ mod tests {
     #[test]
     fn epochs_may_wrap_b15() {
         let (board, spots) = three(u64::MAX);
-        assert!(!all_reached(&board, &spots, u64::MAX));
+        let words = || spots.iter().map(|&spot| board.at(spot));
+        assert!(!all_reached(words(), u64::MAX));
         spots.iter().for_each(|&spot| publish(board.at(spot), u64::MAX));
-        assert!(all_reached(&board, &spots, u64::MAX) && !all_reached(&board, &spots, 0));
+        assert!(all_reached(words(), u64::MAX) && !all_reached(words(), 0));
         assert!(reached(board.at(spots[1]), u64::MAX) && !reached(board.at(spots[1]), 0));
     }
 

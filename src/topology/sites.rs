@@ -87,4 +87,63 @@ impl Sites {
     pub(crate) fn levels(&self) -> &[Vec<Vec<usize>>] {
         &self.levels
     }
+
+    /// All ranks as the machine is numbered: group by group, neighbours side by side.
+    pub(crate) fn along(&self) -> Vec<usize> {
+        self.levels.first().map(|groups| groups.concat()).unwrap_or_default()
+    }
+
+    /// All ranks as cards are dealt: neighbours in the answer are as far apart as can be, and ranks of one group come
+    /// at even distances.
+    pub(crate) fn across(&self) -> Vec<usize> {
+        deal(self.along(), &self.levels)
+    }
+}
+
+/// Deals `ranks` to the groups of the outermost level, within each group to those of the next, and so on, and takes one
+/// from each in turn.
+fn deal(ranks: Vec<usize>, levels: &[Vec<Vec<usize>>]) -> Vec<usize> {
+    let Some((outer, inner)) = levels.split_last() else {
+        return ranks;
+    };
+    if outer.len() == 1 {
+        return deal(ranks, inner);
+    }
+    let mut group_of = BTreeMap::new();
+    for (number, group) in outer.iter().enumerate() {
+        group_of.extend(group.iter().map(|&rank| (rank, number)));
+    }
+    let mut hands = vec![Vec::new(); outer.len()];
+    ranks.iter().for_each(|rank| hands[group_of[rank]].push(*rank));
+    let hands: Vec<Vec<usize>> = hands.into_iter().map(|hand| deal(hand, inner)).collect();
+    let rounds = hands.iter().map(Vec::len).max().unwrap_or(0);
+    (0..rounds).flat_map(|round| hands.iter().filter_map(move |hand| hand.get(round).copied())).collect()
+}
+
+#[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
+mod tests {
+    use super::*;
+    use crate::topology::{Bind, CpuSet, Topology};
+
+    #[test]
+    fn along_and_across_are_close_and_spread_whatever_the_ranks() {
+        let machine = Topology::regular(2, 1, 2, 2, 1).unwrap();
+        let mask: CpuSet = machine.cpus().iter().map(|cpu| cpu.id).collect();
+        for bind in [Bind::Close, Bind::Spread, Bind::List(vec![5, 3, 6, 0, 7, 1, 4, 2])] {
+            let placement = machine.place(&bind, 8, &mask).unwrap();
+            let sites = Sites::of(&placement);
+            let cpus = |order: Vec<usize>| -> Vec<usize> {
+                order.into_iter().map(|rank| placement.cpu(rank).unwrap().id).collect()
+            };
+            let llcs = |order| -> Vec<usize> { cpus(order).into_iter().map(|cpu| cpu / 2).collect() };
+            assert_eq!(llcs(sites.along()), [0, 0, 1, 1, 2, 2, 3, 3], "{bind}");
+            assert_eq!(llcs(sites.across()), [0, 2, 1, 3, 0, 2, 1, 3], "{bind}");
+        }
+    }
+
+    #[test]
+    fn where_nothing_is_known_ranks_are_in_order() {
+        let sites = Sites::anywhere(3);
+        assert_eq!((sites.along(), sites.across()), (vec![0, 1, 2], vec![0, 1, 2]));
+    }
 }

@@ -188,7 +188,7 @@ fn the_published_table_is_met() {
         for ((column, shape, within), (together, straggler)) in COLUMNS.into_iter().zip(published) {
             let graph = shape(cpus.len(), size, package);
             let mut run = Run::new(&graph, &hops, &TABLE, &mut scratch).unwrap();
-            let here = run.together();
+            let here = run.together(16);
             let here = [here, run.straggler(cpus.len() - 1, here)];
             for ((here, there), within) in here.into_iter().zip([together, straggler]).zip(within) {
                 let off = (here / f64::from(there) - 1.0) * 100.0;

@@ -115,11 +115,9 @@ impl Explanation {
             Reason::Few if *parties == 1 => f.write_str("there is nobody to wait for"),
             Reason::Few => f.write_str("one hop is the least in which two can meet"),
             Reason::Crowd if parties > cpus => {
-                write!(f, "{parties} parties on {cpus} CPUs: nobody but the last to arrive has to run for the others")
+                write!(f, "{parties} parties on {cpus} CPUs: context switches count, and it needs the fewest")
             }
-            Reason::Crowd => {
-                f.write_str("parties share a CPU: nobody but the last to arrive has to run for the others")
-            }
+            Reason::Crowd => f.write_str("parties share a CPU: context switches count, and it needs the fewest"),
             Reason::Predicted(rated) => {
                 let asked = if self.wish == Algorithm::Auto { "" } else { "it was asked for; its groups are chosen " };
                 write!(f, "{asked}by the least of {} predictions", rated.len())?;

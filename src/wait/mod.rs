@@ -57,6 +57,7 @@
 mod calibrate;
 mod pace;
 mod policy;
+mod rivals;
 
 use crate::primitive::{Fences, Futex, Ordering, now, relax, yield_now};
 pub use calibrate::{Calibration, calibration};
@@ -64,6 +65,7 @@ use crossbeam_utils::CachePadded;
 pub(crate) use pace::{Pace, Plan};
 pub(crate) use policy::Settings;
 pub use policy::{ParseWaitPolicyError, WaitPolicy};
+use rivals::Rivals;
 use std::time::{Duration, Instant};
 
 const PARKED: u32 = 0b11;
@@ -165,6 +167,7 @@ impl Attention {
 #[derive(Debug)]
 pub(crate) struct Door {
     attention: CachePadded<Futex>,
+    rivals: Rivals,
     fences: Fences,
 }
 
@@ -172,7 +175,7 @@ impl Door {
     constant_unless_modelled! {
         /// A door at which nobody waits.
         pub(crate) fn new(fences: Fences) -> Self {
-            Self { attention: CachePadded::new(Futex::new(0)), fences }
+            Self { attention: CachePadded::new(Futex::new(0)), rivals: Rivals::new(), fences }
         }
     }
 
@@ -298,7 +301,7 @@ impl Door {
         let end = pace.end_of(generation, limit, start);
         let goal = Goal { ready, all_here };
         let parked = parked_for(generation);
-        let mut wait = LongWait { door: self, goal, parked, end, start, looked: start, polls: 0 };
+        let mut wait = LongWait { door: self, goal, generation, parked, end, start, looked: start, polls: 0 };
         let outcome = wait.run(pace);
         pace.learn(wait.looked.saturating_duration_since(start));
         outcome
@@ -331,6 +334,7 @@ impl Goal<'_> {
 struct LongWait<'a> {
     door: &'a Door,
     goal: Goal<'a>,
+    generation: u64,
     /// The bit to set before a sleep.
     parked: u32,
     end: Option<End>,
@@ -413,22 +417,34 @@ impl LongWait<'_> {
     }
 
     /// Polls and gives the CPU away in between, for as long as the pace finds that better than sleeping.
-    fn yielding(&mut self, pace: &Pace) -> Answer {
+    fn yielding(&mut self, pace: &mut Pace) -> Answer {
         let budget = pace.yield_budget();
+        if budget.is_zero() || (!pace.puts_up_with_rivals() && self.door.rivals.are_there(self.generation)) {
+            return None;
+        }
         let began = self.looked;
+        let mut slowest = Duration::ZERO;
         while budget > self.looked.saturating_duration_since(began) {
-            for _ in 0..YIELDS_PER_LOOK {
-                if let Some(answer) = self.goal.either() {
-                    return Some(answer);
-                }
-                self.polls = self.polls.saturating_add(1);
-                yield_now(self.polls);
+            if let Some(answer) = self.goal.either() {
+                self.take_note(pace, slowest);
+                return Some(answer);
             }
+            self.polls = self.polls.saturating_add(1);
+            yield_now(self.polls);
+            let before = self.looked;
             if let Some(answer) = self.interrupted() {
                 return Some(answer);
             }
+            slowest = slowest.max(self.looked.saturating_duration_since(before));
         }
+        self.take_note(pace, slowest);
         None
+    }
+
+    fn take_note(&self, pace: &mut Pace, slowest_yield: Duration) {
+        if pace.yielded(slowest_yield) {
+            self.door.rivals.were_met(self.generation);
+        }
     }
 
     /// One sleep, by the protocol of the module essay, numbers as there.
@@ -459,9 +475,6 @@ const LOOKS_ALONE: u32 = 8;
 /// is read without a system call; the polls between two looks take a few hundred nanoseconds to 2 µs (PAUSE is 14 to
 /// 150 cycles).
 const POLLS_PER_LOOK: u32 = if cfg!(all(test, any(phalanx_loom, phalanx_shuttle))) { 1 } else { 32 };
-
-/// Yields between two looks. A yield costs 0.3 µs at least, and any number of other threads' turns at most.
-const YIELDS_PER_LOOK: u32 = 1;
 
 #[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
 mod tests {

@@ -7,6 +7,8 @@
 //! whether spinning pays at all. Three things end spinning at once: more parties than CPUs (then the missing party may
 //! need this very CPU), a clock that jumped between two looks (somebody else needs it), and waits that have lately
 //! outlasted the budget by far.
+//!
+//! Yields that take whole time slices are another matter, and that of all parties: `rivals.rs`.
 
 use super::{End, Limit, WaitPolicy, calibrate::Calibration};
 use std::time::{Duration, Instant};
@@ -26,6 +28,8 @@ pub(crate) struct Plan {
     pub(crate) scarce: bool,
     /// Spinning may give way: to scarcity, to a lost CPU.
     pub(crate) gives_way: bool,
+    /// A yield that takes longer has handed the CPU to somebody who is no party; `Duration::MAX` to put up with it.
+    pub(crate) slow_yield: Duration,
     /// Spinning follows past waits.
     pub(crate) learns: bool,
     /// The limit of a wait that names none.
@@ -66,12 +70,15 @@ impl Plan {
             scarce_yields,
             scarce,
             gives_way: true,
+            slow_yield: (turn_of_all * 4).max(LOST),
             learns: false,
             timeout: None,
         };
         match policy {
             WaitPolicy::Spin => Self { spin: Duration::MAX, gives_way: false, ..base },
-            WaitPolicy::SpinYield => Self { yields: Duration::MAX, scarce_yields: Duration::MAX, ..base },
+            WaitPolicy::SpinYield => {
+                Self { yields: Duration::MAX, scarce_yields: Duration::MAX, slow_yield: Duration::MAX, ..base }
+            }
             WaitPolicy::SpinPark => Self { scarce_yields: Duration::ZERO, ..base },
             WaitPolicy::Park => Self { tight: 1, spin: Duration::ZERO, scarce_yields: Duration::ZERO, ..base },
             WaitPolicy::Adaptive => Self { learns: true, ..base },
@@ -89,6 +96,7 @@ impl Plan {
             scarce_yields: Duration::ZERO,
             scarce: false,
             gives_way: false,
+            slow_yield: Duration::MAX,
             learns: false,
             timeout: None,
         }
@@ -118,6 +126,10 @@ const LOST: Duration = Duration::from_micros(200);
 /// milliseconds), short enough to find out soon that the rival has gone.
 const PENANCE: u8 = 16;
 
+/// Waits in a row with a slow yield that show a rival: once is an accident, since everything else on the machine needs
+/// a CPU now and then.
+const ACCIDENTS: u8 = 3;
+
 /// The plan, and what this party has learned.
 #[derive(Debug)]
 pub(crate) struct Pace {
@@ -126,13 +138,15 @@ pub(crate) struct Pace {
     average: u64,
     /// Waits left for which this party does not spin.
     penance: u8,
+    /// Waits in a row in which a yield was slow.
+    slow_waits: u8,
     /// The trip that last needed the clock, and when its limit ends: several waits of one trip have one limit.
     end: Option<(u64, Option<End>)>,
 }
 
 impl Pace {
     pub(crate) fn new(plan: Plan) -> Self {
-        Self { plan, average: 0, penance: 0, end: None }
+        Self { plan, average: 0, penance: 0, slow_waits: 0, end: None }
     }
 
     #[inline(always)]
@@ -185,6 +199,26 @@ impl Pace {
             self.penance = PENANCE;
         }
         lost
+    }
+
+    /// Whether yields may take as long as they like.
+    pub(crate) fn puts_up_with_rivals(&self) -> bool {
+        self.plan.slow_yield == Duration::MAX
+    }
+
+    /// Takes note of the slowest yield of a wait that yielded; true if it shows that there are rivals.
+    pub(crate) fn yielded(&mut self, slowest: Duration) -> bool {
+        if slowest < self.plan.slow_yield {
+            self.slow_waits = self.slow_waits.saturating_sub(1);
+            return false;
+        }
+        self.slow_waits += 1;
+        let rivals = self.slow_waits == ACCIDENTS;
+        if rivals {
+            // The next time the first slow yield is proof enough.
+            self.slow_waits = ACCIDENTS - 1;
+        }
+        rivals
     }
 
     /// Takes a finished long wait into account.
@@ -240,6 +274,20 @@ mod tests {
         let mut pace = pace(WaitPolicy::SpinPark, 2, 2);
         pace.learn(10 * MS);
         assert_eq!(pace.spin_budget(), BUDGET);
+    }
+
+    #[test]
+    fn one_slow_yield_is_an_accident_and_three_are_a_rival() {
+        let mut pace = pace(WaitPolicy::Adaptive, 4, 2);
+        assert_eq!([3; 5].map(|ms| pace.yielded(ms * MS)), [false, false, true, true, true]);
+        assert_eq!([0; 5].map(|ms| pace.yielded(ms * MS)), [false; 5]);
+        assert_eq!([3, 0, 3, 3, 3].map(|ms| pace.yielded(ms * MS)), [false, false, false, false, true]);
+    }
+
+    #[test]
+    fn spin_yield_puts_up_with_slow_yields() {
+        let mut pace = pace(WaitPolicy::SpinYield, 4, 2);
+        assert!((0..100).all(|_| !pace.yielded(10 * MS)));
     }
 
     #[test]

@@ -86,13 +86,15 @@
 //!
 //! | you have | take |
 //! |---|---|
-//! | a CPU for each thread, 2 to 8 of them on one cache | nothing: [`Algorithm::Auto`] takes [`Algorithm::Exchange`], [`WaitPolicy::Adaptive`] spins |
-//! | more threads, or more threads than CPUs | nothing: `Auto` takes [`Algorithm::Central`], `Adaptive` yields |
+//! | a CPU for each thread, all on one cache | nothing: [`Algorithm::Auto`] takes [`Algorithm::Exchange`] for a few and [`Algorithm::Dissemination`] for many, [`WaitPolicy::Adaptive`] spins |
+//! | pinned threads on several caches or sockets | [`Builder::placement`]: `Auto` then takes [`Algorithm::Hierarchical`] where that is shorter |
+//! | more threads than CPUs | nothing: `Auto` takes [`Algorithm::Central`] or, for very few, `Exchange`; `Adaptive` yields, and sleeps where others need the CPUs |
 //! | CPUs that nobody else may use, and every nanosecond matters | [`WaitPolicy::Spin`] |
 //! | waits that are always long, or CPU time that is billed | [`WaitPolicy::Park`] |
 //! | threads that come and go without handles | [`compat::Barrier`] |
 //!
-//! Pin the threads ([`topology`]); nothing else matters as much.
+//! Pin the threads ([`topology`]); nothing else matters as much. [`Barrier::explain`] says what was chosen and why, the
+//! [`model`] what a trip should cost on a machine that you do not have yet, docs/choosing.md both for machines of today.
 //!
 //! [`model`] predicts what a trip costs on a machine that you do not have, from a table of its line transfers.
 //!

@@ -26,6 +26,18 @@ use std::time::Duration;
 const PATIENT: Limit = Limit::Never;
 const IMPATIENT: Limit = Limit::After(Duration::ZERO);
 
+/// What a waiting party does.
+#[derive(Clone, Copy)]
+enum Waits {
+    /// Polls what its algorithm polls, and nothing else.
+    Spins,
+    /// Sleeps at once.
+    Sleeps,
+    /// Yields, and asks the slots each time.
+    Yields,
+}
+use Waits::{Sleeps, Spins, Yields};
+
 /// What one party did on one trip.
 type Outcome = Result<bool, Broken>;
 
@@ -47,11 +59,16 @@ struct Stage {
 }
 
 impl Stage {
-    fn new(algorithm: Algorithm, parties: usize, fences: Fences, parks: bool) -> Arc<Self> {
+    fn new(algorithm: Algorithm, parties: usize, fences: Fences, waits: Waits) -> Arc<Self> {
         // Near the wrap, so that two trips cross it (C6).
         let era = Arc::new(Era::new(&blueprint(algorithm, parties), u64::MAX, fences));
         let data = (0..parties).map(|_| AtomicU32::new(0)).collect();
-        Arc::new(Self { era, data, plan: Plan::modelled(parks) })
+        let plan = match waits {
+            Spins => Plan::modelled(false),
+            Sleeps => Plan::modelled(true),
+            Yields => Plan::modelled_to_yield(),
+        };
+        Arc::new(Self { era, data, plan })
     }
 
     /// Takes `rank` through one trip for each of `limits`, or to the first that is broken.
@@ -95,7 +112,7 @@ fn check(
     bound: usize,
     algorithm: Algorithm,
     fences: Fences,
-    parks: bool,
+    waits: Waits,
     parties: &'static [&'static [Limit]],
     outsider: Option<fn(&Era)>,
 ) {
@@ -103,7 +120,7 @@ fn check(
     model.preemption_bound = Some(bound);
     model.max_branches = 100_000;
     model.check(move || {
-        let stage = Stage::new(algorithm, parties.len(), fences, parks);
+        let stage = Stage::new(algorithm, parties.len(), fences, waits);
         let threads: Vec<_> = (1..parties.len())
             .map(|rank| {
                 let stage = Arc::clone(&stage);
@@ -143,71 +160,73 @@ const TWO_OF_THREE: &[&[Limit]] = &[&[PATIENT; 2], &[PATIENT, IMPATIENT], &[PATI
 const LAST_OF_THREE: &[&[Limit]] = &[&[PATIENT], &[PATIENT], &[IMPATIENT]];
 const HASTY_THREE: &[&[Limit]] = &[&[PATIENT], &[IMPATIENT], &[IMPATIENT]];
 
-/// One test for each line: name, preemption bound, algorithm, fences, whether parties sleep, the parties' limits, and
+/// One test for each line: name, preemption bound, algorithm, fences, what waiting parties do, the parties' limits, and
 /// who else is there.
 macro_rules! models {
-    ($($name:ident: $bound:literal, $algorithm:expr, $fences:ident, $parks:literal, $parties:ident, $others:ident;)*) => {
-        $(#[test] fn $name() { check($bound, $algorithm, $fences, $parks, $parties, $others) })*
+    ($($name:ident: $bound:literal, $algorithm:expr, $fences:ident, $waits:ident, $parties:ident, $others:ident;)*) => {
+        $(#[test] fn $name() { check($bound, $algorithm, $fences, $waits, $parties, $others) })*
     };
 }
 
 models! {
-    exchange_of_two_crosses: 3, Exchange, Asymmetric, false, TWO, NOBODY;
-    exchange_of_three_crosses: 1, Exchange, Asymmetric, false, THREE, NOBODY;
-    central_of_two_crosses: 3, Central, Asymmetric, false, TWO, NOBODY;
-    central_of_three_crosses: 2, Central, Asymmetric, false, THREE, NOBODY;
+    exchange_of_two_crosses: 3, Exchange, Asymmetric, Spins, TWO, NOBODY;
+    exchange_of_three_crosses: 1, Exchange, Asymmetric, Spins, THREE, NOBODY;
+    central_of_two_crosses: 3, Central, Asymmetric, Spins, TWO, NOBODY;
+    central_of_three_crosses: 2, Central, Asymmetric, Spins, THREE, NOBODY;
 
-    combining_of_three_crosses: 2, Combining, Asymmetric, false, THREE, NOBODY;
-    combining_of_four_crosses: 1, Combining, Asymmetric, false, FOUR, NOBODY;
-    static_tree_of_three_crosses: 2, StaticTree(Wake::Flags), Asymmetric, false, THREE, NOBODY;
-    static_tree_of_four_crosses: 1, StaticTree(Wake::Flags), Asymmetric, false, FOUR, NOBODY;
-    wake_tree_of_three_crosses: 2, StaticTree(Wake::Tree), Asymmetric, false, THREE, NOBODY;
-    wake_tree_of_four_crosses: 1, StaticTree(Wake::Tree), Asymmetric, false, FOUR, NOBODY;
-    tournament_of_three_crosses: 2, Tournament, Asymmetric, false, THREE, NOBODY;
-    tournament_of_four_crosses: 1, Tournament, Asymmetric, false, FOUR, NOBODY;
-    dissemination_2_of_three_crosses: 1, Dissemination(Radix::Two), Asymmetric, false, THREE, NOBODY;
-    dissemination_2_of_four_crosses: 0, Dissemination(Radix::Two), Asymmetric, false, FOUR, NOBODY;
-    dissemination_4_of_three_crosses: 1, Dissemination(Radix::Four), Asymmetric, false, THREE, NOBODY;
-    hierarchical_of_three_crosses: 2, Hierarchical, Asymmetric, false, THREE, NOBODY;
-    hierarchical_of_four_crosses: 0, Hierarchical, Asymmetric, false, FOUR, NOBODY;
+    combining_of_three_crosses: 2, Combining, Asymmetric, Spins, THREE, NOBODY;
+    combining_of_four_crosses: 1, Combining, Asymmetric, Spins, FOUR, NOBODY;
+    static_tree_of_three_crosses: 2, StaticTree(Wake::Flags), Asymmetric, Spins, THREE, NOBODY;
+    static_tree_of_four_crosses: 1, StaticTree(Wake::Flags), Asymmetric, Spins, FOUR, NOBODY;
+    wake_tree_of_three_crosses: 2, StaticTree(Wake::Tree), Asymmetric, Spins, THREE, NOBODY;
+    wake_tree_of_four_crosses: 1, StaticTree(Wake::Tree), Asymmetric, Spins, FOUR, NOBODY;
+    tournament_of_three_crosses: 2, Tournament, Asymmetric, Spins, THREE, NOBODY;
+    tournament_of_four_crosses: 1, Tournament, Asymmetric, Spins, FOUR, NOBODY;
+    dissemination_2_of_three_crosses: 1, Dissemination(Radix::Two), Asymmetric, Spins, THREE, NOBODY;
+    dissemination_2_of_four_crosses: 0, Dissemination(Radix::Two), Asymmetric, Spins, FOUR, NOBODY;
+    dissemination_4_of_three_crosses: 1, Dissemination(Radix::Four), Asymmetric, Spins, THREE, NOBODY;
+    hierarchical_of_three_crosses: 2, Hierarchical, Asymmetric, Spins, THREE, NOBODY;
+    hierarchical_of_four_crosses: 0, Hierarchical, Asymmetric, Spins, FOUR, NOBODY;
 
-    exchange_one_of_two_is_impatient: 3, Exchange, Symmetric, false, ONE_OF_TWO, NOBODY;
-    exchange_first_of_two_is_impatient: 3, Exchange, Symmetric, false, FIRST_OF_TWO, NOBODY;
-    exchange_both_of_two_are_impatient: 3, Exchange, Symmetric, false, BOTH_OF_TWO, NOBODY;
-    exchange_one_of_three_is_impatient: 2, Exchange, Symmetric, false, LAST_OF_THREE, NOBODY;
-    exchange_two_of_three_are_impatient: 2, Exchange, Symmetric, false, HASTY_THREE, NOBODY;
-    central_one_of_two_is_impatient: 3, Central, Symmetric, false, ONE_OF_TWO, NOBODY;
-    central_both_of_two_are_impatient: 3, Central, Symmetric, false, BOTH_OF_TWO, NOBODY;
-    central_one_of_three_is_impatient: 2, Central, Symmetric, false, ONE_OF_THREE, NOBODY;
-    central_two_of_three_are_impatient: 2, Central, Symmetric, false, TWO_OF_THREE, NOBODY;
+    static_tree_of_two_yields: 2, StaticTree(Wake::Flags), Asymmetric, Yields, TWICE, NOBODY;
 
-    combining_two_of_three_are_impatient: 2, Combining, Symmetric, false, TWO_OF_THREE, NOBODY;
-    static_tree_two_of_three_are_impatient: 2, StaticTree(Wake::Flags), Symmetric, false, TWO_OF_THREE, NOBODY;
-    wake_tree_two_of_three_are_impatient: 2, StaticTree(Wake::Tree), Symmetric, false, TWO_OF_THREE, NOBODY;
-    tournament_two_of_three_are_impatient: 2, Tournament, Symmetric, false, TWO_OF_THREE, NOBODY;
-    dissemination_2_one_of_three_is_impatient: 1, Dissemination(Radix::Two), Symmetric, false, ONE_OF_THREE, NOBODY;
-    dissemination_4_one_of_three_is_impatient: 1, Dissemination(Radix::Four), Symmetric, false, ONE_OF_THREE, NOBODY;
-    hierarchical_two_of_three_are_impatient: 2, Hierarchical, Symmetric, false, TWO_OF_THREE, NOBODY;
+    exchange_one_of_two_is_impatient: 3, Exchange, Symmetric, Spins, ONE_OF_TWO, NOBODY;
+    exchange_first_of_two_is_impatient: 3, Exchange, Symmetric, Spins, FIRST_OF_TWO, NOBODY;
+    exchange_both_of_two_are_impatient: 3, Exchange, Symmetric, Spins, BOTH_OF_TWO, NOBODY;
+    exchange_one_of_three_is_impatient: 2, Exchange, Symmetric, Spins, LAST_OF_THREE, NOBODY;
+    exchange_two_of_three_are_impatient: 2, Exchange, Symmetric, Spins, HASTY_THREE, NOBODY;
+    central_one_of_two_is_impatient: 3, Central, Symmetric, Spins, ONE_OF_TWO, NOBODY;
+    central_both_of_two_are_impatient: 3, Central, Symmetric, Spins, BOTH_OF_TWO, NOBODY;
+    central_one_of_three_is_impatient: 2, Central, Symmetric, Spins, ONE_OF_THREE, NOBODY;
+    central_two_of_three_are_impatient: 2, Central, Symmetric, Spins, TWO_OF_THREE, NOBODY;
 
-    exchange_is_aborted: 2, Exchange, Symmetric, false, TWICE, ABORTER;
-    central_is_aborted: 2, Central, Symmetric, false, TWICE, ABORTER;
+    combining_two_of_three_are_impatient: 2, Combining, Symmetric, Spins, TWO_OF_THREE, NOBODY;
+    static_tree_two_of_three_are_impatient: 2, StaticTree(Wake::Flags), Symmetric, Spins, TWO_OF_THREE, NOBODY;
+    wake_tree_two_of_three_are_impatient: 2, StaticTree(Wake::Tree), Symmetric, Spins, TWO_OF_THREE, NOBODY;
+    tournament_two_of_three_are_impatient: 2, Tournament, Symmetric, Spins, TWO_OF_THREE, NOBODY;
+    dissemination_2_one_of_three_is_impatient: 1, Dissemination(Radix::Two), Symmetric, Spins, ONE_OF_THREE, NOBODY;
+    dissemination_4_one_of_three_is_impatient: 1, Dissemination(Radix::Four), Symmetric, Spins, ONE_OF_THREE, NOBODY;
+    hierarchical_two_of_three_are_impatient: 2, Hierarchical, Symmetric, Spins, TWO_OF_THREE, NOBODY;
 
-    exchange_of_two_sleeps: 2, Exchange, Symmetric, true, TWO, NOBODY;
-    exchange_of_three_sleeps: 2, Exchange, Symmetric, true, THREE, NOBODY;
-    central_of_two_sleeps: 3, Central, Symmetric, true, TWO, NOBODY;
-    central_of_three_sleeps: 2, Central, Symmetric, true, THREE, NOBODY;
-    combining_of_three_sleeps: 2, Combining, Symmetric, true, THREE, NOBODY;
-    static_tree_of_three_sleeps: 2, StaticTree(Wake::Flags), Symmetric, true, THREE, NOBODY;
-    wake_tree_of_three_sleeps: 2, StaticTree(Wake::Tree), Symmetric, true, THREE, NOBODY;
-    tournament_of_three_sleeps: 2, Tournament, Symmetric, true, THREE, NOBODY;
-    dissemination_2_of_three_sleeps: 1, Dissemination(Radix::Two), Symmetric, true, THREE, NOBODY;
-    dissemination_4_of_three_sleeps: 1, Dissemination(Radix::Four), Symmetric, true, THREE, NOBODY;
-    hierarchical_of_three_sleeps: 2, Hierarchical, Symmetric, true, THREE, NOBODY;
-    static_tree_sleepers_meet_an_impatient_party: 1, StaticTree(Wake::Flags), Symmetric, true, ONE_OF_THREE, NOBODY;
-    exchange_sleepers_are_aborted: 2, Exchange, Symmetric, true, TWICE, ABORTER;
-    central_sleepers_are_aborted: 2, Central, Symmetric, true, TWICE, ABORTER;
-    exchange_sleeper_meets_an_impatient_party: 3, Exchange, Symmetric, true, ONE_OF_TWO, NOBODY;
-    central_sleepers_meet_an_impatient_party: 2, Central, Symmetric, true, ONE_OF_THREE, NOBODY;
+    exchange_is_aborted: 2, Exchange, Symmetric, Spins, TWICE, ABORTER;
+    central_is_aborted: 2, Central, Symmetric, Spins, TWICE, ABORTER;
+
+    exchange_of_two_sleeps: 2, Exchange, Symmetric, Sleeps, TWO, NOBODY;
+    exchange_of_three_sleeps: 2, Exchange, Symmetric, Sleeps, THREE, NOBODY;
+    central_of_two_sleeps: 3, Central, Symmetric, Sleeps, TWO, NOBODY;
+    central_of_three_sleeps: 2, Central, Symmetric, Sleeps, THREE, NOBODY;
+    combining_of_three_sleeps: 2, Combining, Symmetric, Sleeps, THREE, NOBODY;
+    static_tree_of_three_sleeps: 2, StaticTree(Wake::Flags), Symmetric, Sleeps, THREE, NOBODY;
+    wake_tree_of_three_sleeps: 2, StaticTree(Wake::Tree), Symmetric, Sleeps, THREE, NOBODY;
+    tournament_of_three_sleeps: 2, Tournament, Symmetric, Sleeps, THREE, NOBODY;
+    dissemination_2_of_three_sleeps: 1, Dissemination(Radix::Two), Symmetric, Sleeps, THREE, NOBODY;
+    dissemination_4_of_three_sleeps: 1, Dissemination(Radix::Four), Symmetric, Sleeps, THREE, NOBODY;
+    hierarchical_of_three_sleeps: 2, Hierarchical, Symmetric, Sleeps, THREE, NOBODY;
+    static_tree_sleepers_meet_an_impatient_party: 1, StaticTree(Wake::Flags), Symmetric, Sleeps, ONE_OF_THREE, NOBODY;
+    exchange_sleepers_are_aborted: 2, Exchange, Symmetric, Sleeps, TWICE, ABORTER;
+    central_sleepers_are_aborted: 2, Central, Symmetric, Sleeps, TWICE, ABORTER;
+    exchange_sleeper_meets_an_impatient_party: 3, Exchange, Symmetric, Sleeps, ONE_OF_TWO, NOBODY;
+    central_sleepers_meet_an_impatient_party: 2, Central, Symmetric, Sleeps, ONE_OF_THREE, NOBODY;
 }
 
 /// A whole barrier with its handles.

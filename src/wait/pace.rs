@@ -102,6 +102,12 @@ impl Plan {
         }
     }
 
+    /// A plan without clocks: yields for ever.
+    #[cfg(all(test, phalanx_loom))]
+    pub(crate) fn modelled_to_yield() -> Self {
+        Self { spin: Duration::ZERO, yields: Duration::MAX, ..Self::modelled(true) }
+    }
+
     /// Whether parties will sleep so readily that the fence belongs on both sides: a `membarrier` before each sleep
     /// would then cost more than a fence on each trip.
     pub(crate) fn sleeps_readily(&self) -> bool {

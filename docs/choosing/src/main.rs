@@ -62,7 +62,7 @@ fn run(check: bool) -> Fallible<ExitCode> {
         }
     }
     if stale > 0 {
-        eprintln!("choosing: {stale} files are old; cargo run --release -p phalanx-choosing writes them anew");
+        eprintln!("choosing: files that are old: {stale}; cargo run --release -p phalanx-choosing writes them anew");
         return Ok(ExitCode::FAILURE);
     }
     Ok(ExitCode::SUCCESS)

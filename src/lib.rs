@@ -97,6 +97,7 @@
 //! [`model`] what a trip should cost on a machine that you do not have yet, docs/choosing.md both for machines of today.
 //!
 //! [`model`] predicts what a trip costs on a machine that you do not have, from a table of its line transfers.
+//! `docs/choosing.md` has its answers for nine machines, and what it is worth.
 //!
 //! | environment variable | example | meaning |
 //! |---|---|---|
@@ -151,6 +152,7 @@ mod algo;
 
 mod barrier;
 
+pub use algo::recommend::Recommendation;
 pub use algo::select::{Algorithm, Radix, Wake};
 pub use barrier::builder::Builder;
 pub use barrier::explain::Explanation;
@@ -163,3 +165,8 @@ pub use wait::{Calibration, ParseWaitPolicyError, WaitPolicy, calibration};
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// And those of the page about choosing.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/choosing.md")]
+struct Choosing;

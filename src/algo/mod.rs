@@ -6,7 +6,8 @@
 //! - [`relay`]: what all that are made of flags have in common; [`dissemination`], [`static_tree`], [`tournament`] and
 //!   [`hierarchical`] say who awaits whom, with the help of [`tiers`] and [`gates`].
 //! - [`seat`]: one of them, chosen at run time.
-//! - [`select`]: their names; [`choice`]: which one `Auto` takes, and why.
+//! - [`select`]: their names; [`choice`]: which one `Auto` takes, and why; [`recommend`]: the same for
+//!   machines that are not here.
 //!
 //! An algorithm knows words and ranks and the one door of waiting. It knows nothing of deadlines, breaks, sleepers or
 //! reset: a party that the door turns away ([`Stop`]) leaves the algorithm where it is, and after a break the
@@ -19,6 +20,7 @@ pub(crate) mod dissemination;
 pub(crate) mod exchange;
 pub(crate) mod gates;
 pub(crate) mod hierarchical;
+pub(crate) mod recommend;
 pub(crate) mod relay;
 pub(crate) mod seat;
 pub(crate) mod select;

@@ -113,7 +113,6 @@ impl Graph {
 
     /// Those who have counted poll the line of `counter` itself, because the flag that they wait for is on it: each
     /// further count has to take the line away from all of them.
-    #[cfg(test)]
     pub(crate) fn polled(&mut self, counter: Counter) {
         self.counters[counter.0 as usize].polled = true;
     }

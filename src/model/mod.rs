@@ -63,11 +63,14 @@ mod graph;
 mod machine;
 mod matrix;
 mod plan;
+mod rival;
 #[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
 mod tests;
 
 pub use machine::{Classes, Constants, Hops, HopsError};
 pub use matrix::{LatencyFault, LatencyMatrix, ParseLatencyError};
+#[doc(hidden)]
+pub use rival::predict_counter;
 
 pub(crate) use self::{
     evaluate::{Effort, Scratch, evaluate},

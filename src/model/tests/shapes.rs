@@ -2,20 +2,7 @@
 
 use super::super::{Flag, Graph};
 
-pub(super) fn central(parties: usize, same_line: bool) -> Graph {
-    let mut graph = Graph::new(parties);
-    let count = graph.counter(parties, None);
-    let go = graph.flag();
-    graph.opens(count, &[go]);
-    if same_line {
-        graph.polled(count);
-    }
-    for rank in 0..parties {
-        graph.count(rank, count);
-        graph.wait(rank, &[go]);
-    }
-    graph
-}
+pub(super) use super::super::rival::graph as central;
 
 /// Everyone reads everyone; each flag on its own line, or all in one.
 pub(super) fn exchange(parties: usize, packed: bool) -> Graph {

@@ -35,8 +35,8 @@ impl Algorithm {
     /// // Two sockets with eight caches of eight cores each.
     /// let machine = Topology::regular(2, 1, 8, 8, 1)?;
     /// let mask = machine.cpus().iter().map(|cpu| cpu.id).collect();
-    /// let placement = machine.place(&Bind::Close, 128, &mask)?;
-    /// let hops = Hops::from_cpus(machine.cpus(), &Classes::EPYC_7763);
+    /// let placement = machine.place(&Bind::Close, 64, &mask)?;
+    /// let hops = Hops::from_cpus(&machine.cpus()[..64], &Classes::EPYC_7763);
     ///
     /// let auto = Algorithm::Auto.recommend(&placement, &hops).expect("a CPU each");
     /// assert_eq!(auto.algorithm, Algorithm::Hierarchical);
@@ -52,7 +52,7 @@ impl Algorithm {
         let blueprint = choose(self, situation).blueprint;
         let graph = blueprint.graph(&Sites::of(placement));
         let prediction = evaluate(&graph, hops, &Constants::default(), Effort::Full, &mut Scratch::default())?;
-        Some(Recommendation { algorithm: blueprint.algorithm(), group_size: blueprint.fan(), prediction })
+        Some(Recommendation { algorithm: blueprint.algorithm(), group_size: blueprint.detail().groups(), prediction })
     }
 }
 

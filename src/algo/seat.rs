@@ -48,6 +48,16 @@ pub(crate) enum Detail {
     Across,
 }
 
+impl Detail {
+    /// How large a group is at most, if there are groups.
+    pub(crate) fn groups(self) -> Option<usize> {
+        match self {
+            Self::Groups(fan) => Some(fan),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for Detail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

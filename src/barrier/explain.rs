@@ -76,10 +76,7 @@ impl Explanation {
     /// How large a group is at most, if the algorithm has groups.
     #[must_use]
     pub fn group_size(&self) -> Option<usize> {
-        match self.detail {
-            Detail::Groups(fan) => Some(fan),
-            _ => None,
-        }
+        self.detail.groups()
     }
 
     /// What a trip is predicted to cost, if the cost model was asked.

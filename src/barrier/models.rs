@@ -184,7 +184,7 @@ models! {
     tournament_of_four_crosses: 1, Tournament, Asymmetric, Spins, FOUR, NOBODY;
     dissemination_2_of_three_crosses: 1, Dissemination(Radix::Two), Asymmetric, Spins, THREE, NOBODY;
     dissemination_2_of_four_crosses: 0, Dissemination(Radix::Two), Asymmetric, Spins, FOUR, NOBODY;
-    dissemination_4_of_three_crosses: 1, Dissemination(Radix::Four), Asymmetric, Spins, THREE, NOBODY;
+    dissemination_4_of_three_crosses: 0, Dissemination(Radix::Four), Asymmetric, Spins, THREE, NOBODY;
     hierarchical_of_three_crosses: 2, Hierarchical, Asymmetric, Spins, THREE, NOBODY;
     hierarchical_of_four_crosses: 0, Hierarchical, Asymmetric, Spins, FOUR, NOBODY;
 

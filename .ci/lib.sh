@@ -21,22 +21,30 @@ list_models() {
     "$1" --list 2>/dev/null | sed -n 's/: test$//p' | grep models
 }
 
-# Runs the tests $3... of binary $1, each in a process of its own and for at most $2 seconds, and prints their times.
+# Runs test $3 of binary $1 in a process of its own for at most $2 seconds; prints its time, or what went wrong.
+run_one() {
+    local start output status
+    start=$(date +%s%N)
+    if output=$(timeout "$2" "$1" --exact "$3" 2>&1); then
+        printf '%6d ms  %s\n' $((($(date +%s%N) - start) / 1000000)) "$3"
+    else
+        status=$?
+        [ $status = 124 ] && output="it did not end within $2 s"
+        printf '%s\nFAILED (status %d): %s\n' "$(printf '%s' "$output" | tail -n 30)" $status "$3"
+    fi
+}
+
+# Runs the tests $3... of binary $1 like that, as many at once as there are CPUs.
 run_each() {
-    local binary=$1 limit=$2 start output status failed=0 passed=0
+    local binary=$1 limit=$2 log
     shift 2
-    for test; do
-        start=$(date +%s%N)
-        if output=$(timeout "$limit" "$binary" --exact "$test" 2>&1); then
-            passed=$((passed + 1))
-            printf '%6d ms  %s\n' $((($(date +%s%N) - start) / 1000000)) "$test"
-        else
-            status=$?
-            failed=$((failed + 1))
-            [ $status = 124 ] && echo "$test did not end within $limit s"
-            printf '%s\nFAILED (status %d): %s\n' "$(printf '%s' "$output" | tail -n 30)" $status "$test"
-        fi
-    done
+    log=$(mktemp)
+    export -f run_one
+    printf '%s\n' "$@" | xargs -r -P "$(nproc)" -I TEST bash -c 'run_one "$@"' run_one "$binary" "$limit" TEST | tee "$log"
+    local passed failed
+    passed=$(grep -c ' ms  ' "$log")
+    failed=$(grep -c '^FAILED ' "$log")
+    rm -f "$log"
     echo "$passed passed, $failed failed"
-    [ $failed = 0 ] && [ $passed -gt 0 ]
+    [ "$failed" = 0 ] && [ "$passed" = $# ] && [ $# -gt 0 ]
 }

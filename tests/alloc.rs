@@ -55,8 +55,8 @@ fn the_count_counts() {
 }
 
 /// What `cross` allocates and frees in `trips` calls, after some for warming up; marks the steps of `rank`.
-fn count_trips(watch: &Watch, rank: usize, trips: u64, mut cross: impl FnMut(u64)) -> u64 {
-    (0..3).for_each(&mut cross);
+fn count_trips(watch: &Watch, rank: usize, trips: u64, cross: &mut impl FnMut(u64)) -> u64 {
+    (0..3).for_each(&mut *cross);
     let before = calls();
     for trip in 0..trips {
         watch.mark(rank, trip, Step::Waiting);
@@ -81,15 +81,22 @@ fn parties_allocate_nothing() {
                     let slow = policy == WaitPolicy::Spin && parties > common::cpus();
                     let trips = scaled(if slow { 4 } else { 100 }) as u64;
                     let barrier = Barrier::builder(parties).algorithm(algorithm).wait_policy(policy).build().unwrap();
+                    let all_done = &std::sync::Barrier::new(parties);
                     let jobs = barrier.take_parties().unwrap().into_iter().map(|mut party| {
                         let rank = party.rank();
-                        let cross = move |trip| {
+                        let mut cross = move |trip| {
                             be_late(rank, trip);
                             let limit = Duration::from_secs(3600);
                             let crossed = if trip % 2 == 0 { party.wait() } else { party.wait_timeout(limit) };
                             assert!(crossed.is_ok());
                         };
-                        Box::new(move || count_trips(watch, rank, trips, cross)) as Job<'_, u64>
+                        // Nobody drops its handle before all are through: that would be a break.
+                        let job = move || {
+                            let allocated = count_trips(watch, rank, trips, &mut cross);
+                            all_done.wait();
+                            allocated
+                        };
+                        Box::new(job) as Job<'_, u64>
                     });
                     let allocated = watch.crew(jobs.collect());
                     assert_eq!(allocated, vec![0; parties], "{algorithm}, {policy}, {trips} trips");
@@ -105,13 +112,13 @@ fn callers_allocate_nothing() {
         for parties in [1, 2, 3, 5] {
             let (barrier, trips) = (&compat::Barrier::with_action(parties, || ()), scaled(100) as u64);
             let jobs = (0..parties).map(|rank| {
-                let cross = move |trip| {
+                let mut cross = move |trip| {
                     be_late(rank, trip);
                     let limit = Duration::from_secs(3600);
                     let crossed = if trip % 2 == 0 { barrier.try_wait() } else { barrier.wait_timeout(limit) };
                     assert!(crossed.is_ok());
                 };
-                Box::new(move || count_trips(watch, rank, trips, cross)) as Job<'_, u64>
+                Box::new(move || count_trips(watch, rank, trips, &mut cross)) as Job<'_, u64>
             });
             assert_eq!(watch.crew(jobs.collect()), vec![0; parties]);
         }

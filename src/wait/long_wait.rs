@@ -121,7 +121,7 @@ impl<'a> LongWait<'a> {
     }
 
     /// Polls and gives the CPU away in between, for as long as the pace finds that better than sleeping.
-    fn yielding(&mut self, pace: &mut Pace) -> Answer {
+    fn yielding(&mut self, pace: &Pace) -> Answer {
         let budget = pace.yield_budget();
         if budget.is_zero() || (!pace.puts_up_with_rivals() && self.door.rivals.are_there(self.generation)) {
             return None;
@@ -145,9 +145,9 @@ impl<'a> LongWait<'a> {
         None
     }
 
-    fn take_note(&self, pace: &mut Pace, slowest_yield: Duration) {
-        if pace.yielded(slowest_yield) {
-            self.door.rivals.were_met(self.generation);
+    fn take_note(&self, pace: &Pace, slowest_yield: Duration) {
+        if pace.is_slow(slowest_yield) {
+            self.door.rivals.slow_yield(self.generation);
         }
     }
 

@@ -132,10 +132,6 @@ const LOST: Duration = Duration::from_micros(200);
 /// milliseconds), short enough to find out soon that the rival has gone.
 const PENANCE: u8 = 16;
 
-/// Waits in a row with a slow yield that show a rival: once is an accident, since everything else on the machine needs
-/// a CPU now and then.
-const ACCIDENTS: u8 = 3;
-
 /// The plan, and what this party has learned.
 #[derive(Debug)]
 pub(crate) struct Pace {
@@ -144,15 +140,13 @@ pub(crate) struct Pace {
     average: u64,
     /// Waits left for which this party does not spin.
     penance: u8,
-    /// Waits in a row in which a yield was slow.
-    slow_waits: u8,
     /// The trip that last needed the clock, and when its limit ends: several waits of one trip have one limit.
     end: Option<(u64, Option<End>)>,
 }
 
 impl Pace {
     pub(crate) fn new(plan: Plan) -> Self {
-        Self { plan, average: 0, penance: 0, slow_waits: 0, end: None }
+        Self { plan, average: 0, penance: 0, end: None }
     }
 
     #[inline(always)]
@@ -207,24 +201,14 @@ impl Pace {
         lost
     }
 
+    /// Whether a yield that took so long handed the CPU to a rival; never, if this party is to put up with rivals.
+    pub(crate) fn is_slow(&self, yielded: Duration) -> bool {
+        yielded >= self.plan.slow_yield
+    }
+
     /// Whether yields may take as long as they like.
     pub(crate) fn puts_up_with_rivals(&self) -> bool {
         self.plan.slow_yield == Duration::MAX
-    }
-
-    /// Takes note of the slowest yield of a wait that yielded; true if it shows that there are rivals.
-    pub(crate) fn yielded(&mut self, slowest: Duration) -> bool {
-        if slowest < self.plan.slow_yield {
-            self.slow_waits = self.slow_waits.saturating_sub(1);
-            return false;
-        }
-        self.slow_waits += 1;
-        let rivals = self.slow_waits == ACCIDENTS;
-        if rivals {
-            // The next time the first slow yield is proof enough.
-            self.slow_waits = ACCIDENTS - 1;
-        }
-        rivals
     }
 
     /// Takes a finished long wait into account.
@@ -283,17 +267,12 @@ mod tests {
     }
 
     #[test]
-    fn one_slow_yield_is_an_accident_and_three_are_a_rival() {
-        let mut pace = pace(WaitPolicy::Adaptive, 4, 2);
-        assert_eq!([3; 5].map(|ms| pace.yielded(ms * MS)), [false, false, true, true, true]);
-        assert_eq!([0; 5].map(|ms| pace.yielded(ms * MS)), [false; 5]);
-        assert_eq!([3, 0, 3, 3, 3].map(|ms| pace.yielded(ms * MS)), [false, false, false, false, true]);
-    }
-
-    #[test]
-    fn spin_yield_puts_up_with_slow_yields() {
-        let mut pace = pace(WaitPolicy::SpinYield, 4, 2);
-        assert!((0..100).all(|_| !pace.yielded(10 * MS)));
+    fn a_slow_yield_is_longer_than_a_turn_of_all_and_spin_yield_knows_none() {
+        for parties in [4, 64, 1024] {
+            let adaptive = pace(WaitPolicy::Adaptive, parties, 2);
+            assert!(!adaptive.is_slow(TURN * parties as u32 / 2) && adaptive.is_slow(3 * MS), "{parties}");
+            assert!(!pace(WaitPolicy::SpinYield, parties, 2).is_slow(10 * MS));
+        }
     }
 
     #[test]

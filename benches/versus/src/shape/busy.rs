@@ -1,9 +1,9 @@
-//! Two parties, and a process on each CPU that wants all of it.
+//! Two parties, or a crowd, and a process on each CPU that wants all of it.
 //!
 //! A barrier that spins is at its worst here: the scheduler takes the CPU from a party in the middle of a trip, and the
 //! other burns its own share waiting. Time per trip has two humps then, nanoseconds and time slices, and a round of a
 //! fixed number of trips would measure luck. So a round lasts a fixed time and the trips are counted. Rank 0 has the
-//! clock; it announces the last trip before it arrives at it, so rank 1 knows by the barrier's own promise.
+//! clock; it announces the last trip before it arrives at it, so the others know by the barrier's own promise.
 
 use super::{Context, lap_rows, note_wrong, target};
 use crate::clock::{ns, stamp, ticks};
@@ -47,8 +47,8 @@ pub fn trips_until<C: Crossing>(crossing: &mut C, rank: usize, ticks: u64, last:
 pub fn run(context: &Context) -> Section {
     let mut section = Section::new(
         "busy",
-        "Two parties and a busy process on each CPU",
-        "Pinned as above, and on each CPU another process spins at normal priority. Rounds of a fixed time; nanoseconds per trip that was made in it.",
+        "A busy process on each CPU",
+        "On each CPU another process spins at normal priority; two parties are pinned as above, more are left to the scheduler. Rounds of a fixed time; nanoseconds per trip that was made in it. A barrier is kept from round to round, so what it learns of its rivals it keeps.",
     );
     let competitors = match Competitors::start(context.place) {
         Ok(competitors) => competitors,
@@ -57,40 +57,54 @@ pub fn run(context: &Context) -> Section {
             return section;
         }
     };
-    let instances = 2;
+    for parties in context.pick(vec![2, 4], vec![2, 4, 64], vec![2, 4, 16, 64, 256]) {
+        measure(context, parties, &mut section);
+    }
+    section.wrong.extend(competitors.check());
+    section
+}
+
+fn measure(context: &Context, parties: usize, section: &mut Section) {
+    let (instances, pair) = (2, parties == 2);
     let mut field = Field::default();
-    field.subject(2, instances);
-    field.own(2, instances, Algorithm::Exchange, WaitPolicy::SpinYield);
-    field.own(2, instances, Algorithm::Exchange, WaitPolicy::SpinPark);
-    field.own(2, instances, Algorithm::Exchange, WaitPolicy::Park);
-    field.compat(2, instances);
-    field.std(2, instances);
-    field.pthread(2, instances);
-    field.std_barrier(2, instances);
-    field.hurdles(2, instances);
+    field.subject(parties, instances);
+    if pair {
+        field.own(parties, instances, Algorithm::Exchange, WaitPolicy::SpinYield);
+        field.own(parties, instances, Algorithm::Exchange, WaitPolicy::SpinPark);
+        field.own(parties, instances, Algorithm::Exchange, WaitPolicy::Park);
+    } else {
+        field.own(parties, instances, Algorithm::Central, WaitPolicy::Park);
+    }
+    field.compat(parties, instances);
+    field.std(parties, instances);
+    field.pthread(parties, instances);
+    field.std_barrier(parties, instances);
+    if pair {
+        field.hurdles(parties, instances);
+    }
     let plan = Plan {
         cpus: &context.place.cpus,
-        parties: 2,
-        pinned: true,
-        rounds: context.pick(1, 15, 80),
+        parties,
+        pinned: pair,
+        rounds: context.pick(1, if pair { 15 } else { 8 }, if pair { 80 } else { 30 }),
         length: Length::Trips(0),
         verified: 2,
     };
     let time = ticks(Duration::from_millis(context.pick(20, 100, 100)));
     let last = AtomicU64::new(u64::MAX);
     let played = play(&plan, field.entrants, |turn: &Turn, seat: &mut dyn Seat| seat.until(turn.rank, time, &last));
-    section.wrong.extend(competitors.check());
     for peer in &played {
-        if peer.rounds.iter().flatten().any(|laps| laps[0].trips != laps[1].trips) {
+        if peer.rounds.iter().flatten().any(|laps| laps.iter().any(|lap| lap.trips != laps[0].trips)) {
             section.wrong.push(format!("{}: the parties disagree on the number of trips", peer.name));
         }
     }
     let (all, rows) = lap_rows(&played, &[SUBJECT, STD]);
-    section.tables.push(Table { title: "With a competitor on each CPU".into(), unit: "ns/trip", rows });
-    section.verdicts.push(target(context, &all, "phalanx over std", (SUBJECT, STD), Sense::AtMost, 1.0));
+    let title = format!("{parties} parties, with a competitor on each CPU");
+    section.tables.push(Table { title, unit: "ns/trip", rows });
+    let claim = format!("{parties} parties: phalanx over std");
+    section.verdicts.push(target(context, &all, &claim, (SUBJECT, STD), Sense::AtMost, 1.0));
     section.absent.append(&mut field.absent);
-    note_wrong(&mut section, &played);
-    section
+    note_wrong(section, &played);
 }
 
 /// One child process per CPU; they end with this guard, and on their own if we die.

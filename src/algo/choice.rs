@@ -201,7 +201,7 @@ impl Algorithm {
     /// ```
     /// use phalanx::model::{Classes, Constants, Hops};
     /// use phalanx::topology::{Bind, Topology};
-    /// use phalanx::{Algorithm, Radix};
+    /// use phalanx::Algorithm;
     ///
     /// // Two sockets with four caches of eight cores each.
     /// let machine = Topology::regular(2, 1, 4, 8, 1)?;
@@ -211,8 +211,8 @@ impl Algorithm {
     ///
     /// let predict = |algorithm: Algorithm| algorithm.predict(&placement, &hops, &Constants::default()).unwrap();
     /// let tree = predict(Algorithm::Hierarchical);
-    /// let rounds = predict(Algorithm::Dissemination(Radix::Two));
-    /// assert!(tree.together < rounds.together);
+    /// let counter = predict(Algorithm::Central);
+    /// assert!(3.0 * tree.together < counter.together);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]

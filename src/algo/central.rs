@@ -38,7 +38,7 @@
 //! still polling for `g + 1` may find `g + 2` in `go`? No: trip g + 1 needs its own arrival first. (It would not mind:
 //! beyond is beyond.)
 
-use super::{Algorithm, Rooted, sealed};
+use super::{Algorithm, Part, Rooted, sealed};
 use crate::fate::Slots;
 use crate::model::Graph;
 use crate::primitive::{AtomicU32, AtomicU64, Ordering};
@@ -100,17 +100,6 @@ pub(crate) struct Central {
     slots: Slots,
     rank: usize,
     part: Part,
-}
-
-/// What a party is in the open trip.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
-    /// Not the last to arrive: waits for `go`.
-    Waiter,
-    /// The last to arrive, and has not released the others yet.
-    Root,
-    /// The last to arrive, and has.
-    ReleasedRoot,
 }
 
 impl Central {

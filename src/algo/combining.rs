@@ -43,7 +43,7 @@
 use super::gates::Gates;
 use super::relay::Course;
 use super::tiers::tiers;
-use super::{Algorithm, Rooted, sealed};
+use super::{Algorithm, Part, Rooted, sealed};
 use crate::fate::Slots;
 use crate::fate::board::{Board, Spot};
 use crate::fate::epoch::{publish, reached};
@@ -142,17 +142,6 @@ pub(crate) struct Combining {
     /// What the counters start from.
     base: u64,
     part: Part,
-}
-
-/// What a party is in the open trip.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
-    /// Waits for its gate.
-    Waiter,
-    /// The last to arrive of all, and has not released the others yet.
-    Root,
-    /// The last to arrive of all, and has.
-    ReleasedRoot,
 }
 
 impl Combining {

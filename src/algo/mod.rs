@@ -56,3 +56,14 @@ pub(crate) trait Rooted: Algorithm {
     /// [`Algorithm::complete`], with `at_root` run at that instant, by the party that brings it about.
     fn complete_with(&mut self, door: &Door, stay: Stay<'_>, at_root: impl FnOnce()) -> Result<(), Stop>;
 }
+
+/// What a party of a rooted algorithm is in the open trip.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Not the last to arrive: waits to be released.
+    Waiter,
+    /// The last to arrive, and has not released the others yet.
+    Root,
+    /// The last to arrive, and has.
+    ReleasedRoot,
+}

@@ -1,8 +1,8 @@
 //! The classes and `alpha` of the machine at hand, measured between a few pairs of its CPUs (`pair` says how).
 //!
-//! The other constants stay as they are. `g_w` and `c_b` are differences of a few nanoseconds that only three or more
-//! CPUs show, `g_r` even needs clocks in step to be seen apart from them, and how far off a measurement of a few
-//! milliseconds would be is not known. The benchmarks of this project have such probes (`benches/versus`).
+//! The other constants stay as they are. `g_w`, `c_b` and `rmw` need three CPUs or more to be seen, `g_r` also clocks in
+//! step to be told apart from them, and a measurement of a few milliseconds has nowhere been held against a long one.
+//! The benchmarks of this project have such probes (`benches/versus`).
 
 use super::machine::{Classes, Constants, Distance};
 use crate::topology::{Cpu, CpuSet, PinError, Topology};
@@ -46,6 +46,8 @@ pub struct Local {
     /// or the next further one if there is none.
     pub classes: Classes,
     /// The defaults, but for [`alpha`](Constants::alpha): the median over all pairs of a hop in transfers.
+    ///
+    /// Both were measured with their instructions, and a prediction adds [`overhead`](Constants::overhead) once more.
     pub constants: Constants,
     pairs: Vec<Pair>,
 }
@@ -62,10 +64,10 @@ struct Pair {
 impl Local {
     /// Measures between CPUs of `topology`, which must be this machine's, that are in `mask`.
     ///
-    /// Like the well-known core-to-core benchmarks, on two threads of its own at a time, pinned one CPU each; the caller
-    /// is not moved. A pair takes a millisecond or two, and is given up after 10 ms; there are at most two pairs to a
-    /// class. The CPUs should be idle meanwhile: other work on them makes the answer larger or an error. Measure in an
-    /// optimised build.
+    /// Like core-to-core benchmarks, on two threads of its own at a time, pinned to one CPU each; the caller is not moved.
+    /// A pair takes a millisecond or two, and is given up after 10 ms, or when its threads next run after that; there are
+    /// at most two pairs to a class. The CPUs should be idle meanwhile: other work on them ends in an error or in a worse
+    /// answer. Measure in an optimised build.
     ///
     /// # Examples
     ///
@@ -87,9 +89,9 @@ impl Local {
     ///
     /// # Platform notes
     ///
-    /// Works where [`pin_current`](crate::topology::pin_current) does, on Linux. On a virtual machine the classes are what the hypervisor shows, and a
-    /// pair of virtual CPUs may be anywhere. The lines are made by one of the two threads once it is pinned; whether
-    /// they are homed on its node is up to the allocator.
+    /// Works where [`pin_current`](crate::topology::pin_current) does, on Linux. On a virtual machine the classes are
+    /// what the hypervisor shows, and a pair of virtual CPUs may be anywhere. The lines are made by one of the two
+    /// threads once it is pinned; whether they are homed on its node is up to the allocator.
     pub fn measure(topology: &Topology, mask: &CpuSet) -> Result<Self, MeasureError> {
         let cpus: Vec<Cpu> = topology.cpus().iter().filter(|cpu| mask.contains(cpu.id)).copied().collect();
         let pairs: Result<Vec<Pair>, MeasureError> =

@@ -1,8 +1,8 @@
 //! The classes and `alpha` of the machine at hand, measured between a few pairs of its CPUs (`pair` says how).
 //!
-//! The other constants stay as they are. `g_w`, `c_b` and `rmw` need three CPUs or more to be seen, `g_r` also clocks in
-//! step to be told apart from them, and a measurement of a few milliseconds has nowhere been held against a long one.
-//! The benchmarks of this project have such probes (`benches/versus`).
+//! The other constants stay as they are. `g_w`, `c_b` and `rmw` need three CPUs or more to be seen, `g_r` also clocks
+//! in step to be told apart from them, and a measurement of a few milliseconds has nowhere been held against a long
+//! one. The benchmarks of this project have such probes (`benches/versus`).
 
 use super::machine::{Classes, Constants, Distance};
 use crate::topology::{Cpu, CpuSet, PinError, Topology};
@@ -16,8 +16,8 @@ mod tests;
 
 /// What a transfer costs between the CPUs at hand, and what a hop costs in transfers.
 ///
-/// A short core-to-core benchmark: for each distance class that the CPUs offer it takes one or two pairs instead of all,
-/// and a millisecond or two. Only [`measure`](Self::measure) makes one; no barrier measures by itself.
+/// A short core-to-core benchmark: for each distance class that the CPUs offer it takes one or two pairs instead of
+/// all, and a millisecond or two. Only [`measure`](Self::measure) makes one; no barrier measures by itself.
 ///
 /// # Examples
 ///
@@ -64,10 +64,10 @@ struct Pair {
 impl Local {
     /// Measures between CPUs of `topology`, which must be this machine's, that are in `mask`.
     ///
-    /// Like core-to-core benchmarks, on two threads of its own at a time, pinned to one CPU each; the caller is not moved.
-    /// A pair takes a millisecond or two, and is given up after 10 ms, or when its threads next run after that; there are
-    /// at most two pairs to a class. The CPUs should be idle meanwhile: other work on them ends in an error or in a worse
-    /// answer. Measure in an optimised build.
+    /// Like core-to-core benchmarks, on two threads of its own at a time, pinned to one CPU each; the caller is not
+    /// moved. A pair takes a millisecond or two, and is given up after 10 ms, or when its threads next run after that;
+    /// there are at most two pairs to a class. The CPUs should be idle meanwhile: other work on them ends in an error
+    /// or in a worse answer. Measure in an optimised build.
     ///
     /// # Examples
     ///

@@ -1,6 +1,6 @@
 //! Two threads, each pinned to its CPU, hand a word to and fro by compare-and-swap (a transfer), and then signal each
-//! other with a flag each (a hop). Half of a round trip is one way, and nobody's clock has to agree with another's. Both
-//! kinds in turn, in short rounds, so that what disturbs one disturbs the other.
+//! other with a flag each (a hop). Half of a round trip is one way, and nobody's clock has to agree with another's.
+//! Both kinds in turn, in short rounds, so that what disturbs one disturbs the other.
 
 use super::{Distance, MeasureError, Pair, median};
 use crate::primitive::{AtomicU64, Ordering, now};
@@ -24,7 +24,8 @@ const ENOUGH: usize = 7;
 /// After this the pair is given up, the start of its threads included.
 const PATIENCE: Duration = Duration::from_millis(10);
 
-/// Fruitless polls from one look at the clock to the next: a microsecond or more, so that only who is kept waiting looks.
+/// Fruitless polls from one look at the clock to the next: a microsecond or more, so that only who is kept waiting
+/// looks.
 const POLLS_PER_LOOK: u32 = 4096;
 
 impl Pair {

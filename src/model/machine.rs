@@ -63,21 +63,25 @@ impl Classes {
         for (index, a) in cpus.iter().enumerate() {
             for b in &cpus[..index] {
                 if let Some(nanos) = matrix.get(a.id, b.id) {
-                    found[Distance::between(&Seat::of(a), &Seat::of(b)) as usize].push(nanos);
+                    found[Distance::of(a, b) as usize].push(nanos);
                 }
             }
         }
-        let mut medians = found.map(|mut nanos| {
+        Self::filled(found.map(|mut nanos| {
             nanos.sort_unstable_by(f64::total_cmp);
             nanos.get(nanos.len() / 2).copied()
-        });
+        }))
+    }
+
+    /// By [`Distance`]; what is missing repeats the next nearer one, or the next further one if there is none.
+    pub(super) fn filled(mut found: [Option<f64>; 4]) -> Option<Self> {
         for class in 1..4 {
-            medians[class] = medians[class].or(medians[class - 1]);
+            found[class] = found[class].or(found[class - 1]);
         }
         for class in (0..3).rev() {
-            medians[class] = medians[class].or(medians[class + 1]);
+            found[class] = found[class].or(found[class + 1]);
         }
-        let [smt, llc, package, machine] = medians;
+        let [smt, llc, package, machine] = found;
         Some(Self { smt: smt?, llc: llc?, package: package?, machine: machine? })
     }
 
@@ -99,8 +103,9 @@ impl Default for Classes {
     }
 }
 
-#[derive(Clone, Copy, Debug)]
-enum Distance {
+/// How far apart two CPUs are: one of the classes, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Distance {
     Smt,
     Llc,
     Package,
@@ -108,6 +113,12 @@ enum Distance {
 }
 
 impl Distance {
+    pub(super) const ALL: [Self; 4] = [Self::Smt, Self::Llc, Self::Package, Self::Machine];
+
+    pub(super) fn of(a: &Cpu, b: &Cpu) -> Self {
+        Self::between(&Seat::of(a), &Seat::of(b))
+    }
+
     fn between(a: &Seat, b: &Seat) -> Self {
         if a.package != b.package {
             Self::Machine

@@ -6,7 +6,8 @@
 //! Three inputs. [`Hops`] says what a transfer costs between any two ranks, from classes ([`Classes`]: SMT siblings, one
 //! cache, one package, one machine) or from a measured table ([`LatencyMatrix`]). [`Constants`] says what polling,
 //! storing and counting cost in transfers. And each algorithm says, in a graph, who stores, polls and counts what, in
-//! which order. One answer: a [`Prediction`].
+//! which order. One answer: a [`Prediction`]. [`Local::measure`] takes the classes, and one of the constants, from the
+//! machine at hand; nothing here measures by itself.
 //!
 //! # The rules
 //!
@@ -62,6 +63,7 @@ mod evaluate;
 mod graph;
 mod machine;
 mod matrix;
+mod measure;
 mod plan;
 mod rival;
 #[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
@@ -69,6 +71,7 @@ mod tests;
 
 pub use machine::{Classes, Constants, Hops, HopsError};
 pub use matrix::{LatencyFault, LatencyMatrix, ParseLatencyError};
+pub use measure::{Local, MeasureError};
 #[doc(hidden)]
 pub use rival::predict_counter;
 

@@ -156,3 +156,56 @@ impl fmt::Display for Explanation {
         self.waiting(f)
     }
 }
+
+#[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
+mod tests {
+    use super::*;
+    use crate::algo::choice::{Situation, choose};
+    use crate::topology::{Bind, CpuSet, Topology};
+    use crate::wait::calibration;
+
+    fn explain(wish: Algorithm, placement: &Placement, cpus: usize, policy: WaitPolicy) -> String {
+        let choice = choose(wish, Situation { placement, hops: None, cpus });
+        let spin = Some(Duration::from_micros(40));
+        let plan = Plan::new(policy, spin, placement.parties(), cpus, &calibration());
+        Explanation::new(wish, &choice, placement, cpus, policy, &plan, Fences::Asymmetric).to_string()
+    }
+
+    #[test]
+    fn a_few_lines_say_what_and_why() {
+        let machine = Topology::regular(1, 1, 8, 8, 1).unwrap();
+        let mask: CpuSet = machine.cpus().iter().map(|cpu| cpu.id).collect();
+        let placement = machine.place(&Bind::Close, 64, &mask).unwrap();
+        let text = explain(Algorithm::Auto, &placement, 64, WaitPolicy::Adaptive);
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines[0].starts_with("hierarchical (groups of 8) for 64 parties, predicted "), "{text}");
+        assert!(
+            lines[1].starts_with("  why: by the least of 4 predictions; next: dissemination-4 (across) "),
+            "{text}"
+        );
+        assert_eq!(lines[2], "  where: 64 ranks on 64 CPUs: 0-63; 8 LLC groups, 1 node, 1 package");
+        assert_eq!(
+            lines[3],
+            "  waiting: adaptive, spins up to 40µs, then sleeps; the fences of a trip cost nothing (membarrier)"
+        );
+        assert_eq!(lines.len(), 4);
+    }
+
+    #[test]
+    fn crowds_pairs_and_wishes_have_their_reasons() {
+        let why = |wish, parties, cpus, policy| -> String {
+            let text = explain(wish, &Placement::anywhere(parties), cpus, policy);
+            text.lines().nth(1).unwrap().trim_start().into()
+        };
+        let crowd = "why: 33 parties on 2 CPUs: context switches count, and it needs the fewest";
+        assert_eq!(why(Algorithm::Auto, 33, 2, WaitPolicy::Adaptive), crowd);
+        assert_eq!(why(Algorithm::Auto, 2, 2, WaitPolicy::Park), "why: one hop is the least in which two can meet");
+        assert_eq!(why(Algorithm::Auto, 1, 2, WaitPolicy::Spin), "why: there is nobody to wait for");
+        assert_eq!(why(Algorithm::Tournament, 8, 8, WaitPolicy::Spin), "why: it was asked for");
+        let groups = why(Algorithm::Combining, 16, 16, WaitPolicy::Spin);
+        assert!(
+            groups.starts_with("why: it was asked for; its groups are chosen by the least of 2 predictions"),
+            "{groups}"
+        );
+    }
+}

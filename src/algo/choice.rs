@@ -12,6 +12,7 @@
 use super::seat::{ACROSS, Blueprint, Detail};
 use super::select::{Algorithm, Radix};
 use super::static_tree;
+use crate::error::MAX_PARTIES;
 use crate::model::{Classes, Constants, Effort, Hops, Prediction, Scratch, evaluate};
 use crate::topology::{Placement, Sites};
 use std::fmt;
@@ -94,6 +95,8 @@ pub(crate) struct Choice {
 pub(crate) enum Reason {
     /// There was nothing to choose.
     Named,
+    /// The cost model has no answer, since the hops given make no sense.
+    Unpredicted,
     /// One or two parties.
     Few,
     /// More parties than CPUs.
@@ -159,11 +162,16 @@ pub(crate) fn choose(wish: Algorithm, situation: Situation<'_>) -> Choice {
     let rivals = rated.iter().take_while(|(_, rated)| rated.cost() <= near).enumerate();
     let taken = rivals.min_by_key(|(_, (blueprint, _))| blueprint.traffic()).map_or(0, |(index, _)| index);
     if rated.is_empty() {
-        return settled(if wish == Algorithm::Auto { Algorithm::Central } else { wish }, Reason::Named);
+        return settled(if wish == Algorithm::Auto { Algorithm::Central } else { wish }, Reason::Unpredicted);
     }
     let (blueprint, best) = rated.remove(taken);
     let others = rated.into_iter().map(|(_, rated)| rated);
     Choice { blueprint, reason: Reason::Predicted(std::iter::once(best).chain(others).collect()) }
+}
+
+/// Whether a prediction is to be had: an exchange of n parties is a graph of n² reads, a gigabyte from some 5000 on.
+pub(crate) fn is_predictable(algorithm: Algorithm, parties: usize) -> bool {
+    (1..=if algorithm == Algorithm::Exchange { 1024 } else { MAX_PARTIES }).contains(&parties)
 }
 
 fn rate(
@@ -176,6 +184,9 @@ fn rate(
     let mut scratch = Scratch::default();
     let mut rated: Vec<(Blueprint, Rated)> = Vec::with_capacity(candidates.len());
     for &(algorithm, fan) in candidates {
+        if !is_predictable(algorithm, sites.parties()) {
+            continue;
+        }
         let blueprint = Blueprint::new(algorithm, fan, sites);
         if rated.iter().any(|(other, _)| other.is_same_as(&blueprint)) {
             continue;
@@ -193,8 +204,10 @@ impl Algorithm {
     ///
     /// What Smelt's simulator does for its trees (Kaestle and others, OSDI 2016): the dependencies of one trip are
     /// followed step by step, trip after trip, until the period is steady. Where the algorithm has groups, their best
-    /// size is taken; `Auto` is the algorithm that [`Algorithm::Auto`] would take. The [model](crate::model) says what
-    /// is assumed, and how far it was off. `None` if `hops` is for another number of ranks, or there are none.
+    /// size is taken; `Auto` is the least of its candidates, from which what it takes may differ by 15 %
+    /// ([`recommend`](Self::recommend)). The [model](crate::model) says what is assumed, and how far it was off. `None`
+    /// if `hops` is for another number of ranks, if there are none or more than [`MAX_PARTIES`], and for an exchange of
+    /// more than 1024, whose graph would fill the memory.
     ///
     /// # Examples
     ///
@@ -217,7 +230,7 @@ impl Algorithm {
     /// ```
     #[must_use]
     pub fn predict(self, placement: &Placement, hops: &Hops, constants: &Constants) -> Option<Prediction> {
-        if hops.parties() != placement.parties() || placement.parties() == 0 {
+        if hops.parties() != placement.parties() || placement.parties() == 0 || placement.parties() > MAX_PARTIES {
             return None;
         }
         let sites = Sites::of(placement);
@@ -280,7 +293,24 @@ mod tests {
         for algorithm in Algorithm::NAMED {
             let choice = choose(algorithm, Situation { placement: &placement, hops: None, cpus: 16 });
             assert_eq!(choice.blueprint.algorithm(), algorithm);
+            if let Reason::Predicted(rated) = choice.reason {
+                assert_eq!(rated[0].detail, choice.blueprint.detail());
+                assert!(rated[1..].iter().all(|other| NEAR * other.cost() >= rated[0].cost()), "{rated:?}");
+            }
         }
+    }
+
+    #[test]
+    fn what_cannot_be_predicted_is_not_and_there_is_a_barrier_all_the_same() {
+        let placement = Placement::anywhere(4);
+        let hops = Hops::uniform(4, f64::INFINITY);
+        let choice = choose(Algorithm::Auto, Situation { placement: &placement, hops: Some(&hops), cpus: 4 });
+        assert_eq!((choice.blueprint.algorithm(), choice.reason), (Algorithm::Central, Reason::Unpredicted));
+        let crowd = |parties| (Placement::anywhere(parties), Hops::uniform(parties, 50.0));
+        let (placement, hops) = crowd(MAX_PARTIES);
+        assert_eq!(Algorithm::Exchange.predict(&placement, &hops, &Constants::default()), None);
+        let (placement, hops) = crowd(MAX_PARTIES + 1);
+        assert_eq!(Algorithm::Central.predict(&placement, &hops, &Constants::default()), None);
     }
 
     /// No party leaves before all have come, in the model either: each graph is that of a barrier.

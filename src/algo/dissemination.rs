@@ -25,8 +25,8 @@
 //! round, which is the first with radix^(k+1) >= n.
 //!
 //! r counts along the circle. On a machine of several caches, [`Circle::Along`] has short first rounds and a far last
-//! one; [`Circle::Across`] has a far first round, and if the numbers of groups and of parties are powers of the radix
-//! nothing but near ones after it. The cost model says which is better where.
+//! one; [`Circle::Across`] has its far rounds first, and if the numbers of groups and of parties are powers of the
+//! radix, nothing but near ones after them. The cost model says which is better where.
 //!
 //! After round k party r has heard, directly or not, from itself and the radix^(k+1) - 1 before it: from all, after the
 //! last. Distances at which the circle closes on the party itself are left out.

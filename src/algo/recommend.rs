@@ -1,6 +1,6 @@
 //! What a choice comes to on a machine that is not here.
 
-use super::choice::{Situation, choose};
+use super::choice::{Situation, choose, is_predictable};
 use super::select::Algorithm;
 use crate::model::{Constants, Effort, Hops, Prediction, Scratch, evaluate};
 use crate::topology::{Placement, Sites};
@@ -20,7 +20,7 @@ pub struct Recommendation {
 impl Algorithm {
     /// Says what this choice comes to on a machine with a CPU for each of these ranks, whichever machine this is.
     ///
-    /// The same answer as [`Barrier::explain`](crate::Barrier::explain) gives there, without going there: what
+    /// The same choice as [`Barrier::explain`](crate::Barrier::explain) reports there, without going there: what
     /// [`Algorithm::Auto`] takes, or the group size of an algorithm that has groups, and what it costs with the
     /// default [`Constants`]. `None` if `hops` is for another number of ranks, if there are none, or if two of them
     /// share a CPU: then the cost is in context switches, of which the [model](crate::model) knows nothing.
@@ -46,7 +46,7 @@ impl Algorithm {
     pub fn recommend(self, placement: &Placement, hops: &Hops) -> Option<Recommendation> {
         let parties = placement.parties();
         let situation = Situation { placement, hops: Some(hops), cpus: parties };
-        if hops.parties() != parties || parties == 0 || !situation.has_room() {
+        if hops.parties() != parties || !is_predictable(self, parties) || !situation.has_room() {
             return None;
         }
         let blueprint = choose(self, situation).blueprint;
@@ -72,7 +72,8 @@ mod tests {
             assert_eq!(here.algorithm, algorithm);
             let best = algorithm.predict(&placement, &hops, &Constants::default()).unwrap();
             let cost = |prediction: Prediction| prediction.together + prediction.straggler;
-            assert!(cost(here.prediction) >= cost(best), "{algorithm}: {here:?}, {best:?}");
+            // As near as Auto wants it (15 %), and what a quick evaluation is off by.
+            assert!(cost(here.prediction) <= 1.25 * cost(best), "{algorithm}: {here:?}, {best:?}");
         }
     }
 

@@ -3,7 +3,7 @@
 //! Such an algorithm is a *course*: for each party a list of *legs*, "await these flags, then publish those". A static
 //! tree, a tournament, a dissemination and a hierarchy differ in who awaits whom, and in nothing else; their files say
 //! just that. A party runs its legs ([`Relay`]), and the cost model evaluates the very same legs ([`Course::graph`]),
-//! so that what is predicted is what runs.
+//! so that what is predicted is what runs (until somebody waits so long that step 3 comes in).
 //!
 //! # State
 //!
@@ -43,8 +43,6 @@ use crate::model::{Flag, Graph};
 use crate::topology::Sites;
 use crate::wait::{Door, Seen, Stay, Stop};
 use std::cell::Cell;
-#[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Await, then publish.
@@ -94,9 +92,9 @@ impl Course {
         }
     }
 
-    /// Memory for it.
-    pub(crate) fn board(&self, first: u64) -> Board {
-        Board::new(&self.layout, first)
+    /// Memory for it (see [`Board::new`]).
+    pub(crate) fn board(&self, first: u64, near: bool) -> Board {
+        Board::new(&self.layout, first, near)
     }
 
     pub(crate) fn parties(&self) -> usize {
@@ -150,6 +148,7 @@ impl Course {
     /// everybody's arrival.
     #[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
     pub(crate) fn is_sound(&self) -> bool {
+        use std::collections::BTreeMap;
         let parties = self.parties();
         let mut writers: BTreeMap<Spot, usize> = BTreeMap::new();
         for (rank, legs) in self.legs.iter().enumerate() {

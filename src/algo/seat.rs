@@ -158,13 +158,13 @@ enum Kind {
 }
 
 impl Words {
-    /// Words for an era whose first trip is `first`.
-    pub(crate) fn new(blueprint: &Blueprint, first: u64) -> Self {
+    /// Words for an era whose first trip is `first`; `near` as in `Board::new`.
+    pub(crate) fn new(blueprint: &Blueprint, first: u64, near: bool) -> Self {
         let course = blueprint.course();
         if matches!(blueprint.shape, Shape::Exchange(_)) && course.parties() == 2 {
             return Self { slots: Slots::pair(first), kind: Kind::Exchange };
         }
-        let board = Arc::new(course.board(first));
+        let board = Arc::new(course.board(first, near));
         let slots = Slots::Many { board: Arc::clone(&board), spots: Arc::clone(course.slots()) };
         let kind = match &blueprint.shape {
             Shape::Exchange(_) => Kind::Exchange,

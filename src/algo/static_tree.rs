@@ -7,8 +7,8 @@
 //! one word (writers on four cores would queue for the line; the parent's misses overlap); the arrival flag of a leaf
 //! is its slot; places in the tree are numbered along the machine; the wake-up flags are written by the parent on its own line, for its two children to poll.
 //!
-//! Cost per trip, n parties: up to two stores each; critical path ceil(log4 n) hops up, then one hop per gate of 16 (go
-//! flags) or ceil(log2 n) hops (wake tree). n + n/4 lines, and the gates or n/2. No read-modify-write. Rooted: no, since
+//! Cost per trip, n parties: up to two stores each (three with the wake tree; the root one for each gate); critical path
+//! up to ceil(log4 n) hops up, then one hop down (go flags) or up to ceil(log2 n) (wake tree). n + n/4 lines, and the gates or n/2. No read-modify-write. Rooted: no, since
 //! parties that give their CPU away may learn from the slots that all have arrived. Split phase: a busy party holds up
 //! its parent. Choose it for many parties of one cache.
 //!

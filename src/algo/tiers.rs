@@ -62,6 +62,8 @@ pub(crate) fn pieces(group: &[usize], most: usize) -> Vec<Vec<usize>> {
 pub(crate) struct Separation {
     /// Level by level, the group of each rank.
     group_of: Vec<Vec<usize>>,
+    /// The outermost level that has several groups.
+    outermost: Option<usize>,
 }
 
 impl Separation {
@@ -73,7 +75,8 @@ impl Separation {
             }
             group_of
         });
-        Self { group_of: group_of.collect() }
+        let outermost = sites.levels().iter().rposition(|groups| groups.len() > 1);
+        Self { group_of: group_of.collect(), outermost }
     }
 
     pub(crate) fn between(&self, one: usize, other: usize) -> usize {
@@ -82,8 +85,7 @@ impl Separation {
 
     /// The group of `rank` on the outermost level that has several.
     pub(crate) fn outermost_group(&self, rank: usize) -> usize {
-        let several = self.group_of.iter().rev().find(|group_of| group_of.iter().any(|&group| group > 0));
-        several.map_or(0, |group_of| group_of[rank])
+        self.outermost.map_or(0, |level| self.group_of[level][rank])
     }
 }
 

@@ -92,9 +92,10 @@ impl Builder {
 
     /// Says where the parties' threads will be: rank r is pinned by its own thread to `placement`'s CPU r.
     ///
-    /// The barrier pins nobody. It puts each party's lines on the party's NUMA node, packs those of SMT siblings, groups
+    /// The barrier pins none of them. It puts each party's lines on the party's NUMA node, packs those of SMT siblings, groups
     /// parties by the caches that they share, and chooses its algorithm for the distances between them. Without it the
-    /// parties are taken to be anywhere, all equally far apart.
+    /// parties are taken to be anywhere, all equally far apart. (If the placement is on several nodes, `build` moves its
+    /// caller to each of them for a moment, as far as the caller's own mask allows, to touch the lines there first.)
     ///
     /// # Examples
     ///

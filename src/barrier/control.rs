@@ -45,7 +45,7 @@ impl Control {
         explanation: Explanation,
     ) -> Self {
         let parties = blueprint.parties();
-        let era = Era::new(&blueprint, first, fences);
+        let era = Era::new(&blueprint, first, true, fences);
         let registry = Registry { era: Arc::new(era), claims: Claims::new(parties) };
         let threads = Threads::new(parties);
         Self { registry: Mutex::new(registry), threads, parties, blueprint, policy, plan, fences, explanation }
@@ -133,7 +133,7 @@ impl Control {
             Err(open) => return Ok(open),
         };
         let first = broken.generation().wrapping_add(1);
-        registry.era = Arc::new(Era::new(&self.blueprint, first, self.fences));
+        registry.era = Arc::new(Era::new(&self.blueprint, first, false, self.fences));
         Ok(first)
     }
 

@@ -20,9 +20,9 @@ pub(crate) struct Era {
 }
 
 impl Era {
-    /// An era whose first trip is `first`.
-    pub(crate) fn new(blueprint: &Blueprint, first: u64, fences: Fences) -> Self {
-        Self { door: Door::new(fences), words: Words::new(blueprint, first), fate: Fate::new() }
+    /// An era whose first trip is `first`; `near` says whether to go and fetch memory near the parties.
+    pub(crate) fn new(blueprint: &Blueprint, first: u64, near: bool, fences: Fences) -> Self {
+        Self { door: Door::new(fences), words: Words::new(blueprint, first, near), fate: Fate::new() }
     }
 
     /// Breaks the open trip, unless the era is broken already; what everybody is told, either way.

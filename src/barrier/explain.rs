@@ -16,7 +16,7 @@ use std::time::Duration;
 ///
 /// ```text
 /// hierarchical (groups of 8) for 64 parties, predicted 469/437 ns together/straggler
-///   why: by the least of 4 predictions; next: dissemination-4 (across) 459/422 ns, dissemination-4 550/576 ns
+///   why: one of the least of 4 predictions; next: dissemination-4 (across) 459/422 ns, dissemination-4 550/576 ns
 ///   where: 64 ranks on 64 CPUs: 0-63; 8 LLC groups, 1 node, 1 package
 ///   waiting: adaptive, spins up to 40 µs, then sleeps; the fences of a trip cost nothing (membarrier)
 /// ```
@@ -108,16 +108,19 @@ impl Explanation {
     fn why(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { parties, cpus, .. } = self;
         match &self.reason {
-            Reason::Named => write!(f, "it was asked for"),
+            Reason::Named => f.write_str("it was asked for"),
+            Reason::Unpredicted => f.write_str("the cost model has no answer for these hops; a counter is never wrong"),
             Reason::Few if *parties == 1 => f.write_str("there is nobody to wait for"),
             Reason::Few => f.write_str("one hop is the least in which two can meet"),
             Reason::Crowd if parties > cpus => {
-                write!(f, "{parties} parties on {cpus} CPUs: context switches count, and it needs the fewest")
+                write!(f, "{parties} parties on {cpus} CPUs: context switches decide, and it was measured to be best")
             }
-            Reason::Crowd => f.write_str("parties share a CPU: context switches count, and it needs the fewest"),
+            Reason::Crowd => {
+                f.write_str("parties share a CPU: context switches decide, and it was measured to be best")
+            }
             Reason::Predicted(rated) => {
-                let asked = if self.wish == Algorithm::Auto { "" } else { "it was asked for; its groups are chosen " };
-                write!(f, "{asked}by the least of {} predictions", rated.len())?;
+                let asked = if self.wish == Algorithm::Auto { "" } else { "it was asked for; its groups have " };
+                write!(f, "{asked}one of the least of {} predictions", rated.len())?;
                 let others = rated.iter().skip(1).take(RUNNERS_UP).map(Rated::to_string).collect::<Vec<_>>().join(", ");
                 if others.is_empty() { Ok(()) } else { write!(f, "; next: {others}") }
             }
@@ -180,7 +183,7 @@ mod tests {
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines[0].starts_with("hierarchical (groups of 8) for 64 parties, predicted "), "{text}");
         assert!(
-            lines[1].starts_with("  why: by the least of 4 predictions; next: dissemination-4 (across) "),
+            lines[1].starts_with("  why: one of the least of 4 predictions; next: dissemination-4 (across) "),
             "{text}"
         );
         assert_eq!(lines[2], "  where: 64 ranks on 64 CPUs: 0-63; 8 LLC groups, 1 node, 1 package");
@@ -197,14 +200,14 @@ mod tests {
             let text = explain(wish, &Placement::anywhere(parties), cpus, policy);
             text.lines().nth(1).unwrap().trim_start().into()
         };
-        let crowd = "why: 33 parties on 2 CPUs: context switches count, and it needs the fewest";
+        let crowd = "why: 33 parties on 2 CPUs: context switches decide, and it was measured to be best";
         assert_eq!(why(Algorithm::Auto, 33, 2, WaitPolicy::Adaptive), crowd);
         assert_eq!(why(Algorithm::Auto, 2, 2, WaitPolicy::Park), "why: one hop is the least in which two can meet");
         assert_eq!(why(Algorithm::Auto, 1, 2, WaitPolicy::Spin), "why: there is nobody to wait for");
         assert_eq!(why(Algorithm::Tournament, 8, 8, WaitPolicy::Spin), "why: it was asked for");
         let groups = why(Algorithm::Combining, 16, 16, WaitPolicy::Spin);
         assert!(
-            groups.starts_with("why: it was asked for; its groups are chosen by the least of 2 predictions"),
+            groups.starts_with("why: it was asked for; its groups have one of the least of 2 predictions"),
             "{groups}"
         );
     }

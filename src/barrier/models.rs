@@ -61,7 +61,7 @@ struct Stage {
 impl Stage {
     fn new(algorithm: Algorithm, parties: usize, fences: Fences, waits: Waits) -> Arc<Self> {
         // Near the wrap, so that two trips cross it (C6).
-        let era = Arc::new(Era::new(&blueprint(algorithm, parties), u64::MAX, fences));
+        let era = Arc::new(Era::new(&blueprint(algorithm, parties), u64::MAX, false, fences));
         let data = (0..parties).map(|_| AtomicU32::new(0)).collect();
         let plan = match waits {
             Spins => Plan::modelled(false),
@@ -190,6 +190,8 @@ models! {
 
     static_tree_of_two_yields: 2, StaticTree(Wake::Flags), Asymmetric, Yields, TWICE, NOBODY;
 
+    hierarchical_of_three_yields: 1, Hierarchical, Asymmetric, Yields, THREE, NOBODY;
+
     exchange_one_of_two_is_impatient: 3, Exchange, Symmetric, Spins, ONE_OF_TWO, NOBODY;
     exchange_first_of_two_is_impatient: 3, Exchange, Symmetric, Spins, FIRST_OF_TWO, NOBODY;
     exchange_both_of_two_are_impatient: 3, Exchange, Symmetric, Spins, BOTH_OF_TWO, NOBODY;
@@ -223,6 +225,9 @@ models! {
     dissemination_4_of_three_sleeps: 1, Dissemination(Radix::Four), Symmetric, Sleeps, THREE, NOBODY;
     hierarchical_of_three_sleeps: 2, Hierarchical, Symmetric, Sleeps, THREE, NOBODY;
     static_tree_sleepers_meet_an_impatient_party: 1, StaticTree(Wake::Flags), Symmetric, Sleeps, ONE_OF_THREE, NOBODY;
+    static_tree_of_four_sleeps: 1, StaticTree(Wake::Flags), Symmetric, Sleeps, FOUR, NOBODY;
+    combining_sleepers_are_aborted: 1, Combining, Symmetric, Sleeps, THREE, ABORTER;
+    wake_tree_sleepers_are_aborted: 1, StaticTree(Wake::Tree), Symmetric, Sleeps, THREE, ABORTER;
     exchange_sleepers_are_aborted: 2, Exchange, Symmetric, Sleeps, TWICE, ABORTER;
     central_sleepers_are_aborted: 2, Central, Symmetric, Sleeps, TWICE, ABORTER;
     exchange_sleeper_meets_an_impatient_party: 3, Exchange, Symmetric, Sleeps, ONE_OF_TWO, NOBODY;

@@ -8,18 +8,20 @@
 //!   reads one reads both for the price of one.
 //! - Lines of parties on one NUMA node lie together, in memory that a thread of that node touched first, which is where
 //!   Linux then keeps it. (On a two-socket EPYC a line at home on the wrong socket costs twice as much *within* the
-//!   right one: KCORES/core-to-core-latency-plus, results for 7302 to 9754.) This holds as far as the allocator hands
-//!   out memory that nobody has touched: a block is made large enough that common allocators map it afresh.
-//! - Nothing is on a line but epochs: what never changes lies elsewhere.
+//!   right one: KCORES/core-to-core-latency-plus, results for 7302 to 9754.) It is done when the barrier is built, and
+//!   holds as far as the allocator hands out memory that nobody has touched: a block is made so large that common
+//!   allocators map it afresh, at least the first time. A reset does not move its caller about, which others wait for;
+//!   the lines of the new era lie wherever the allocator has them.
+//! - Nothing is on a line but what is written on each trip: what never changes lies elsewhere.
 
 use crate::primitive::AtomicU64;
-use crate::topology::{Sites, pin_current};
+use crate::topology::{Sites, current_mask, pin_current};
 use crossbeam_utils::CachePadded;
 
 /// Words on a line: as many threads as a core has, on the machines that have most (POWER: 8).
 const WORDS: u32 = if cfg!(all(test, phalanx_loom)) { 2 } else { 8 };
 
-type Line = CachePadded<[AtomicU64; WORDS as usize]>;
+pub(crate) type Line = CachePadded<[AtomicU64; WORDS as usize]>;
 
 /// Lines of one block at least, if there are several: beyond the size from which common allocators ask the system for
 /// fresh pages (glibc: 128 KiB).
@@ -115,19 +117,34 @@ pub(crate) struct Board {
 }
 
 impl Board {
-    /// Memory for `layout`, every epoch at `first`.
-    pub(crate) fn new(layout: &Layout, first: u64) -> Self {
+    /// Memory for `layout`, every epoch at `first`; with `near`, each block touched first by this thread on a CPU near
+    /// those who write there.
+    pub(crate) fn new(layout: &Layout, first: u64, near: bool) -> Self {
         let several = layout.blocks.len() > 1;
+        let mask = (near && several).then(current_mask).flatten().unwrap_or_default();
         let blocks = layout.blocks.iter().map(|block| {
             let lines = block.lines as usize;
-            // To be there while the pages are touched. If this thread may not go there, the memory is elsewhere, and
-            // slower; nothing else depends on it.
-            let _near = block.cpu.filter(|_| several).and_then(|cpu| pin_current(cpu).ok());
+            // To be there while the pages are touched. Where this thread may not go (and its own mask counts: it may
+            // have been kept away from the workers' CPUs) the memory is elsewhere, and slower; nothing else depends on
+            // it.
+            let _near = block.cpu.filter(|&cpu| mask.contains(cpu)).and_then(|cpu| pin_current(cpu).ok());
             let mut memory = Vec::with_capacity(if several { lines.max(FRESH) } else { lines });
             memory.extend((0..lines).map(|_| CachePadded::new(std::array::from_fn(|_| AtomicU64::new(first)))));
             memory
         });
         Self { blocks: blocks.collect() }
+    }
+
+    /// Whether `spots` are the first words of the first lines, in order.
+    pub(crate) fn starts_with(&self, spots: &[Spot]) -> bool {
+        let in_order = (0..).zip(spots).all(|(line, &spot)| spot == Spot { block: 0, word: line * WORDS });
+        in_order && self.blocks.first().is_some_and(|block| block.len() >= spots.len())
+    }
+
+    /// The first `count` lines of the first block.
+    #[inline(always)]
+    pub(crate) fn first_lines(&self, count: usize) -> &[Line] {
+        &self.blocks[0][..count]
     }
 
     /// The word at `spot`.
@@ -169,7 +186,7 @@ mod tests {
         let mut layout = Layout::new(&sites);
         let slots = layout.slots(&sites);
         let flags: Vec<Spot> = (0..16).map(|rank| layout.line(rank)).collect();
-        let board = Board::new(&layout, 3);
+        let board = Board::new(&layout, 3, true);
         for (rank, (slot, flag)) in slots.iter().zip(&flags).enumerate() {
             assert_eq!(slot.block, flag.block, "rank {rank}");
             board.at(*slot).store(rank as u64, crate::primitive::Ordering::Relaxed);

@@ -1,4 +1,5 @@
-//! Epochs: words that one party writes and that only grow.
+//! Epochs: words that only grow. All but the gates of the combining tree have one writer; a gate is written by the last
+//! party of a trip, and no two trips are open at once.
 //!
 //! An epoch of `g + 1` or more says that something has happened for trip `g`. It grows by one per trip at most, and who
 //! asks is never more than one trip apart from who writes, so differences are taken modulo 2^64 and read as signed: the
@@ -85,7 +86,7 @@ mod tests {
     fn three(first: u64) -> (Board, Vec<Spot>) {
         let mut layout = Layout::new(&Sites::anywhere(3));
         let spots = (0..3).map(|rank| layout.line(rank)).collect();
-        (Board::new(&layout, first), spots)
+        (Board::new(&layout, first, true), spots)
     }
 
     #[test]

@@ -45,9 +45,17 @@ pub(super) struct LongWait<'a> {
 type Answer = Option<Result<Seen, Stop>>;
 
 impl<'a> LongWait<'a> {
-    /// A stay for trip `generation` that begins now, at `start`.
-    pub(super) fn new(door: &'a Door, goal: Goal<'a>, generation: u64, start: Instant, end: Option<End>) -> Self {
-        Self { door, goal, generation, parked: parked_for(generation), end, start, looked: start, polls: 0 }
+    /// A stay for trip `generation`, which began to look at the clock at the first of `clock`, and did so last at the
+    /// second.
+    pub(super) fn new(
+        door: &'a Door,
+        goal: Goal<'a>,
+        generation: u64,
+        clock: (Instant, Instant),
+        end: Option<End>,
+    ) -> Self {
+        let (start, looked) = clock;
+        Self { door, goal, generation, parked: parked_for(generation), end, start, looked, polls: 0 }
     }
 
     /// Stays until there is an answer.
@@ -111,7 +119,7 @@ impl<'a> LongWait<'a> {
                 break;
             }
             looks += 1;
-            if looks > LOOKS_ALONE {
+            if looks % LOOKS_ALONE == 0 {
                 if let Some(answer) = self.goal.all_here() {
                     return Some(answer);
                 }
@@ -171,8 +179,8 @@ impl<'a> LongWait<'a> {
     }
 }
 
-/// Looks at the clock while spinning before the slots are asked too: some 10 µs. Shorter waits are the algorithm's own
-/// business, and asking takes lines from those who are about to write them.
+/// Looks at the clock while spinning from one asking of the slots to the next: some 10 µs. Shorter waits are the
+/// algorithm's own business, and asking takes lines from those who are about to write them.
 const LOOKS_ALONE: u32 = 8;
 
 /// Polls between two looks at the attention word and the clock while spinning. A look costs about 25 ns where the clock

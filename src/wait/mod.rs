@@ -7,8 +7,8 @@
 //! # State: the attention word
 //!
 //! One `u32` per barrier, alone on its cache line, and never written while all goes well: each party reads it once per
-//! trip, from its own L1, after it has seen that all have arrived ([`Door::look`]). That load is all that the whole
-//! failure layer and parking cost on the fast path.
+//! trip, from its own L1, after it has seen that all have arrived ([`Door::look`]). That load, and one of a word that
+//! never changes (which fences to use), are all that the whole failure layer and parking cost on the fast path.
 //!
 //! | bits | name | meaning | set by | cleared by |
 //! |---|---|---|---|---|
@@ -299,9 +299,10 @@ impl Door {
         all_here: Option<&dyn Fn() -> bool>,
     ) -> Result<Seen, Stop> {
         let Stay { generation, pace, limit } = stay;
-        let start = now();
-        let end = pace.end_of(generation, limit, start);
-        let mut wait = LongWait::new(self, Goal { ready, all_here }, generation, start, end);
+        let looked = now();
+        let start = pace.start_of(generation, looked);
+        let end = pace.end_of(limit, start);
+        let mut wait = LongWait::new(self, Goal { ready, all_here }, generation, (start, looked), end);
         let outcome = wait.run(pace);
         pace.learn(wait.waited());
         outcome

@@ -140,13 +140,14 @@ pub(crate) struct Pace {
     average: u64,
     /// Waits left for which this party does not spin.
     penance: u8,
-    /// The trip that last needed the clock, and when its limit ends: several waits of one trip have one limit.
-    end: Option<(u64, Option<End>)>,
+    /// The trip that last needed the clock, and its first look at it: several waits of one trip have one limit and one
+    /// budget.
+    trip: Option<(u64, Instant)>,
 }
 
 impl Pace {
     pub(crate) fn new(plan: Plan) -> Self {
-        Self { plan, average: 0, penance: 0, end: None }
+        Self { plan, average: 0, penance: 0, trip: None }
     }
 
     #[inline(always)]
@@ -154,20 +155,20 @@ impl Pace {
         self.plan.tight
     }
 
-    /// When a wait that begins to look at the clock at `start` has to end, for trip `generation` with `limit`: counted
-    /// from the trip's first such wait.
-    pub(super) fn end_of(&mut self, generation: u64, limit: Limit, start: Instant) -> Option<End> {
-        if limit == Limit::Never {
-            return None;
-        }
-        match self.end {
-            Some((fixed, end)) if fixed == generation => end,
+    /// When trip `generation` first looked at the clock: now, unless it has before.
+    pub(super) fn start_of(&mut self, generation: u64, now: Instant) -> Instant {
+        match self.trip {
+            Some((trip, start)) if trip == generation => start,
             _ => {
-                let end = limit.end(start, self.plan.timeout);
-                self.end = Some((generation, end));
-                end
+                self.trip = Some((generation, now));
+                now
             }
         }
+    }
+
+    /// When a trip that began to look at the clock at `start` has to end.
+    pub(super) fn end_of(&self, limit: Limit, start: Instant) -> Option<End> {
+        limit.end(start, self.plan.timeout)
     }
 
     /// Time to spin in the wait that begins now.
@@ -250,13 +251,14 @@ mod tests {
     }
 
     #[test]
-    fn a_trip_of_several_waits_has_one_limit() {
+    fn a_trip_of_several_waits_has_one_limit_and_one_budget() {
         let mut pace = pace(WaitPolicy::Adaptive, 2, 2);
-        let (start, limit) = (Instant::now(), Limit::After(MS));
-        let first = pace.end_of(7, limit, start).unwrap().at;
-        assert_eq!(pace.end_of(7, limit, start + MS).unwrap().at, first);
-        assert!(pace.end_of(7, Limit::Never, start + MS).is_none());
-        assert_eq!(pace.end_of(8, limit, start + MS).unwrap().at, first + MS);
+        let first = Instant::now();
+        assert_eq!(pace.start_of(7, first), first);
+        assert_eq!(pace.start_of(7, first + MS), first);
+        assert_eq!(pace.end_of(Limit::After(MS), first).unwrap().at, first + MS);
+        assert!(pace.end_of(Limit::Never, first).is_none());
+        assert_eq!(pace.start_of(8, first + MS), first + MS);
     }
 
     #[test]

@@ -23,8 +23,8 @@
 //! # Why it is a barrier
 //!
 //! A course must see to it that everybody's last leg ends only after everybody's arrival has reached it, through any
-//! number of flags; `Course::is_sound` checks that in the tests. Flags are published after the awaited ones were seen, so that
-//! the chain carries all arrivals along (C1).
+//! number of flags; `Course::is_sound` checks that in the tests. Flags are published after the awaited ones were seen, so
+//! that the chain carries all arrivals along (C1).
 //!
 //! # Memory ordering
 //!

@@ -161,6 +161,11 @@ impl<'a> LongWait<'a> {
 
     /// One sleep, by the protocol of the module essay, numbers as there.
     fn park(&mut self) -> Answer {
+        // Before the announcement, which costs whoever completes the trip a system call, and so all others a wake that is
+        // not for them.
+        if let Some(answer) = self.goal.either() {
+            return Some(answer);
+        }
         let attention = &self.door.attention;
         let kept = attention.word().fetch_or(self.parked, Ordering::Relaxed) | self.parked; // (1)
         // [park] Between the announcement and the look: pairs with the light fence of `look` (module essay).

@@ -112,20 +112,22 @@ pub enum Arrivals {
 }
 
 /// What phalanx's cost model says that a trip takes, in nanoseconds, to stand beside what was measured: with the hop
-/// from rank 0 to 1 for all pairs of one cache and that to the last rank for all others, and with this run's gaps.
+/// from rank 0 to 1 for all pairs of one cache and that to the last rank for all others, and with this run's gaps. Both
+/// flags in one line cost one bare transfer a trip, so that hop is the transfer, and the other one in it is `alpha`.
 pub fn predicted(algorithm: Algorithm, arrivals: Arrivals, constants: &Constants) -> Option<f64> {
     let near = constants.hop_padded.as_ref()?.median;
     let far = constants.hop_far.as_ref().map_or(near, |far| far.median);
-    let classes = Classes { smt: near, llc: near, package: far, machine: far };
+    let transfer = constants.hop_packed.as_ref()?.median;
+    let alpha = near / transfer;
+    let classes = Classes { smt: transfer, llc: transfer, package: far / alpha, machine: far / alpha };
     let usual = model::Constants::default();
     let part = |gap: &Option<Summary>, usual: f64| gap.as_ref().map_or(usual, |gap| (gap.median / near).max(0.0));
     let measured = model::Constants {
-        // What was measured is a hop already.
-        alpha: 1.0,
+        alpha,
         g_r: part(&constants.read_gap, usual.g_r),
         g_w: part(&constants.write_gap, usual.g_w),
         c_b: part(&constants.broadcast, usual.c_b),
-        rmw: part(&constants.rmw, usual.rmw),
+        rmw: constants.rmw.as_ref().map_or(usual.rmw, |rmw| (rmw.median / transfer).max(0.0)),
         ..usual
     };
     let placement = place::placement(&constants.cpus).ok()?;

@@ -3,8 +3,8 @@
 //!
 //! The floor here is a counter whose waiters yield, since a trip then costs each party one turn on a CPU and hardly
 //! anything else. Dealt out and not left floating, because the scheduler may keep a floating crowd on one CPU or spread
-//! it, and changes its mind between two runs. `Auto` is `Central` here, so one row stands for both; everyone reading
-//! everyone is not meant for a crowd and has none.
+//! it, and changes its mind between two runs. `Auto` stands for all algorithms; `phalanx-versus --only family` has them
+//! one by one.
 //!
 //! On a machine with a CPU for each party there would be no crowd; such a size is left out, and said so. `taskset -c
 //! 0,1 cargo bench --bench oversubscribed` makes any machine small enough.

@@ -7,7 +7,8 @@ mod common;
 
 use common::meet::{self, own};
 use common::{Table, back_to_back, by_first_rank, may_spin, places};
-use phalanx::Algorithm::{Auto, Central, Exchange};
+use phalanx::Algorithm;
+use std::iter;
 
 fn main() {
     common::bench(|criterion| {
@@ -15,8 +16,8 @@ fn main() {
         if may_spin() {
             table.row("floor", meet::floor, back_to_back, by_first_rank);
         }
-        for (name, algorithm) in [("auto", Auto), ("exchange", Exchange), ("central", Central)] {
-            table.row(name, |parties| own(parties, algorithm), back_to_back, by_first_rank);
+        for algorithm in iter::once(Algorithm::Auto).chain(Algorithm::NAMED) {
+            table.row(&algorithm.to_string(), |parties| own(parties, algorithm), back_to_back, by_first_rank);
         }
         table.row("compat", meet::compat, back_to_back, by_first_rank);
         table.row("std", meet::std, back_to_back, by_first_rank);

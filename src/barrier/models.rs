@@ -174,6 +174,7 @@ models! {
     central_of_two_crosses: 3, Central, Asymmetric, Spins, TWO, NOBODY;
     central_of_three_crosses: 2, Central, Asymmetric, Spins, THREE, NOBODY;
 
+    central_of_four_crosses: 1, Central, Asymmetric, Spins, FOUR, NOBODY;
     combining_of_three_crosses: 2, Combining, Asymmetric, Spins, THREE, NOBODY;
     combining_of_four_crosses: 1, Combining, Asymmetric, Spins, FOUR, NOBODY;
     static_tree_of_three_crosses: 2, StaticTree(Wake::Flags), Asymmetric, Spins, THREE, NOBODY;
@@ -272,6 +273,26 @@ fn central_misses_a_dropped_party() {
 }
 
 #[test]
+fn combining_misses_a_dropped_party() {
+    early_drop(Combining, false);
+}
+
+#[test]
+fn static_tree_misses_a_dropped_party() {
+    early_drop(StaticTree(Wake::Flags), false);
+}
+
+#[test]
+fn dissemination_misses_a_dropped_party() {
+    early_drop(Dissemination(Radix::Two), false);
+}
+
+#[test]
+fn sleepers_of_a_tree_miss_a_dropped_party() {
+    early_drop(StaticTree(Wake::Tree), true);
+}
+
+#[test]
 fn sleepers_miss_a_dropped_party() {
     early_drop(Algorithm::Central, true);
 }
@@ -313,4 +334,19 @@ fn exchange_is_reset() {
 #[test]
 fn central_is_reset() {
     reset(Algorithm::Central);
+}
+
+#[test]
+fn combining_is_reset() {
+    reset(Combining);
+}
+
+#[test]
+fn static_tree_is_reset() {
+    reset(StaticTree(Wake::Flags));
+}
+
+#[test]
+fn dissemination_is_reset() {
+    reset(Dissemination(Radix::Two));
 }

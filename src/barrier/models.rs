@@ -215,7 +215,7 @@ models! {
     central_is_aborted: 2, Central, Symmetric, Spins, TWICE, ABORTER;
 
     exchange_of_two_sleeps: 2, Exchange, Symmetric, Sleeps, TWO, NOBODY;
-    exchange_of_three_sleeps: 2, Exchange, Symmetric, Sleeps, THREE, NOBODY;
+    exchange_of_three_sleeps: 1, Exchange, Symmetric, Sleeps, THREE, NOBODY;
     central_of_two_sleeps: 3, Central, Symmetric, Sleeps, TWO, NOBODY;
     central_of_three_sleeps: 2, Central, Symmetric, Sleeps, THREE, NOBODY;
     combining_of_three_sleeps: 2, Combining, Symmetric, Sleeps, THREE, NOBODY;

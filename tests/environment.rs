@@ -90,9 +90,9 @@ fn a_bad_spin_budget_is_reported_once_and_ignored() {
     }
 }
 
-/// The most CPU time that a wait of 30 ms took in a few tries, each by a party that has learned nothing yet. One that
-/// spins uses what the machine lets it have; one that sleeps, next to nothing.
-fn busiest_wait(budget: Option<Duration>) -> Option<Duration> {
+/// The CPU time of waits of 30 ms, in ascending order, each by a party that has learned nothing yet. One that spins uses
+/// what the machine lets it have; one that sleeps, next to nothing.
+fn cpu_times_of_waits(budget: Option<Duration>) -> Option<Vec<Duration>> {
     let waits = (0..30).map(|_| {
         let builder = Barrier::builder(2).wait_policy(WaitPolicy::SpinPark);
         let barrier = budget.map_or(builder.clone(), |budget| builder.spin_budget(budget)).build().unwrap();
@@ -101,14 +101,19 @@ fn busiest_wait(budget: Option<Duration>) -> Option<Duration> {
         party.wait_timeout(Duration::from_millis(30)).unwrap_err();
         Some(cpu_time()? - before)
     });
-    waits.collect::<Option<Vec<_>>>()?.into_iter().max()
+    let mut times = waits.collect::<Option<Vec<_>>>()?;
+    times.sort_unstable();
+    Some(times)
 }
 
 #[test]
 #[ignore = "a child process of the other tests"]
 fn child_spins() {
-    for (name, budget) in [("default", None), ("none", Some(Duration::ZERO))] {
-        println!("\n{name}={}", busiest_wait(budget).map_or("unknown".into(), |time| time.as_micros().to_string()));
+    // The most of the one that may spin, since the machine may not let it; the median of the one that must not, since a
+    // hypervisor's pause at the wrong moment is counted as the thread's time (seen: 4 ms in a wait of a sleeper).
+    for (name, budget, which) in [("default", None, 1.0), ("none", Some(Duration::ZERO), 0.5)] {
+        let time = cpu_times_of_waits(budget).map(|times| times[((times.len() - 1) as f64 * which) as usize]);
+        println!("\n{name}={}", time.map_or("unknown".into(), |time| time.as_micros().to_string()));
     }
 }
 

@@ -53,7 +53,8 @@ const EXCHANGE_AT_MOST: usize = 16;
 const NEAR: f64 = 1.15;
 
 /// The algorithm for more parties than CPUs. Measured on two CPUs (docs/results): the exchange is ahead of the counter
-/// by 9 % for 4 parties and by 1 to 4 % for 5 and 6, equal for 8, and behind by 5 % for 12 and by a third for 64.
+/// by 8 % for 4 parties, equal for 8 and 16, and behind by an eighth for 64 and by half for 256. (5 and 6 are from a
+/// quick run that was not kept: ahead by 1 to 4 %.)
 fn crowd(parties: usize) -> Algorithm {
     if (4..=6).contains(&parties) { Algorithm::Exchange } else { Algorithm::Central }
 }

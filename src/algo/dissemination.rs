@@ -5,7 +5,8 @@
 //! synchronization for InfiniBand", IPDPS 2006 (n-way dissemination, here radix = n + 1). Differs from the papers in:
 //! a party publishes one flag per round, which its r - 1 hearers poll, instead of one flag for each hearer (a store to
 //! one line instead of r - 1); epochs instead of parity and sense (Mellor-Crummey and Scott 1991, section 3.3, need two
-//! sets of flags and flip the sense every second time); the flag of the first round is the slot.
+//! sets of flags and flip the sense every second time); the flag of the first round is the slot; parties stand on the
+//! circle as the machine has them, or dealt across it, and not in the order of their ranks.
 //!
 //! Cost per trip, n parties, radix r: ceil(log_r n) rounds, each one store and r - 1 overlapping reads per party;
 //! critical path ceil(log_r n) hops; n lines per round. No read-modify-write. Rooted: no. Split phase: a party that is

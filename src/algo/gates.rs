@@ -2,8 +2,8 @@
 //!
 //! One flag per group of at most 16 that share a cache: the first of them that reads it brings the line near, and
 //! polling by more makes each one's read slower (LLVM's libomp, `openmp/runtime/src/kmp_barrier.h`, wants 16 readers per
-//! go flag). Who opens them opens the farthest first, since their news has the longest way (libomp releases in reverse
-//! for that reason, `kmp_barrier.cpp`).
+//! go flag). Who opens them opens the farthest first, since their news has the longest way (libomp's reverse releases
+//! "seem to beat the forward versions", `kmp_barrier.cpp`).
 
 use super::relay::Course;
 use super::tiers::{Separation, pieces};

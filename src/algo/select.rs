@@ -84,7 +84,7 @@ impl Algorithm {
         Self::Hierarchical,
     ];
 
-    /// The size of its groups unless the cost model says better.
+    /// The size of its groups where the cost model is not asked. Guesses, but for the static tree's.
     pub(crate) fn usual_fan(self) -> usize {
         match self {
             Self::StaticTree(_) => static_tree::FAN_IN,

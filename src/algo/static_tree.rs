@@ -38,8 +38,8 @@ use super::select::Wake;
 use crate::fate::board::Spot;
 use crate::topology::Sites;
 
-/// Children that a parent gathers. The paper's four flags are the bytes of one word; here their lines are read side by
-/// side, and a fifth would be too: the cost model finds 4 to be best as well, or close to it.
+/// Children that a parent gathers, as in the paper, where four flags are the bytes of one word. Here their lines are read
+/// side by side, and a fifth could be too; no other number was tried.
 pub(crate) const FAN_IN: usize = 4;
 const FAN_OUT: usize = 2;
 

@@ -15,10 +15,10 @@ use std::time::Duration;
 /// Printed, it takes a few lines:
 ///
 /// ```text
-/// hierarchical (groups of 8) for 64 parties, predicted 469/437 ns together/straggler
-///   why: one of the least of 4 predictions; next: dissemination-4 (across) 459/422 ns, dissemination-4 550/576 ns
+/// hierarchical (groups of 8) for 64 parties, predicted 364/312 ns together/straggler
+///   why: one of the least of 4 predictions; next: dissemination-4 (across) 393/361 ns, dissemination-4 462/481 ns, hierarchical (groups of 4) 608/591 ns
 ///   where: 64 ranks on 64 CPUs: 0-63; 8 LLC groups, 1 node, 1 package
-///   waiting: adaptive, spins up to 40 µs, then sleeps; the fences of a trip cost nothing (membarrier)
+///   waiting: adaptive, spins up to 40µs, then sleeps; the fences of a trip cost nothing (membarrier)
 /// ```
 #[derive(Clone, Debug)]
 pub struct Explanation {
@@ -79,7 +79,8 @@ impl Explanation {
         self.detail.groups()
     }
 
-    /// What a trip is predicted to cost, if the cost model was asked.
+    /// What a trip is predicted to cost, if the cost model was asked; evaluated quickly, with the first and the last rank
+    /// as stragglers only ([`Algorithm::recommend`] takes its time).
     #[must_use]
     pub fn prediction(&self) -> Option<Prediction> {
         match &self.reason {

@@ -31,7 +31,8 @@
 //!   one bare transfer. Who is late pays that price: by then the poller has taken the line back.
 //! - **Together** is the time from one trip's last exit to the next one's, each party arriving when it left. **Straggler**
 //!   is the time from the arrival of one party, long after all the others, to the last exit; the worst party of all up to
-//!   64 parties, of 16 spread over the ranks beyond.
+//!   64 parties, of 16 spread over the ranks beyond. (While a barrier is built, of the first and the last only, and the
+//!   period after six trips at most: [`Barrier::explain`](crate::Barrier::explain) shows such numbers.)
 //!
 //! # What is left out
 //!

@@ -1,8 +1,8 @@
 //! Rivals: threads that are no party and never wait, on CPUs that the parties have to share.
 //!
 //! Yielding is the cheapest way for parties to share a CPU with each other, and the dearest with a rival: each yield
-//! hands over a whole time slice, while a scheduler lets a woken sleeper run at once. (Measured with one busy loop per
-//! CPU, 4 to 64 parties on 2 CPUs: 2 ms a trip yielding, 4 to 240 µs sleeping.) Who meets a yield that takes a slice
+//! hands over a whole time slice, while a scheduler lets a woken sleeper run at once. (Measured with one busy process per
+//! CPU, 4 to 64 parties on 2 CPUs: 2 ms a trip yielding, 35 to 170 µs sleeping; docs/results.) Who meets a yield that takes a slice
 //! says so here. Once is an accident, since everything else on the machine needs a CPU now and then; on three trips in a
 //! row it is a rival, and for a number of trips nobody yields. Then yielding is tried again, and one slow yield is
 //! enough to stop it for twice as long; so in the long run the trials cost nothing.

@@ -83,6 +83,11 @@ pub enum ClaimError {
         /// The rank asked for.
         rank: usize,
     },
+    /// The rank's party has [left](crate::Party::leave), and nobody has [joined](crate::Barrier::join) in its place.
+    Left {
+        /// The rank asked for.
+        rank: usize,
+    },
 }
 
 impl fmt::Display for ClaimError {
@@ -94,6 +99,7 @@ impl fmt::Display for ClaimError {
                 parties.saturating_sub(1)
             ),
             Self::Taken { rank } => write!(f, "rank {rank} is claimed already"),
+            Self::Left { rank } => write!(f, "the party of rank {rank} has left; `join` gives out such ranks anew"),
         }
     }
 }
@@ -122,11 +128,14 @@ pub enum ResetError {
         /// The ranks, ascending.
         ranks: Vec<usize>,
     },
+    /// All parties have [left](crate::Party::leave): there will be no further trip.
+    Ended,
 }
 
 impl fmt::Display for ResetError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Ended => f.write_str("all parties have left the barrier"),
             Self::Deserted { ranks } => {
                 let (whom, what) = match ranks.len() {
                     1 => ("its handle was", "it"),
@@ -139,6 +148,67 @@ impl fmt::Display for ResetError {
 }
 
 impl std::error::Error for ResetError {}
+
+/// Why nobody could be added to a barrier.
+///
+/// # Examples
+///
+/// ```
+/// let barrier = phalanx::Barrier::new(1)?;
+/// barrier.claim(0)?.leave();
+/// assert_eq!(barrier.join().unwrap_err().to_string(), "all parties have left: the barrier has ended");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum JoinError {
+    /// All parties have [left](crate::Party::leave): there will be no further trip.
+    Ended,
+    /// There are [`MAX_PARTIES`] already.
+    Full,
+}
+
+impl fmt::Display for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ended => f.write_str("all parties have left: the barrier has ended"),
+            Self::Full => write!(f, "a barrier has at most {MAX_PARTIES} parties, and this one has as many"),
+        }
+    }
+}
+
+impl std::error::Error for JoinError {}
+
+/// What can ride on a trip beside the rendezvous; named in errors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Operation {
+    /// [`Party::all_reduce`](crate::Party::all_reduce).
+    AllReduce,
+    /// [`Party::reduce`](crate::Party::reduce).
+    Reduce,
+    /// [`Party::broadcast`](crate::Party::broadcast).
+    Broadcast,
+    /// [`Party::all_gather`](crate::Party::all_gather).
+    AllGather,
+    /// [`Party::exclusive_scan`](crate::Party::exclusive_scan).
+    ExclusiveScan,
+    /// [`Party::serial`](crate::Party::serial).
+    Serial,
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::AllReduce => "all_reduce",
+            Self::Reduce => "reduce",
+            Self::Broadcast => "broadcast",
+            Self::AllGather => "all_gather",
+            Self::ExclusiveScan => "exclusive_scan",
+            Self::Serial => "serial",
+        })
+    }
+}
 
 /// Why a trip was broken, and by whom.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -172,6 +242,39 @@ pub enum Cause {
         /// The panic's message, if it was text.
         message: String,
     },
+    /// A closure that rides on a trip panicked: the operator of a reduction, or a serial section.
+    OperatorPanicked {
+        /// The party that ran it.
+        rank: usize,
+        /// What it was doing.
+        operation: Operation,
+        /// The panic's message, if it was text.
+        message: String,
+    },
+    /// On the trip before this one, two parties did not do the same: one [reduced](crate::Party::all_reduce) while the
+    /// other just waited, or waited for another type, or named another rank. Their trip itself was complete.
+    Mismatched {
+        /// The party that found out.
+        rank: usize,
+        /// What it called.
+        called: String,
+        /// A party that called something else.
+        other: usize,
+        /// What that one called.
+        instead: String,
+    },
+    /// A party named a rank that the barrier does not have, to receive or to send a value.
+    NoSuchRank {
+        /// The party that named it.
+        rank: usize,
+        /// The rank that it named.
+        named: usize,
+    },
+    /// The barrier's own action waited at the barrier. The call is refused, and nothing is broken by it.
+    Reentered {
+        /// The party with which it waited; for parties without ranks 0.
+        rank: usize,
+    },
     /// Somebody called `reset` while parties were waiting.
     Reset,
 }
@@ -181,7 +284,13 @@ impl Cause {
     #[must_use]
     pub fn rank(&self) -> Option<usize> {
         match *self {
-            Self::TimedOut { rank, .. } | Self::Panicked { rank } | Self::Dropped { rank } => Some(rank),
+            Self::TimedOut { rank, .. }
+            | Self::Panicked { rank }
+            | Self::Dropped { rank }
+            | Self::OperatorPanicked { rank, .. }
+            | Self::Mismatched { rank, .. }
+            | Self::NoSuchRank { rank, .. }
+            | Self::Reentered { rank } => Some(rank),
             Self::Aborted { .. } | Self::ActionPanicked { .. } | Self::Reset => None,
         }
     }
@@ -195,6 +304,16 @@ impl fmt::Display for Cause {
             Self::Panicked { rank } => write!(f, "rank {rank} panicked"),
             Self::Dropped { rank } => write!(f, "rank {rank} dropped its handle and comes no more"),
             Self::ActionPanicked { message } => write!(f, "the action panicked: {message}"),
+            Self::OperatorPanicked { rank, operation, message } => {
+                write!(f, "the closure of {operation} panicked on rank {rank}: {message}")
+            }
+            Self::Mismatched { rank, called, other, instead } => {
+                write!(f, "on the trip before, rank {rank} called {called} and rank {other} called {instead}")
+            }
+            Self::NoSuchRank { rank, named } => {
+                write!(f, "rank {rank} named rank {named}, which the barrier does not have")
+            }
+            Self::Reentered { rank } => write!(f, "refused: rank {rank} waited inside the barrier's own action"),
             Self::Reset => f.write_str("the barrier was reset while parties were waiting"),
         }
     }

@@ -132,7 +132,7 @@
 //! Everything works wherever `std` has threads and 64-bit atomics. On Linux sleeping is a futex, and the fences of the
 //! fast path are moved to the rare side by `membarrier(2)`; elsewhere sleeping is a mutex and a condition variable, and
 //! the fast path has one full fence. There is no unsafe code in this crate.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[macro_use]
@@ -152,13 +152,18 @@ mod algo;
 
 mod barrier;
 
+mod phase;
+
 pub use algo::recommend::Recommendation;
 pub use algo::select::{Algorithm, Radix, Wake};
+pub use barrier::action::TripInfo;
 pub use barrier::builder::Builder;
 pub use barrier::explain::Explanation;
 pub use barrier::party::{Party, Trip};
 pub use barrier::{Barrier, compat};
-pub use error::{Broken, BuildError, Cause, ClaimError, MAX_PARTIES, Missing, ResetError};
+pub use error::{Broken, BuildError, Cause, ClaimError, JoinError, MAX_PARTIES, Missing, Operation, ResetError};
+pub use phase::arrival::Arrival;
+pub use phase::cloning::Cloning;
 pub use wait::{Calibration, ParseWaitPolicyError, WaitPolicy, calibration};
 
 /// Keeps the README's example true: it is compiled and run with the other examples.

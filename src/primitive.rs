@@ -56,6 +56,7 @@ mod chosen {
 }
 
 pub(crate) use chosen::{AtomicU32, AtomicU64, Mutex, MutexGuard, Ordering, fence};
+use std::mem::MaybeUninit;
 use std::time::Instant;
 
 /// Locks, and goes on after a panic of an earlier holder: no section guarded in this crate can be left half done.
@@ -135,6 +136,17 @@ pub(crate) fn yield_now(fruitless: u32) {
     }
 }
 
+/// Sleeps for a tenth of a millisecond. `fruitless` as in [`relax`].
+pub(crate) fn doze(fruitless: u32) {
+    #[cfg(all(test, any(phalanx_loom, phalanx_shuttle)))]
+    relax(fruitless);
+    #[cfg(not(all(test, any(phalanx_loom, phalanx_shuttle))))]
+    {
+        let _ = fruitless;
+        std::thread::sleep(std::time::Duration::from_micros(100));
+    }
+}
+
 /// Which pair of fences a barrier uses on its store/load crossings; chosen when it is built and never changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fences {
@@ -205,6 +217,77 @@ mod membarrier {
 
     pub(super) fn everywhere() {
         super::fence(super::Ordering::SeqCst);
+    }
+}
+
+/// Room for one value of any small `Copy` type, shared between threads without an atomic access: the one place in this
+/// crate where the compiler cannot see who may touch what. Whoever uses it keeps writers and readers apart by a barrier.
+///
+/// Bytes travel as they are, never as integers: padding stays uninitialised and pointers keep their provenance. In a
+/// loom model the cell is loom's, which finds accesses that nothing keeps apart.
+#[derive(Debug)]
+pub(crate) struct Berth<const WORDS: usize> {
+    #[cfg(not(all(test, phalanx_loom)))]
+    cell: std::cell::UnsafeCell<MaybeUninit<[u64; WORDS]>>,
+    #[cfg(all(test, phalanx_loom))]
+    cell: loom::cell::UnsafeCell<MaybeUninit<[u64; WORDS]>>,
+}
+
+// SAFETY: a berth is only reached through `put` and `get`, whose callers promise that nobody touches it at the same
+// time and that what travels may be sent to other threads.
+#[allow(unsafe_code)]
+unsafe impl<const WORDS: usize> Sync for Berth<WORDS> {}
+
+#[allow(unsafe_code)]
+impl<const WORDS: usize> Berth<WORDS> {
+    /// An empty one.
+    pub(crate) fn new() -> Self {
+        #[cfg(not(all(test, phalanx_loom)))]
+        let cell = std::cell::UnsafeCell::new(MaybeUninit::uninit());
+        #[cfg(all(test, phalanx_loom))]
+        let cell = loom::cell::UnsafeCell::new(MaybeUninit::uninit());
+        Self { cell }
+    }
+
+    /// Whether a `T` fits.
+    pub(crate) const fn fits<T>() -> bool {
+        size_of::<T>() <= size_of::<[u64; WORDS]>() && align_of::<T>() <= align_of::<u64>()
+    }
+
+    /// Puts a value in.
+    ///
+    /// # Safety
+    ///
+    /// `T` fits, and no other thread reads or writes this berth from before to after the call.
+    #[inline(always)]
+    pub(crate) unsafe fn put<T: Copy + Send>(&self, value: T) {
+        #[cfg(not(all(test, phalanx_loom)))]
+        let with_mut = |write: fn(*mut MaybeUninit<[u64; WORDS]>, T)| write(self.cell.get(), value);
+        #[cfg(all(test, phalanx_loom))]
+        let with_mut = |write: fn(*mut MaybeUninit<[u64; WORDS]>, T)| self.cell.with_mut(|cell| write(cell, value));
+        with_mut(|cell, value| {
+            // SAFETY: `cell` points to memory of this berth, large and aligned enough for a `T`, and is exclusive, both
+            // by the caller's promise.
+            unsafe { cell.cast::<T>().write(value) }
+        });
+    }
+
+    /// Copies the value out.
+    ///
+    /// # Safety
+    ///
+    /// The last `put` was of a `T`, it happens before this call, and no other thread writes this berth meanwhile.
+    #[inline(always)]
+    pub(crate) unsafe fn get<T: Copy + Send>(&self) -> T {
+        #[cfg(not(all(test, phalanx_loom)))]
+        let with = |read: fn(*const MaybeUninit<[u64; WORDS]>) -> T| read(self.cell.get());
+        #[cfg(all(test, phalanx_loom))]
+        let with = |read: fn(*const MaybeUninit<[u64; WORDS]>) -> T| self.cell.with(|cell| read(cell));
+        with(|cell| {
+            // SAFETY: `cell` points to memory of this berth that holds a `T`, and nobody writes it, both by the caller's
+            // promise. A `T` is `Copy`: the one that stays is not used up.
+            unsafe { cell.cast::<T>().read() }
+        })
     }
 }
 

@@ -122,7 +122,29 @@ impl Algorithm for Central {
 
     #[inline(always)]
     fn complete(&mut self, door: &Door, stay: Stay<'_>) -> Result<(), Stop> {
-        self.complete_with(door, stay, || ())
+        let generation = stay.generation;
+        match self.part {
+            Part::Root => {
+                self.release(generation);
+                Ok(())
+            }
+            Part::ReleasedRoot => Ok(()),
+            Part::Waiter => {
+                let words: &Words = &self.words;
+                door.until(stay, move || words.is_released(generation)) // step 3
+            }
+        }
+    }
+
+    fn try_complete(&mut self, generation: u64) -> bool {
+        match self.part {
+            Part::Root => {
+                self.release(generation);
+                true
+            }
+            Part::ReleasedRoot => true,
+            Part::Waiter => self.words.is_released(generation),
+        }
     }
 
     /// The last to arrive leads.
@@ -134,20 +156,13 @@ impl Algorithm for Central {
 
 impl Rooted for Central {
     #[inline(always)]
-    fn complete_with(&mut self, door: &Door, stay: Stay<'_>, at_root: impl FnOnce()) -> Result<(), Stop> {
-        let generation = stay.generation;
-        match self.part {
-            Part::Root => {
-                at_root();
-                self.words.release(generation); // step 2
-                self.part = Part::ReleasedRoot;
-                Ok(())
-            }
-            Part::ReleasedRoot => Ok(()),
-            Part::Waiter => {
-                let words: &Words = &self.words;
-                door.until(stay, move || words.is_released(generation)) // step 3
-            }
-        }
+    fn is_root(&self) -> bool {
+        self.part == Part::Root
+    }
+
+    #[inline(always)]
+    fn release(&mut self, generation: u64) {
+        self.words.release(generation); // step 2
+        self.part = Part::ReleasedRoot;
     }
 }

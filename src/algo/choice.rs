@@ -25,6 +25,29 @@ pub(crate) struct Situation<'a> {
     pub(crate) hops: Option<&'a Hops>,
     /// CPUs that this process may keep busy.
     pub(crate) cpus: usize,
+    pub(crate) demand: Demand,
+}
+
+/// What rides on the trips, if that limits the choice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Demand {
+    /// Nothing that an algorithm has to know of.
+    #[default]
+    Nothing,
+    /// Work between arrival and wait: no party may be needed to run in between. A wish, which a named algorithm beats.
+    Split,
+    /// An action at the root: there has to be one.
+    Root,
+}
+
+impl Demand {
+    fn allows(self, algorithm: Algorithm) -> bool {
+        match self {
+            Self::Nothing => true,
+            Self::Split => algorithm.splits(),
+            Self::Root => algorithm.is_rooted(),
+        }
+    }
 }
 
 impl Situation<'_> {
@@ -62,8 +85,8 @@ fn crowd(parties: usize) -> Algorithm {
 /// The algorithms that a wish allows for so many parties, each with the group sizes to try.
 ///
 /// For `Auto` those that the model finds best on some machine at some number of parties (docs/choosing.md): the others
-/// would only take time.
-fn candidates(wish: Algorithm, parties: usize) -> Vec<(Algorithm, usize)> {
+/// would only take time. Where most of those are ruled out, all that are not.
+fn candidates(wish: Algorithm, parties: usize, demand: Demand) -> Vec<(Algorithm, usize)> {
     let sizes = |algorithm: Algorithm| -> &'static [usize] {
         match algorithm {
             Algorithm::Combining => &[4, 8],
@@ -74,11 +97,14 @@ fn candidates(wish: Algorithm, parties: usize) -> Vec<(Algorithm, usize)> {
         }
     };
     let named = Algorithm::NAMED.into_iter().filter(|&algorithm| match wish {
-        Algorithm::Auto => match algorithm {
-            Algorithm::Exchange => parties <= EXCHANGE_AT_MOST,
-            Algorithm::Dissemination(Radix::Four) | Algorithm::Hierarchical => true,
-            _ => false,
-        },
+        Algorithm::Auto => {
+            demand.allows(algorithm)
+                && match algorithm {
+                    Algorithm::Exchange => parties <= EXCHANGE_AT_MOST,
+                    Algorithm::Dissemination(Radix::Four) | Algorithm::Hierarchical => demand == Demand::Nothing,
+                    other => demand != Demand::Nothing && demand.allows(other),
+                }
+        }
         named => named == algorithm,
     });
     named.flat_map(|algorithm| sizes(algorithm).iter().map(move |&size| (algorithm, size))).collect()
@@ -89,6 +115,8 @@ fn candidates(wish: Algorithm, parties: usize) -> Vec<(Algorithm, usize)> {
 pub(crate) struct Choice {
     pub(crate) blueprint: Blueprint,
     pub(crate) reason: Reason,
+    /// What was asked for, if it has no root for the action.
+    pub(crate) rootless: Option<Algorithm>,
 }
 
 /// Why this algorithm.
@@ -129,23 +157,33 @@ impl fmt::Display for Rated {
 
 /// Chooses for `wish`.
 pub(crate) fn choose(wish: Algorithm, situation: Situation<'_>) -> Choice {
-    let parties = situation.parties();
+    let demand = situation.demand;
+    let rootless = (wish != Algorithm::Auto && demand == Demand::Root && !wish.is_rooted()).then_some(wish);
+    let wish = if rootless.is_some() { Algorithm::Auto } else { wish };
+    Choice { rootless, ..choose_among(wish, situation) }
+}
+
+fn choose_among(wish: Algorithm, situation: Situation<'_>) -> Choice {
+    let (parties, demand) = (situation.parties(), situation.demand);
     let sites = Sites::of(situation.placement);
     let settled = |algorithm: Algorithm, reason| Choice {
         blueprint: Blueprint::new(algorithm, algorithm.usual_fan(), &sites),
         reason,
+        rootless: None,
     };
     if wish == Algorithm::Auto && parties <= 2 && situation.has_room() {
-        return settled(Algorithm::Exchange, Reason::Few);
+        let few = if demand == Demand::Root { Algorithm::Central } else { Algorithm::Exchange };
+        return settled(few, Reason::Few);
     }
     if !situation.has_room() {
         return if wish == Algorithm::Auto {
-            settled(crowd(parties), Reason::Crowd)
+            let crowd = if demand == Demand::Root { Algorithm::Central } else { crowd(parties) };
+            settled(crowd, Reason::Crowd)
         } else {
             settled(wish, Reason::Named)
         };
     }
-    let candidates = candidates(wish, parties);
+    let candidates = candidates(wish, parties, demand);
     if candidates.len() == 1 {
         return settled(wish, Reason::Named);
     }
@@ -167,7 +205,7 @@ pub(crate) fn choose(wish: Algorithm, situation: Situation<'_>) -> Choice {
     }
     let (blueprint, best) = rated.remove(taken);
     let others = rated.into_iter().map(|(_, rated)| rated);
-    Choice { blueprint, reason: Reason::Predicted(std::iter::once(best).chain(others).collect()) }
+    Choice { blueprint, reason: Reason::Predicted(std::iter::once(best).chain(others).collect()), rootless: None }
 }
 
 /// Whether a prediction is to be had: an exchange of n parties is a graph of n² reads, a gigabyte from some 5000 on.
@@ -235,7 +273,8 @@ impl Algorithm {
             return None;
         }
         let sites = Sites::of(placement);
-        let rated = rate(&candidates(self, placement.parties()), &sites, hops, constants, Effort::Full);
+        let rated =
+            rate(&candidates(self, placement.parties(), Demand::Nothing), &sites, hops, constants, Effort::Full);
         let best = rated.into_iter().map(|(_, rated)| rated).min_by(|one, other| one.cost().total_cmp(&other.cost()));
         best.map(|rated| rated.prediction)
     }
@@ -252,7 +291,7 @@ mod tests {
     }
 
     fn chosen(placement: &Placement, cpus: usize) -> (Algorithm, Reason) {
-        let choice = choose(Algorithm::Auto, Situation { placement, hops: None, cpus });
+        let choice = choose(Algorithm::Auto, Situation { placement, hops: None, cpus, demand: Demand::Nothing });
         (choice.blueprint.algorithm(), choice.reason)
     }
 
@@ -292,7 +331,8 @@ mod tests {
         let machine = Topology::regular(1, 1, 1, 16, 1).unwrap();
         let placement = placed(&machine, 16);
         for algorithm in Algorithm::NAMED {
-            let choice = choose(algorithm, Situation { placement: &placement, hops: None, cpus: 16 });
+            let choice =
+                choose(algorithm, Situation { placement: &placement, hops: None, cpus: 16, demand: Demand::Nothing });
             assert_eq!(choice.blueprint.algorithm(), algorithm);
             if let Reason::Predicted(rated) = choice.reason {
                 assert_eq!(rated[0].detail, choice.blueprint.detail());
@@ -302,10 +342,37 @@ mod tests {
     }
 
     #[test]
+    fn what_rides_on_a_trip_limits_the_choice() {
+        let machine = Topology::regular(2, 1, 8, 8, 1).unwrap();
+        for parties in [1, 2, 3, 8, 16, 17, 64, 128] {
+            let placement = placed(&machine, parties);
+            let chosen = |wish, demand, cpus| {
+                let choice = choose(wish, Situation { placement: &placement, hops: None, cpus, demand });
+                (choice.blueprint.algorithm(), choice.rootless)
+            };
+            for cpus in [1, 128] {
+                let (algorithm, rootless) = chosen(Algorithm::Auto, Demand::Root, cpus);
+                assert!(algorithm.is_rooted() && rootless.is_none(), "{parties}: {algorithm}");
+                let (algorithm, _) = chosen(Algorithm::Auto, Demand::Split, cpus);
+                assert!(algorithm.splits(), "{parties}: {algorithm}");
+                for wish in Algorithm::NAMED {
+                    let (algorithm, rootless) = chosen(wish, Demand::Root, cpus);
+                    assert!(algorithm.is_rooted(), "{wish}");
+                    assert_eq!(rootless, (algorithm != wish).then_some(wish));
+                    assert_eq!(chosen(wish, Demand::Split, cpus), (wish, None));
+                }
+            }
+        }
+    }
+
+    #[test]
     fn what_cannot_be_predicted_is_not_and_there_is_a_barrier_all_the_same() {
         let placement = Placement::anywhere(4);
         let hops = Hops::uniform(4, f64::INFINITY);
-        let choice = choose(Algorithm::Auto, Situation { placement: &placement, hops: Some(&hops), cpus: 4 });
+        let choice = choose(
+            Algorithm::Auto,
+            Situation { placement: &placement, hops: Some(&hops), cpus: 4, demand: Demand::Nothing },
+        );
         assert_eq!((choice.blueprint.algorithm(), choice.reason), (Algorithm::Central, Reason::Unpredicted));
         let crowd = |parties| (Placement::anywhere(parties), Hops::uniform(parties, 50.0));
         let (placement, hops) = crowd(MAX_PARTIES);

@@ -181,7 +181,29 @@ impl Algorithm for Combining {
 
     #[inline]
     fn complete(&mut self, door: &Door, stay: Stay<'_>) -> Result<(), Stop> {
-        self.complete_with(door, stay, || ())
+        let generation = stay.generation;
+        match self.part {
+            Part::Root => {
+                self.release(generation);
+                Ok(())
+            }
+            Part::ReleasedRoot => Ok(()),
+            Part::Waiter => {
+                let gate = self.board.at(self.tree.gates.of(self.rank));
+                door.until(stay, move || reached(gate, generation)) // step 3
+            }
+        }
+    }
+
+    fn try_complete(&mut self, generation: u64) -> bool {
+        match self.part {
+            Part::Root => {
+                self.release(generation);
+                true
+            }
+            Part::ReleasedRoot => true,
+            Part::Waiter => reached(self.board.at(self.tree.gates.of(self.rank)), generation),
+        }
     }
 
     /// The last to arrive leads.
@@ -193,23 +215,16 @@ impl Algorithm for Combining {
 
 impl Rooted for Combining {
     #[inline]
-    fn complete_with(&mut self, door: &Door, stay: Stay<'_>, at_root: impl FnOnce()) -> Result<(), Stop> {
-        let generation = stay.generation;
-        match self.part {
-            Part::Root => {
-                at_root();
-                for &gate in self.tree.gates.in_order_of(self.rank) {
-                    publish(self.board.at(gate), generation); // step 2
-                }
-                self.part = Part::ReleasedRoot;
-                Ok(())
-            }
-            Part::ReleasedRoot => Ok(()),
-            Part::Waiter => {
-                let gate = self.board.at(self.tree.gates.of(self.rank));
-                door.until(stay, move || reached(gate, generation)) // step 3
-            }
+    fn is_root(&self) -> bool {
+        self.part == Part::Root
+    }
+
+    #[inline]
+    fn release(&mut self, generation: u64) {
+        for &gate in self.tree.gates.in_order_of(self.rank) {
+            publish(self.board.at(gate), generation); // step 2
         }
+        self.part = Part::ReleasedRoot;
     }
 }
 

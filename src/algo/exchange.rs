@@ -70,14 +70,18 @@ impl sealed::Sealed for ExchangeOfTwo {}
 impl Algorithm for ExchangeOfTwo {
     #[inline(always)]
     fn arrive(&mut self, generation: u64) {
-        publish(&self.pair[self.rank & 1], generation); // step 1
+        publish(&self.pair.slots[self.rank & 1], generation); // step 1
     }
 
     #[inline(always)]
     fn complete(&mut self, door: &Door, stay: Stay<'_>) -> Result<(), Stop> {
         let generation = stay.generation;
-        let peer = &self.pair[!self.rank & 1];
+        let peer = &self.pair.slots[!self.rank & 1];
         door.until(stay, move || reached(peer, generation)) // step 2
+    }
+
+    fn try_complete(&mut self, generation: u64) -> bool {
+        reached(&self.pair.slots[!self.rank & 1], generation)
     }
 
     #[inline(always)]
@@ -119,9 +123,13 @@ impl Algorithm for Exchange {
         if self.plain {
             // One load a slot, where the board allows it.
             let lines = board.first_lines(slots.len());
-            return door.until(stay, move || all_reached(lines.iter().map(|line| &line[0]), generation)); // step 2
+            return door.until(stay, move || all_reached(lines.iter().map(|line| line.first()), generation)); // step 2
         }
         door.until(stay, move || all_reached(slots.iter().map(|&slot| board.at(slot)), generation)) // step 2
+    }
+
+    fn try_complete(&mut self, generation: u64) -> bool {
+        all_reached(self.slots.iter().map(|&slot| self.board.at(slot)), generation)
     }
 
     #[inline(always)]

@@ -47,14 +47,20 @@ pub(crate) trait Algorithm: sealed::Sealed + Send {
     /// Stays at the door until all have arrived at the trip of `stay`. May be called again after a [`Stop`].
     fn complete(&mut self, door: &Door, stay: Stay<'_>) -> Result<(), Stop>;
 
+    /// [`Algorithm::complete`] without the stay: whether all have arrived.
+    fn try_complete(&mut self, generation: u64) -> bool;
+
     /// Whether the party leads the trip that it has just completed: exactly one does.
     fn leads(&self) -> bool;
 }
 
 /// An algorithm with one instant per trip at which all have arrived and none is released.
 pub(crate) trait Rooted: Algorithm {
-    /// [`Algorithm::complete`], with `at_root` run at that instant, by the party that brings it about.
-    fn complete_with(&mut self, door: &Door, stay: Stay<'_>, at_root: impl FnOnce()) -> Result<(), Stop>;
+    /// Whether this party has brought that instant about by its arrival, and has not released the others yet.
+    fn is_root(&self) -> bool;
+
+    /// Lets everybody go. By the root, once; [`Algorithm::complete`] does it as well.
+    fn release(&mut self, generation: u64);
 }
 
 /// What a party of a rooted algorithm is in the open trip.

@@ -1,6 +1,6 @@
 //! What a choice comes to on a machine that is not here.
 
-use super::choice::{Situation, choose, is_predictable};
+use super::choice::{Demand, Situation, choose, is_predictable};
 use super::select::Algorithm;
 use crate::model::{Constants, Effort, Hops, Prediction, Scratch, evaluate};
 use crate::topology::{Placement, Sites};
@@ -45,7 +45,7 @@ impl Algorithm {
     #[must_use]
     pub fn recommend(self, placement: &Placement, hops: &Hops) -> Option<Recommendation> {
         let parties = placement.parties();
-        let situation = Situation { placement, hops: Some(hops), cpus: parties };
+        let situation = Situation { placement, hops: Some(hops), cpus: parties, demand: Demand::Nothing };
         if hops.parties() != parties || !is_predictable(self, parties) || !situation.has_room() {
             return None;
         }

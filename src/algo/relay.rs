@@ -57,6 +57,7 @@ pub(crate) struct Leg {
 pub(crate) struct Course {
     layout: Layout,
     slots: Arc<[Spot]>,
+    luggage: Arc<[Spot]>,
     legs: Vec<Vec<Leg>>,
 }
 
@@ -64,8 +65,9 @@ impl Course {
     /// A slot for each party, and no legs yet.
     pub(crate) fn new(sites: &Sites) -> Self {
         let mut layout = Layout::new(sites);
-        let slots = layout.slots(sites).into();
-        Self { layout, slots, legs: vec![Vec::new(); sites.parties()] }
+        let slots: Arc<[Spot]> = layout.slots(sites).into();
+        let luggage = slots.iter().enumerate().map(|(rank, &slot)| layout.luggage(rank, slot)).collect();
+        Self { layout, slots, luggage, legs: vec![Vec::new(); sites.parties()] }
     }
 
     /// Where `rank` says that it has arrived.
@@ -76,6 +78,11 @@ impl Course {
     /// The slots of all ranks.
     pub(crate) fn slots(&self) -> &Arc<[Spot]> {
         &self.slots
+    }
+
+    /// Where all ranks put what they bring along.
+    pub(crate) fn luggage(&self) -> &Arc<[Spot]> {
+        &self.luggage
     }
 
     /// A flag on a line of its own, near `rank`.
@@ -266,6 +273,16 @@ impl Algorithm for Relay {
             }
         }
         Ok(())
+    }
+
+    fn try_complete(&mut self, generation: u64) -> bool {
+        let complete = self.all_here(generation);
+        if complete {
+            for leg in &self.legs {
+                self.publish(&leg.publishes, generation); // step 3
+            }
+        }
+        complete
     }
 
     /// Nobody is last, or all are: rank 0 leads.

@@ -7,7 +7,7 @@ use super::dissemination::{self, Circle};
 use super::exchange::{self, Exchange, ExchangeOfTwo};
 use super::relay::{Course, Relay};
 use super::select::Algorithm;
-use super::{Algorithm as _, hierarchical, static_tree, tournament};
+use super::{Algorithm as _, Rooted, hierarchical, static_tree, tournament};
 use crate::fate::Slots;
 use crate::fate::board::Board;
 use crate::model::Graph;
@@ -165,7 +165,8 @@ impl Words {
             return Self { slots: Slots::pair(first), kind: Kind::Exchange };
         }
         let board = Arc::new(course.board(first, near));
-        let slots = Slots::Many { board: Arc::clone(&board), spots: Arc::clone(course.slots()) };
+        let (spots, luggage) = (Arc::clone(course.slots()), Arc::clone(course.luggage()));
+        let slots = Slots::Many { board: Arc::clone(&board), spots, luggage };
         let kind = match &blueprint.shape {
             Shape::Exchange(_) => Kind::Exchange,
             Shape::Central(_) => Kind::Central(Arc::new(central::Words::new(first))),
@@ -183,7 +184,7 @@ impl Words {
     pub(crate) fn seat(&self, rank: usize) -> Seat {
         match (&self.kind, self.slots.clone()) {
             (Kind::Exchange, Slots::Pair(pair)) => Seat::ExchangeOfTwo(ExchangeOfTwo::new(pair, rank)),
-            (Kind::Exchange, Slots::Many { board, spots }) => Seat::Exchange(Exchange::new(board, spots, rank)),
+            (Kind::Exchange, Slots::Many { board, spots, .. }) => Seat::Exchange(Exchange::new(board, spots, rank)),
             (Kind::Central(words), slots) => Seat::Central(Central::new(Arc::clone(words), slots, rank)),
             (Kind::Combining { tree, board, base }, slots) => {
                 Seat::Combining(Combining::new(Arc::clone(tree), Arc::clone(board), slots, rank, *base))
@@ -236,7 +237,19 @@ impl Seat {
         }
     }
 
-    /// The rest of a crossing that was stopped.
+    /// Arrives, and does not stay.
+    pub(crate) fn arrive(&mut self, generation: u64) {
+        match self {
+            Self::ExchangeOfTwo(seat) => seat.arrive(generation),
+            Self::Exchange(seat) => seat.arrive(generation),
+            Self::Central(seat) => seat.arrive(generation),
+            Self::Combining(seat) => seat.arrive(generation),
+            Self::Relay(seat) => seat.arrive(generation),
+            Self::Over => {}
+        }
+    }
+
+    /// The rest of a crossing that was stopped, or has only begun.
     pub(crate) fn complete(&mut self, door: &Door, stay: Stay<'_>) -> Result<(), Stop> {
         match self {
             Self::ExchangeOfTwo(seat) => seat.complete(door, stay),
@@ -245,6 +258,39 @@ impl Seat {
             Self::Combining(seat) => seat.complete(door, stay),
             Self::Relay(seat) => seat.complete(door, stay),
             Self::Over => Err(Stop::Alarm),
+        }
+    }
+
+    /// Whether all have arrived at the trip that the party has arrived at.
+    pub(crate) fn try_complete(&mut self, generation: u64) -> bool {
+        match self {
+            Self::ExchangeOfTwo(seat) => seat.try_complete(generation),
+            Self::Exchange(seat) => seat.try_complete(generation),
+            Self::Central(seat) => seat.try_complete(generation),
+            Self::Combining(seat) => seat.try_complete(generation),
+            Self::Relay(seat) => seat.try_complete(generation),
+            Self::Over => false,
+        }
+    }
+
+    /// Whether the party leads the trip that it has just completed.
+    pub(crate) fn leads(&self) -> bool {
+        match self {
+            Self::ExchangeOfTwo(seat) => seat.leads(),
+            Self::Exchange(seat) => seat.leads(),
+            Self::Central(seat) => seat.leads(),
+            Self::Combining(seat) => seat.leads(),
+            Self::Relay(seat) => seat.leads(),
+            Self::Over => false,
+        }
+    }
+
+    /// The seat, if its algorithm has a root.
+    pub(crate) fn rooted(&mut self) -> Option<&mut dyn Rooted> {
+        match self {
+            Self::Central(seat) => Some(seat),
+            Self::Combining(seat) => Some(seat),
+            _ => None,
         }
     }
 }

@@ -84,6 +84,16 @@ impl Algorithm {
         Self::Hierarchical,
     ];
 
+    /// Whether it has, on each trip, one instant at which all have arrived and none is released.
+    pub(crate) fn is_rooted(self) -> bool {
+        matches!(self, Self::Central | Self::Combining)
+    }
+
+    /// Whether a party that is busy between its arrival and its wait holds up nobody.
+    pub(crate) fn splits(self) -> bool {
+        matches!(self, Self::Exchange | Self::Central | Self::Combining)
+    }
+
     /// The size of its groups where the cost model is not asked. Guesses, but for the static tree's.
     pub(crate) fn usual_fan(self) -> usize {
         match self {

@@ -1,14 +1,18 @@
 //! How a barrier is made: choices in, [`Barrier`] or an error out.
 
+use super::action::{Action, TripInfo};
+use super::era::Design;
 use super::explain::Explanation;
 use super::{Barrier, control::Control};
-use crate::algo::choice::{Situation, choose};
+use crate::algo::choice::{Demand, Situation, choose};
 use crate::algo::select::Algorithm;
 use crate::error::{BuildError, MAX_PARTIES};
 use crate::model::Hops;
 use crate::primitive::Fences;
 use crate::topology::Placement;
 use crate::wait::{Plan, Settings, WaitPolicy, calibration};
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Makes a [`Barrier`]; from [`Barrier::builder`].
@@ -30,7 +34,6 @@ use std::time::Duration;
 /// assert_eq!(barrier.parties(), 4);
 /// # Ok::<(), phalanx::BuildError>(())
 /// ```
-#[derive(Clone, Debug)]
 #[must_use = "nothing is made before `build` is called"]
 pub struct Builder {
     parties: usize,
@@ -45,6 +48,9 @@ pub struct Builder {
     placement: Option<Placement>,
     /// `None`: guessed from the placement.
     hops: Option<Hops>,
+    /// Parties work between arrival and wait.
+    split: bool,
+    action: Option<Action>,
     first: u64,
 }
 
@@ -58,6 +64,8 @@ impl Builder {
             timeout: None,
             placement: None,
             hops: None,
+            split: false,
+            action: None,
             first: 0,
         }
     }
@@ -129,6 +137,50 @@ impl Builder {
         self
     }
 
+    /// Says that parties work between [`arrive`](crate::Party::arrive) and the wait: [`Algorithm::Auto`] then takes an
+    /// algorithm in which a party that is busy there holds up nobody, such as a tree whose last arriver climbs. A named
+    /// algorithm stays.
+    pub fn split_phase(mut self) -> Self {
+        self.split = true;
+        self
+    }
+
+    /// Sets what happens once per trip, after the last arrival and before any release, on the thread of the party that
+    /// arrives last.
+    ///
+    /// C++ calls this the completion function, Java the barrier action. It needs an algorithm with a root: one that has
+    /// none gives way to one that has, and [`Barrier::explain`] says so. The action sees everything that any party did
+    /// before it arrived, and every party sees what it did. Once it runs, all have arrived: a limit that passes meanwhile
+    /// breaks nothing, and an abort breaks the next trip.
+    ///
+    /// If it panics, the trip breaks for all parties with [`Cause::ActionPanicked`](crate::Cause::ActionPanicked); after a
+    /// [reset](Barrier::reset) the barrier is as good as new, and runs the same action again. No lock of the barrier is held
+    /// while it runs: it may use every method of [`Barrier`]. It cannot wait on its own barrier: that is refused with
+    /// [`Cause::Reentered`](crate::Cause::Reentered).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use phalanx::Barrier;
+    /// use std::sync::{Arc, atomic::{AtomicU64, Ordering}};
+    ///
+    /// let sum = Arc::new(AtomicU64::new(0));
+    /// let seen = Arc::clone(&sum);
+    /// let action = move |trip: &phalanx::TripInfo| { seen.fetch_add(trip.generation, Ordering::Relaxed); };
+    /// let barrier = Barrier::builder(2).action(action).build()?;
+    /// std::thread::scope(|s| {
+    ///     for mut party in barrier.take_parties().unwrap() {
+    ///         s.spawn(move || (0..5).for_each(|_| drop(party.wait().unwrap())));
+    ///     }
+    /// });
+    /// assert_eq!(sum.load(Ordering::Relaxed), 0 + 1 + 2 + 3 + 4);
+    /// # Ok::<(), phalanx::BuildError>(())
+    /// ```
+    pub fn action(mut self, action: impl FnMut(&TripInfo) + Send + 'static) -> Self {
+        self.action = Some(Action::new(Box::new(action)));
+        self
+    }
+
     /// Starts the count of trips at `generation`, so that tests can see it wrap.
     #[doc(hidden)]
     pub fn first_generation(mut self, generation: u64) -> Self {
@@ -146,7 +198,7 @@ impl Builder {
     /// [`BuildError::Parties`] if there are 0 parties, or more than [`MAX_PARTIES`]; [`BuildError::Placement`] and
     /// [`BuildError::Hops`] if these are for another number of ranks.
     pub fn build(self) -> Result<Barrier, BuildError> {
-        let Self { parties, algorithm, policy, spin, timeout, placement, hops, first } = self;
+        let Self { parties, algorithm, policy, spin, timeout, placement, hops, split, action, first } = self;
         if !(1..=MAX_PARTIES).contains(&parties) {
             return Err(BuildError::Parties { parties });
         }
@@ -162,15 +214,69 @@ impl Builder {
         let cheapest = Fences::cheapest();
         let environment = Settings::from_env();
         let policy = policy.or(environment.policy).unwrap_or_default();
-        let cpus = crate::topology::available_cpus();
-        let situation = Situation { placement: &placement, hops: hops.as_ref(), cpus };
+        let demand = match (&action, split) {
+            (Some(_), _) => Demand::Root,
+            (None, true) => Demand::Split,
+            (None, false) => Demand::Nothing,
+        };
+        let recipe = Recipe {
+            algorithm,
+            policy,
+            spin: spin.or(environment.spin),
+            timeout,
+            placement,
+            hops,
+            demand,
+            cpus: crate::topology::available_cpus(),
+            cheapest,
+        };
+        let designer = Box::new(move |ranks: Arc<[usize]>| recipe.design(ranks));
+        Ok(Barrier::from(Control::new(designer, parties, first, policy, action)))
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("parties", &self.parties)
+            .field("algorithm", &self.algorithm)
+            .field("wait_policy", &self.policy)
+            .field("spin_budget", &self.spin)
+            .field("timeout", &self.timeout)
+            .field("placement", &self.placement)
+            .field("split_phase", &self.split)
+            .field("action", &self.action)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What was asked for, kept to be asked again when members join or leave.
+struct Recipe {
+    algorithm: Algorithm,
+    policy: WaitPolicy,
+    spin: Option<Duration>,
+    timeout: Option<Duration>,
+    placement: Placement,
+    hops: Option<Hops>,
+    demand: Demand,
+    cpus: usize,
+    cheapest: Fences,
+}
+
+impl Recipe {
+    /// What to make for these ranks.
+    fn design(&self, ranks: Arc<[usize]>) -> Design {
+        let Self { algorithm, policy, spin, timeout, demand, cpus, cheapest, .. } = *self;
+        let parties = ranks.len();
+        let placement = self.placement.of_ranks(&ranks);
+        let hops = self.hops.as_ref().and_then(|hops| hops.of_ranks(&ranks));
+        let situation = Situation { placement: &placement, hops: hops.as_ref(), cpus, demand };
         // Parties that share a CPU are short of it, however many there are.
         let room = if situation.has_room() { cpus } else { cpus.min(parties - 1) };
-        let budgets = Plan::new(policy, spin.or(environment.spin), parties, room, &calibration());
-        let plan = Plan { timeout, ..budgets };
+        let plan = Plan { timeout, ..Plan::new(policy, spin, parties, room, &calibration()) };
         let choice = choose(algorithm, situation);
         let fences = if plan.sleeps_readily() { Fences::Symmetric } else { cheapest };
         let explanation = Explanation::new(algorithm, &choice, &placement, cpus, policy, &plan, fences);
-        Ok(Barrier::from(Control::new(choice.blueprint, first, policy, plan, fences, explanation)))
+        Design { blueprint: choice.blueprint, ranks, plan, fences, explanation }
     }
 }

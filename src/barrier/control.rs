@@ -1,140 +1,265 @@
-//! What a barrier keeps beyond a trip: the present era, the claims, the names; and the rare operations on them.
+//! What a barrier keeps beyond a trip: the registry of its members and eras, the names, the action; and the rare
+//! operations on them.
 //!
 //! # Locks
 //!
-//! Taken in this order, none on the fast path: `registry` (present era and claims), the era's verdict (`fate`),
-//! `threads` (names).
+//! Taken in this order, none on the fast path: the registry, an era's verdict (`fate`), `threads` (names). None is held
+//! while an action, an operator or the drop of a value runs.
 
-use super::era::{Era, Member};
+use super::action::{Action, TripInfo, is_within};
+use super::era::Era;
 use super::explain::Explanation;
-use super::roll::{Claim, Claims, Threads};
-use crate::algo::seat::Blueprint;
+use super::member::Member;
+use super::registry::{Designer, Registry};
+use super::roll::{Claim, Threads};
 use crate::algo::select::Algorithm;
-use crate::error::{Broken, Cause, ClaimError, ResetError};
-use crate::fate::Census;
-use crate::primitive::{Fences, Mutex, lock};
-use crate::wait::{Plan, WaitPolicy};
+use crate::error::{Broken, Cause, ClaimError, JoinError, Operation, ResetError};
+use crate::fate::luggage::Kind;
+use crate::fate::{Census, Ended};
+use crate::primitive::{Mutex, lock};
+use crate::wait::WaitPolicy;
+use std::any::TypeId;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Shared by all handles of one barrier.
-#[derive(Debug)]
 pub(crate) struct Control {
     registry: Mutex<Registry>,
+    designer: Designer,
     threads: Threads,
-    parties: usize,
-    blueprint: Blueprint,
     policy: WaitPolicy,
-    plan: Plan,
-    fences: Fences,
-    explanation: Explanation,
+    action: Option<Action>,
+    kinds: std::sync::Mutex<Kinds>,
 }
 
-#[derive(Debug)]
-struct Registry {
-    era: Arc<Era>,
-    claims: Claims,
+/// An operation on values of one type, towards one rank if that matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Errand {
+    pub(crate) operation: Operation,
+    pub(crate) value: TypeId,
+    pub(crate) rank: Option<usize>,
 }
+
+/// Every errand that any party ever had, numbered from 1, with the name of its type.
+type Kinds = HashMap<Errand, (Kind, &'static str)>;
+
+/// The errands that one party had of late: most loops have one or two.
+#[derive(Debug, Default)]
+pub(crate) struct Errands([Option<(Errand, Kind)>; 4]);
+
+impl Errands {
+    /// The number of an errand; asks the barrier if it is new here.
+    #[inline(always)]
+    pub(crate) fn kind(&mut self, control: &Control, errand: Errand, name: &'static str) -> Kind {
+        let place = &mut self.0[(errand.operation as usize + errand.rank.unwrap_or(0)) % 4];
+        match place {
+            Some((last, kind)) if *last == errand => *kind,
+            _ => place.insert((errand, control.kind_of(errand, name))).1,
+        }
+    }
+}
+
+/// Stands for all errands that there are no numbers left for; never the same as any other, itself included.
+const UNNUMBERED: Kind = Kind(u16::MAX);
 
 impl Control {
     pub(super) fn new(
-        blueprint: Blueprint,
+        designer: Designer,
+        parties: usize,
         first: u64,
         policy: WaitPolicy,
-        plan: Plan,
-        fences: Fences,
-        explanation: Explanation,
+        action: Option<Action>,
     ) -> Self {
-        let parties = blueprint.parties();
-        let era = Era::new(&blueprint, first, true, fences);
-        let registry = Registry { era: Arc::new(era), claims: Claims::new(parties) };
-        let threads = Threads::new(parties);
-        Self { registry: Mutex::new(registry), threads, parties, blueprint, policy, plan, fences, explanation }
+        let design = designer((0..parties).collect());
+        let registry = Mutex::new(Registry::new(design, first));
+        Self { registry, designer, threads: Threads::new(), policy, action, kinds: std::sync::Mutex::default() }
+    }
+
+    /// Does something to the registry; what it no longer needs is dropped behind the lock.
+    fn with<R>(&self, act: impl FnOnce(&mut Registry) -> R) -> R {
+        let mut registry = lock(&self.registry);
+        let result = act(&mut registry);
+        let retired = registry.take_retired();
+        drop(registry);
+        drop(retired);
+        result
     }
 
     pub(super) fn parties(&self) -> usize {
-        self.parties
+        self.with(|registry| if registry.has_ended() { 0 } else { registry.present().parties() })
     }
 
     pub(super) fn algorithm(&self) -> Algorithm {
-        self.blueprint.algorithm()
+        self.with(|registry| registry.present().design().blueprint.algorithm())
     }
 
     pub(super) fn policy(&self) -> WaitPolicy {
         self.policy
     }
 
-    pub(super) fn explanation(&self) -> &Explanation {
-        &self.explanation
+    pub(super) fn explanation(&self) -> Explanation {
+        self.with(|registry| registry.present().design().explanation.clone())
     }
 
     /// The era that counts now.
     pub(super) fn era(&self) -> Arc<Era> {
-        Arc::clone(&lock(&self.registry).era)
+        self.with(|registry| Arc::clone(registry.present()))
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.with(|registry| registry.has_ended())
     }
 
     /// The record of a break, with what is known of the missing.
-    pub(super) fn describe(&self, cause: Cause, census: Census) -> Broken {
+    pub(crate) fn describe(&self, cause: Cause, census: Census) -> Broken {
         self.threads.describe(cause, census)
     }
 
-    /// Breaks the open trip of the present era, unless it is broken.
-    pub(super) fn break_open_trip(&self, cause: Cause) -> Broken {
-        self.era().break_open_trip(|census| self.describe(cause, census))
+    /// Breaks the open trip, unless it is broken; what everybody is told.
+    pub(crate) fn break_open_trip(&self, cause: &Cause) -> Broken {
+        let describe = |census| self.describe(cause.clone(), census);
+        let told = self.with(|registry| registry.break_open_trip(describe));
+        told.unwrap_or_else(|| Broken::by_rank(cause.clone(), self.era().census().generation, 0, Vec::new()))
+    }
+
+    /// Breaks trip `generation` of `era`, at which all have arrived, for a cause that lies in what rides on it; what its
+    /// parties are told. `may_be_over`: parties leave it by themselves, and if one has, nothing is broken.
+    pub(crate) fn break_complete(
+        &self,
+        era: &Arc<Era>,
+        generation: u64,
+        cause: Cause,
+        may_be_over: bool,
+    ) -> Option<Broken> {
+        let record = Broken::by_rank(cause, generation, era.parties(), Vec::new());
+        let trunks = if may_be_over { era.trunks() } else { &[] };
+        match era.break_complete(generation, trunks, record) {
+            Ok(broken) | Err(Ended::Broken(broken)) => {
+                self.with(|registry| registry.condemn_heirs(era, &broken));
+                Some(broken)
+            }
+            Err(Ended::Complete) => None,
+        }
+    }
+
+    /// Whether the barrier has an action.
+    pub(crate) fn acts(&self) -> bool {
+        self.action.is_some()
+    }
+
+    /// Runs the action, if there is one, on behalf of the party that brought the trip about; if it panics, the trip is
+    /// broken.
+    pub(crate) fn act(&self, era: &Arc<Era>, generation: u64, rank: usize) -> Result<(), Broken> {
+        let Some(action) = &self.action else { return Ok(()) };
+        let info = TripInfo { generation, parties: era.parties(), rank };
+        let Err(message) = action.run(self.address(), &info) else { return Ok(()) };
+        let cause = Cause::ActionPanicked { message };
+        let record = Broken::by_rank(cause.clone(), generation, era.parties(), Vec::new());
+        Err(self.break_complete(era, generation, cause, false).unwrap_or(record))
+    }
+
+    /// What tells this barrier from all others.
+    fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
     }
 
     /// Gives out `rank`.
     pub(super) fn claim(&self, rank: usize) -> Result<Member, ClaimError> {
-        let mut registry = lock(&self.registry);
-        registry.claims.take(rank)?;
-        Ok(Member::new(&registry.era, rank, self.plan))
+        self.with(|registry| Ok(Member::new(&registry.claim(rank)?, rank)))
     }
 
-    /// Gives out all ranks, or none.
+    /// Gives out the ranks of all members, or none.
     pub(super) fn claim_all(&self) -> Result<Vec<Member>, ClaimError> {
-        let mut registry = lock(&self.registry);
-        if let Some(&rank) = registry.claims.in_state(Claim::Held).first() {
-            return Err(ClaimError::Taken { rank });
-        }
-        (0..self.parties)
-            .map(|rank| {
-                registry.claims.take(rank)?;
-                Ok(Member::new(&registry.era, rank, self.plan))
-            })
-            .collect()
+        self.with(|registry| {
+            if let Some(&rank) = registry.claims().in_state(Claim::Held).first() {
+                return Err(ClaimError::Taken { rank });
+            }
+            let members = registry.claims().members();
+            members.into_iter().map(|rank| Ok(Member::new(&registry.claim(rank)?, rank))).collect()
+        })
     }
 
-    /// Takes note that the handle of `rank` is gone, and breaks the trip that it will not come to.
-    pub(super) fn desert(&self, rank: usize, cause: Cause) {
-        let mut registry = lock(&self.registry);
-        registry.claims.desert(rank);
-        // Under the lock: once it is free, the rank may be claimed again and the barrier reset, and that era is none of
-        // this drop's business.
-        registry.era.break_open_trip(|census| self.describe(cause, census));
+    /// Adds a party.
+    pub(super) fn join(&self) -> Result<Member, JoinError> {
+        self.with(|registry| {
+            let (rank, era) = registry.join(&self.designer)?;
+            Ok(Member::new(&era, rank))
+        })
+    }
+
+    /// Takes the party of `member` out, which owes nothing. Whether it has to arrive at the open trip, as its last act.
+    pub(super) fn leave(&self, member: &mut Member) -> bool {
+        self.with(|registry| {
+            registry.advance();
+            if !registry.is_current(member.era()) {
+                member.follow(&registry.home_of(member.rank(), false));
+            }
+            registry.leave(&self.designer, member.rank(), member.era())
+        })
+    }
+
+    /// Takes note that the handle of `member` is gone, and breaks the trip that it will not come to.
+    pub(super) fn desert(&self, member: &Member, cause: Cause) {
+        // Under the lock all the time: once it is free, the rank may be claimed again and the barrier reset, and that era
+        // is none of this drop's business.
+        self.with(|registry| {
+            registry.desert(member.rank());
+            let describe = |census| self.describe(cause.clone(), census);
+            if registry.is_next(member.era()) {
+                let _ = member.era().break_open_trip(describe);
+                return;
+            }
+            if member.owes() && registry.is_current(member.era()) {
+                let only = member.generation().wrapping_add(1);
+                let everybody = member.era().design().ranks.to_vec();
+                let record = describe(Census { generation: only, missing: everybody, arrived: 0 });
+                if registry.break_next(&self.designer, only, record) {
+                    return;
+                }
+            }
+            registry.break_open_trip(describe);
+        });
     }
 
     /// Breaks the open trip if some rank was never claimed and now never can be.
     pub(super) fn close_claims(&self) {
-        let registry = lock(&self.registry);
-        if let Some(&rank) = registry.claims.in_state(Claim::Free).first() {
-            registry.era.break_open_trip(|census| self.describe(Cause::Dropped { rank }, census));
-        }
+        self.with(|registry| {
+            if let Some(&rank) = registry.claims().in_state(Claim::Free).first() {
+                registry.break_open_trip(|census| self.describe(Cause::Dropped { rank }, census));
+            }
+        });
     }
 
     /// Puts a new era in the place of a broken one; breaks it first if parties are waiting in it. The first generation
     /// that counts.
     pub(super) fn reset(&self) -> Result<u64, ResetError> {
-        let mut registry = lock(&self.registry);
-        let ranks = registry.claims.in_state(Claim::Deserted);
-        if !ranks.is_empty() {
-            return Err(ResetError::Deserted { ranks });
-        }
-        let broken = match registry.era.break_trip_of_waiters(|census| self.describe(Cause::Reset, census)) {
-            Ok(broken) => broken,
-            Err(open) => return Ok(open),
-        };
-        let first = broken.generation().wrapping_add(1);
-        registry.era = Arc::new(Era::new(&self.blueprint, first, false, self.fences));
-        Ok(first)
+        self.with(|registry| {
+            if registry.has_ended() {
+                return Err(ResetError::Ended);
+            }
+            let ranks = registry.claims().in_state(Claim::Deserted);
+            if !ranks.is_empty() {
+                return Err(ResetError::Deserted { ranks });
+            }
+            loop {
+                let present = registry.present();
+                match present.break_trip_of_waiters(|census| self.describe(Cause::Reset, census)) {
+                    Ok(broken) | Err(Ended::Broken(broken)) => {
+                        let first = broken.generation().wrapping_add(1);
+                        registry.renew(&self.designer, first);
+                        return Ok(first);
+                    }
+                    Err(Ended::Complete) => {
+                        let open = present.census().generation;
+                        if registry.leads_to(open) {
+                            continue;
+                        }
+                        registry.renew_next(&self.designer);
+                        return Ok(open);
+                    }
+                }
+            }
+        })
     }
 
     /// Brings `member` up to date before it waits: says which thread it is, and if it has been `told` of a break, takes
@@ -142,14 +267,74 @@ impl Control {
     #[cold]
     pub(super) fn settle(&self, member: &mut Member, told: bool) -> Result<(), Broken> {
         self.threads.introduce(member.rank());
+        if is_within(self.address()) {
+            let cause = Cause::Reentered { rank: member.rank() };
+            return Err(self.describe(cause, self.era().census()));
+        }
         if !told {
             return Ok(());
         }
-        let present = self.era();
-        if Arc::ptr_eq(member.era(), &present) {
-            return present.verdict().map_or(Ok(()), Err);
+        self.with(|registry| {
+            registry.advance();
+            if registry.is_current(member.era()) {
+                return member.era().verdict().map_or(Ok(()), Err);
+            }
+            member.follow(&registry.home_of(member.rank(), false));
+            Ok(())
+        })
+    }
+
+    /// Takes `member`, which has crossed the last trip of its era or finds that it holds none, to the era that comes
+    /// behind it.
+    #[cold]
+    pub(super) fn move_on(&self, member: &mut Member) {
+        self.with(|registry| {
+            let era = registry.successor(member.era(), member.rank());
+            member.follow(&era);
+        });
+    }
+
+    /// A party was told that its era is broken: so are those who wait for the trips behind it.
+    #[cold]
+    pub(super) fn spread(&self) {
+        self.with(Registry::advance);
+    }
+
+    /// The number of an errand, the same for all parties of this barrier.
+    #[cold]
+    fn kind_of(&self, errand: Errand, name: &'static str) -> Kind {
+        let mut kinds = self.kinds.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let next = u16::try_from(kinds.len() + 1).map_or(UNNUMBERED, Kind);
+        if next == UNNUMBERED {
+            return kinds.get(&errand).map_or(UNNUMBERED, |(kind, _)| *kind);
         }
-        member.follow(&present, self.plan);
-        Ok(())
+        kinds.entry(errand).or_insert((next, name)).0
+    }
+
+    /// What a party did who brought this along, in words.
+    pub(crate) fn name_of(&self, kind: Option<Kind>) -> String {
+        let Some(kind) = kind else { return "wait".into() };
+        let kinds = self.kinds.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        match kinds.iter().find(|(_, (other, _))| *other == kind) {
+            Some((Errand { operation, rank, .. }, (_, name))) => match rank {
+                Some(rank) => format!("{operation} of {name} with rank {rank}"),
+                None => format!("{operation} of {name}"),
+            },
+            None => "one operation too many to be told from others".into(),
+        }
+    }
+}
+
+impl Kind {
+    /// Whether two parties bring the same.
+    #[inline(always)]
+    pub(crate) fn agrees(self, other: Option<Self>) -> bool {
+        other == Some(self) && self != UNNUMBERED
+    }
+}
+
+impl std::fmt::Debug for Control {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Control").finish_non_exhaustive()
     }
 }

@@ -1,39 +1,184 @@
-//! One life of a barrier, from build or reset to the break, and one party's part in it.
+//! One life of a barrier: from build, reset or a change of its members, to the break or the next change.
 //!
-//! All words that parties share on a trip belong to an era. After a break nothing of it is used again: a reset makes a
-//! new one, so that whatever a late party still stores, it stores where nobody counts any more (C5), and memory is
-//! freed when the last handle on it is gone (C9).
+//! All words that parties share on a trip belong to an era, and an era has the same parties all its life. After a break
+//! nothing of it is used again: a reset makes a new one, so that whatever a late party still stores, it stores where
+//! nobody counts any more (C5), and memory is freed when the last handle on it is gone (C9). Who joins or leaves makes a
+//! new one as well, for the trips behind the open one; the parties move over, each when it has crossed the last trip of
+//! the old one (`registry.rs`).
 
 use crate::algo::seat::{Blueprint, Seat, Words};
-use crate::error::{Broken, Cause};
-use crate::fate::{Census, Fate, Ruling};
-use crate::primitive::Fences;
-use crate::wait::{Door, Limit, Pace, Plan, Stay, Stop};
-use std::sync::Arc;
+use crate::barrier::explain::Explanation;
+use crate::error::Broken;
+use crate::fate::epoch::reached;
+use crate::fate::luggage::{Luggage, Trunk};
+use crate::fate::{Census, Ended, Fate, Ruling, is_beyond};
+use crate::primitive::{AtomicU64, Fences, Mutex, Ordering};
+use crate::wait::{Door, Plan};
+use crossbeam_utils::CachePadded;
+use std::any::Any;
+use std::sync::{Arc, OnceLock};
+
+/// What an era is made from: who takes part, and what was chosen for them.
+#[derive(Clone, Debug)]
+pub(crate) struct Design {
+    pub(crate) blueprint: Blueprint,
+    /// The rank of each seat, ascending.
+    pub(crate) ranks: Arc<[usize]>,
+    pub(crate) plan: Plan,
+    pub(crate) fences: Fences,
+    pub(crate) explanation: Explanation,
+}
+
+impl Design {
+    /// A design without measurements.
+    #[cfg(all(test, any(phalanx_loom, phalanx_shuttle)))]
+    pub(crate) fn modelled(blueprint: Blueprint, ranks: Arc<[usize]>, plan: Plan, fences: Fences) -> Self {
+        Self { blueprint, ranks, plan, fences, explanation: Explanation::of_a_model() }
+    }
+}
+
+/// Where the parties of an era go that has ended by a change; decided with its last trip.
+pub(crate) type Heir = Arc<OnceLock<Arc<Era>>>;
+
+/// What a party sends to the root of a trip, and what the root sends back.
+pub(crate) type Parcel = Box<dyn Any + Send>;
 
 /// The words of one life of a barrier.
 #[derive(Debug)]
 pub(crate) struct Era {
+    design: Design,
     door: Door,
     words: Words,
     fate: Fate,
+    second: Second,
+    first: u64,
+    trunks: OnceLock<Box<[Trunk]>>,
+    mail: OnceLock<Box<[CachePadded<Mutex<Option<Parcel>>>]>>,
+    heir: OnceLock<Heir>,
 }
 
 impl Era {
     /// An era whose first trip is `first`; `near` says whether to go and fetch memory near the parties.
-    pub(crate) fn new(blueprint: &Blueprint, first: u64, near: bool, fences: Fences) -> Self {
-        Self { door: Door::new(fences), words: Words::new(blueprint, first, near), fate: Fate::new() }
+    pub(crate) fn new(design: Design, first: u64, near: bool) -> Self {
+        let words = Words::new(&design.blueprint, first, near);
+        let door = Door::new(design.fences);
+        let era = Self {
+            design,
+            door,
+            words,
+            fate: Fate::new(),
+            second: Second::new(first),
+            first,
+            trunks: OnceLock::new(),
+            mail: OnceLock::new(),
+            heir: OnceLock::new(),
+        };
+        // A model's words are born where all its threads know of them.
+        if cfg!(all(test, phalanx_loom)) {
+            era.trunks();
+            era.mail();
+        }
+        era
     }
 
-    /// Breaks the open trip, unless the era is broken already; what everybody is told, either way.
-    pub(crate) fn break_open_trip(&self, describe: impl FnOnce(Census) -> Broken) -> Broken {
-        self.fate.break_open_trip(&self.door, self.words.slots(), describe)
+    pub(crate) fn design(&self) -> &Design {
+        &self.design
     }
 
-    /// Breaks the open trip if somebody waits at it; what everybody is told, or else the number of the open trip. A
-    /// broken era is told of as it is.
-    pub(crate) fn break_trip_of_waiters(&self, describe: impl FnOnce(Census) -> Broken) -> Result<Broken, u64> {
+    pub(crate) fn door(&self) -> &Door {
+        &self.door
+    }
+
+    pub(crate) fn fate(&self) -> &Fate {
+        &self.fate
+    }
+
+    pub(crate) fn words(&self) -> &Words {
+        &self.words
+    }
+
+    pub(crate) fn second(&self) -> &Second {
+        &self.second
+    }
+
+    pub(crate) fn parties(&self) -> usize {
+        self.design.ranks.len()
+    }
+
+    /// The seat number of `rank`, if it takes part.
+    pub(crate) fn index_of(&self, rank: usize) -> Option<usize> {
+        self.design.ranks.binary_search(&rank).ok()
+    }
+
+    /// The seat of `rank`; if it takes no part, the one for those who only listen.
+    pub(crate) fn seat_of(&self, rank: usize) -> (usize, Seat) {
+        self.index_of(rank).map_or((0, Seat::Over), |index| (index, self.words.seat(index)))
+    }
+
+    /// What the party at seat `index` brings along.
+    #[inline(always)]
+    pub(crate) fn luggage(&self, index: usize) -> &Luggage {
+        self.words.slots().luggage(index)
+    }
+
+    /// Room for larger things, for all seats; made when the first one asks.
+    #[inline(always)]
+    pub(crate) fn trunks(&self) -> &[Trunk] {
+        self.trunks.get_or_init(|| (0..self.parties()).map(|_| Trunk::new(self.first)).collect())
+    }
+
+    /// Where seats leave what the root is to have, and find what it has for them; made when the first one asks.
+    pub(crate) fn mail(&self) -> &[CachePadded<Mutex<Option<Parcel>>>] {
+        self.mail.get_or_init(|| (0..self.parties()).map(|_| CachePadded::new(Mutex::new(None))).collect())
+    }
+
+    /// Breaks the open trip, unless it is held elsewhere or the era is broken already.
+    pub(crate) fn break_open_trip(&self, describe: impl FnOnce(Census) -> Broken) -> Result<Broken, Ended> {
+        let describe = |census| describe(self.named(census));
+        self.fate.break_if(&self.door, self.words.slots(), |_| true, describe)
+    }
+
+    /// Breaks the open trip if somebody waits at it.
+    pub(crate) fn break_trip_of_waiters(&self, describe: impl FnOnce(Census) -> Broken) -> Result<Broken, Ended> {
+        let describe = |census| describe(self.named(census));
         self.fate.break_if(&self.door, self.words.slots(), |census| census.arrived > 0, describe)
+    }
+
+    /// Breaks trip `only`, unless it turns out to be complete.
+    pub(crate) fn break_trip(&self, only: u64, describe: impl FnOnce(Census) -> Broken) -> Ruling {
+        let describe = |census| describe(self.named(census));
+        self.fate.break_trip(&self.door, self.words.slots(), only, describe)
+    }
+
+    /// Breaks trip `generation`, at which all have arrived, because what was to ride on it has failed. With `trunks`
+    /// only if nobody has left it.
+    pub(crate) fn break_complete(&self, generation: u64, trunks: &[Trunk], record: Broken) -> Result<Broken, Ended> {
+        self.fate.break_complete(&self.door, generation, trunks, record)
+    }
+
+    /// Gives the verdict that was given elsewhere.
+    pub(crate) fn condemn(&self, record: Broken) {
+        self.fate.condemn(&self.door, record);
+    }
+
+    /// Lets this era end with its open trip; the first trip that is held elsewhere.
+    pub(crate) fn turn(&self) -> Result<u64, Ended> {
+        self.fate.turn(&self.door, self.words.slots())
+    }
+
+    /// Sends those who wait here, newcomers all, to another era.
+    pub(crate) fn supersede(&self) {
+        self.fate.supersede(&self.door, self.first);
+    }
+
+    /// Says where to go from here; the first answer stays.
+    pub(crate) fn bequeath(&self, heir: &Heir) {
+        let _ = self.heir.set(Arc::clone(heir));
+    }
+
+    /// Where to go from here, once it is decided.
+    pub(crate) fn heir(&self) -> Option<Arc<Self>> {
+        self.heir.get()?.get().cloned()
     }
 
     /// What everybody is told, if the era is broken.
@@ -48,119 +193,55 @@ impl Era {
 
     /// Who has arrived where, as a snapshot.
     pub(crate) fn census(&self) -> Census {
-        self.words.slots().census()
+        self.named(self.words.slots().census())
+    }
+
+    /// Whether all trips before `turn` are complete. Once true it stays true.
+    pub(crate) fn has_reached(&self, turn: u64) -> bool {
+        !is_beyond(turn, self.words.slots().census().generation)
     }
 
     /// Wakes every sleeper for no reason.
     pub(crate) fn wake_spuriously(&self) {
         self.door.wake_spuriously();
     }
+
+    /// The census by ranks instead of seats.
+    fn named(&self, census: Census) -> Census {
+        let missing = census.missing.iter().map(|&index| self.design.ranks[index]).collect();
+        Census { missing, ..census }
+    }
 }
 
-/// One party's part in an era.
+/// The second half of a trip on which one party does something for all, where the algorithm itself has no root: the
+/// first to learn that all have arrived takes the part, and the others wait for it.
 ///
-/// Alone on its lines: it is written on every trip, and handles may lie side by side in a `Vec` (measured: sharing a
-/// line costs several times the trip).
+/// | word | writers | meaning |
+/// |---|---|---|
+/// | `claim` | the first of each such trip, by CAS | `g + 1`: the part is taken for trip g |
+/// | `go` | who has the part | `g + 1`: it is done, and all may go; an epoch (`fate/epoch.rs`) |
 #[derive(Debug)]
-#[repr(align(128))]
-pub(crate) struct Member {
-    era: Arc<Era>,
-    seat: Seat,
-    rank: usize,
-    generation: u64,
-    pace: Pace,
+pub(crate) struct Second {
+    claim: CachePadded<AtomicU64>,
+    pub(crate) go: CachePadded<AtomicU64>,
 }
 
-impl Member {
-    /// The part of `rank` in `era`, from the trip on that the rank has not arrived at yet.
-    pub(crate) fn new(era: &Arc<Era>, rank: usize, plan: Plan) -> Self {
-        // A rank whose earlier handle took part in the broken trip is told of that trip, not of one that will never be.
-        let next = || era.words.slots().next_of(rank);
-        let generation = era.verdict().map_or_else(next, |broken| broken.generation());
-        let seat = era.words.seat(rank);
-        Self { era: Arc::clone(era), seat, rank, generation, pace: Pace::new(plan) }
+impl Second {
+    fn new(first: u64) -> Self {
+        Self { claim: CachePadded::new(AtomicU64::new(first)), go: CachePadded::new(AtomicU64::new(first)) }
     }
 
-    /// Moves to a later era, keeping what the party has learned about waiting.
-    pub(crate) fn follow(&mut self, era: &Arc<Era>, plan: Plan) {
-        let pace = std::mem::replace(&mut self.pace, Pace::new(plan));
-        *self = Self { pace, ..Self::new(era, self.rank, plan) };
+    /// Whether the part for `generation` is done.
+    pub(crate) fn is_done(&self, generation: u64) -> bool {
+        reached(&self.go, generation)
     }
 
-    pub(crate) fn era(&self) -> &Arc<Era> {
-        &self.era
-    }
-
-    pub(crate) fn rank(&self) -> usize {
-        self.rank
-    }
-
-    /// The trip that this party arrives at next.
-    pub(crate) fn generation(&self) -> u64 {
-        self.generation
-    }
-
-    /// Arrives at the open trip and stays until it is decided. `Ok` says whether this party leads it.
-    ///
-    /// `describe` makes the record of a break that this party brings about.
-    #[inline(always)]
-    pub(crate) fn cross(&mut self, limit: Limit, describe: impl Fn(Cause, Census) -> Broken) -> Result<bool, Broken> {
-        let Self { era, seat, pace, generation, .. } = self;
-        let stay = Stay { generation: *generation, pace, limit };
-        let (seen, leads) = seat.cross(&era.door, stay);
-        if seen.is_ok() && era.door.look().undisturbed() {
-            *generation = generation.wrapping_add(1);
-            return Ok(leads);
-        }
-        self.cross_disturbed(seen, limit, &describe)?;
-        Ok(leads)
-    }
-
-    /// The rest of a crossing on which somebody slept, or something is wrong, or the limit has passed.
-    #[cold]
-    #[inline(never)]
-    fn cross_disturbed(
-        &mut self,
-        mut seen: Result<(), Stop>,
-        mut limit: Limit,
-        describe: &dyn Fn(Cause, Census) -> Broken,
-    ) -> Result<(), Broken> {
-        let Self { era, seat, pace, generation, rank } = self;
-        loop {
-            let ruling = match seen {
-                Ok(()) => {
-                    let attention = era.door.look();
-                    era.door.wake_sleepers(*generation);
-                    if !attention.alarmed() {
-                        break;
-                    }
-                    era.fate.rule(*generation)
-                }
-                Err(Stop::Alarm) => era.fate.rule(*generation),
-                Err(Stop::Expired(after)) => {
-                    let cause = Cause::TimedOut { rank: *rank, after };
-                    let describe = |census| describe(cause, census);
-                    limit = Limit::Never;
-                    era.fate.break_trip(&era.door, era.words.slots(), *generation, describe)
-                }
-            };
-            match ruling {
-                Ruling::Broken(broken) => {
-                    *seat = Seat::Over;
-                    return Err(broken);
-                }
-                Ruling::Over => {
-                    *seat = Seat::Over;
-                    break;
-                }
-                Ruling::NotBroken if seen.is_ok() => break,
-                // Open, or complete, which the algorithm will say shortly.
-                Ruling::NotBroken => {}
-            }
-            let stay = Stay { generation: *generation, pace, limit };
-            seen = seat.complete(&era.door, stay);
-        }
-        *generation = generation.wrapping_add(1);
-        Ok(())
+    /// Whether the caller, who knows that all have arrived at `generation`, has the part.
+    pub(crate) fn elect(&self, generation: u64) -> bool {
+        // Relaxed: the trip has brought everything that the part needs, and `go` carries on what comes of it.
+        let last = self.claim.load(Ordering::Relaxed);
+        let next = generation.wrapping_add(1);
+        !is_beyond(last, generation)
+            && self.claim.compare_exchange(last, next, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 }

@@ -27,6 +27,7 @@ pub struct Explanation {
     parties: usize,
     wish: Algorithm,
     reason: Reason,
+    rootless: Option<Algorithm>,
     place: String,
     cpus: usize,
     policy: WaitPolicy,
@@ -54,6 +55,7 @@ impl Explanation {
             parties: placement.parties(),
             wish,
             reason: choice.reason.clone(),
+            rootless: choice.rootless,
             place: if placement.is_complete() {
                 placement.to_string()
             } else {
@@ -97,6 +99,7 @@ impl Explanation {
             parties: 0,
             wish: Algorithm::Central,
             reason: Reason::Named,
+            rootless: None,
             place: String::new(),
             cpus: 0,
             policy: WaitPolicy::Spin,
@@ -108,10 +111,14 @@ impl Explanation {
 
     fn why(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { parties, cpus, .. } = self;
+        if let Some(rootless) = self.rootless {
+            write!(f, "{rootless} has no root for the action; of those that have one: ")?;
+        }
         match &self.reason {
             Reason::Named => f.write_str("it was asked for"),
             Reason::Unpredicted => f.write_str("the cost model has no answer for these hops; a counter is never wrong"),
             Reason::Few if *parties == 1 => f.write_str("there is nobody to wait for"),
+            Reason::Few if self.algorithm == Algorithm::Central => f.write_str("the last of two to arrive is the root"),
             Reason::Few => f.write_str("one hop is the least in which two can meet"),
             Reason::Crowd if parties > cpus => {
                 write!(f, "{parties} parties on {cpus} CPUs: context switches decide, and it was measured to be best")
@@ -164,12 +171,12 @@ impl fmt::Display for Explanation {
 #[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
 mod tests {
     use super::*;
-    use crate::algo::choice::{Situation, choose};
+    use crate::algo::choice::{Demand, Situation, choose};
     use crate::topology::{Bind, CpuSet, Topology};
     use crate::wait::calibration;
 
     fn explain(wish: Algorithm, placement: &Placement, cpus: usize, policy: WaitPolicy) -> String {
-        let choice = choose(wish, Situation { placement, hops: None, cpus });
+        let choice = choose(wish, Situation { placement, hops: None, cpus, demand: Demand::Nothing });
         let spin = Some(Duration::from_micros(40));
         let plan = Plan::new(policy, spin, placement.parties(), cpus, &calibration());
         Explanation::new(wish, &choice, placement, cpus, policy, &plan, Fences::Asymmetric).to_string()
@@ -206,6 +213,18 @@ mod tests {
         assert_eq!(why(Algorithm::Auto, 2, 2, WaitPolicy::Park), "why: one hop is the least in which two can meet");
         assert_eq!(why(Algorithm::Auto, 1, 2, WaitPolicy::Spin), "why: there is nobody to wait for");
         assert_eq!(why(Algorithm::Tournament, 8, 8, WaitPolicy::Spin), "why: it was asked for");
+        let action = |wish| {
+            let placement = Placement::anywhere(2);
+            let choice = choose(wish, Situation { placement: &placement, hops: None, cpus: 2, demand: Demand::Root });
+            let plan = Plan::new(WaitPolicy::Park, None, 2, 2, &calibration());
+            let text = Explanation::new(wish, &choice, &placement, 2, WaitPolicy::Park, &plan, Fences::Symmetric);
+            text.to_string().lines().nth(1).unwrap().trim_start().to_owned()
+        };
+        assert_eq!(
+            action(Algorithm::Tournament),
+            "why: tournament has no root for the action; of those that have one: the last of two to arrive is the root"
+        );
+        assert_eq!(action(Algorithm::Central), "why: it was asked for");
         let groups = why(Algorithm::Combining, 16, 16, WaitPolicy::Spin);
         assert!(
             groups.starts_with("why: it was asked for; its groups have one of the least of 2 predictions"),

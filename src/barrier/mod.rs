@@ -4,24 +4,28 @@
 //! - [`builder`]: how one is made.
 //! - [`explain`]: what was chosen for it, and why.
 //! - [`party`]: the handle that waits.
-//! - [`era`]: one life of a barrier, from build or reset to the break.
-//! - [`control`], [`roll`]: the present era; who holds which rank.
+//! - [`member`], [`era`]: one party's way across; the words of one life of a barrier.
+//! - [`registry`], [`roll`]: who belongs to the barrier, who holds which rank, which era holds which trip.
+//! - [`control`]: these, and the rare operations on them; [`action`]: what is done once per trip.
 //! - [`compat`]: the barrier for callers without a handle, with `std`'s signature.
 
+pub(crate) mod action;
 pub(crate) mod builder;
 pub mod compat;
-mod control;
+pub(crate) mod control;
 pub(crate) mod era;
 pub(crate) mod explain;
+pub(crate) mod member;
 #[cfg(all(test, phalanx_loom))]
 mod models;
 pub(crate) mod party;
+mod registry;
 mod roll;
 #[cfg(all(test, phalanx_shuttle))]
 mod shuttle;
 
 use crate::algo::select::Algorithm;
-use crate::error::{Broken, BuildError, Cause, ClaimError, ResetError};
+use crate::error::{Broken, BuildError, Cause, ClaimError, JoinError, ResetError};
 use crate::wait::WaitPolicy;
 use builder::Builder;
 use control::Control;
@@ -152,7 +156,46 @@ impl Barrier {
         Ok(members.into_iter().map(|member| Party::new(member, Arc::clone(self.control()))).collect())
     }
 
-    /// How many parties the barrier has.
+    /// Adds a party, which takes part from the next trip on; from any thread, while the others go on.
+    ///
+    /// Java's `Phaser.register`, with a say in which trip is the first: the trip that is open now completes without the
+    /// newcomer, and the one after it needs it ([`Party::generation`] tells its number). So a handle that is not used holds
+    /// the others up, and one that is dropped breaks that trip, as any other. Ranks are stable: the newcomer gets the lowest
+    /// one that a party has [left](Party::leave) before the open trip, or one more than there were. On a broken barrier the
+    /// party takes part from the [reset](Self::reset) on.
+    ///
+    /// The algorithm is chosen anew for the new number of parties, unless one was named. Costs two locks and the making of
+    /// the next trips' words: microseconds, more for many parties ([`Algorithm::Auto`] says how long it takes to choose).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let barrier = phalanx::Barrier::new(1)?;
+    /// let mut old = barrier.claim(0)?;
+    /// let mut new = barrier.join()?;
+    /// assert_eq!((new.rank(), new.generation()), (1, 1));
+    /// old.wait()?; // trip 0 is not the newcomer's
+    /// std::thread::scope(|s| {
+    ///     s.spawn(|| old.wait());
+    ///     assert_eq!(new.wait().unwrap().generation(), 1);
+    /// });
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`JoinError`] if all parties have left, or there are [`MAX_PARTIES`](crate::MAX_PARTIES).
+    pub fn join(&self) -> Result<Party, JoinError> {
+        Ok(Party::new(self.control().join()?, Arc::clone(self.control())))
+    }
+
+    /// Whether all parties have [left](Party::leave): no further trip will be held, and nobody can join.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.control().has_ended()
+    }
+
+    /// How many parties take part in the open trip; 0 once all have [left](Party::leave).
     #[must_use]
     pub fn parties(&self) -> usize {
         self.control().parties()
@@ -179,7 +222,7 @@ impl Barrier {
     /// ```
     #[must_use]
     pub fn explain(&self) -> Explanation {
-        self.control().explanation().clone()
+        self.control().explanation()
     }
 
     /// The wait policy in use.
@@ -255,7 +298,7 @@ impl Barrier {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn abort(&self, reason: impl Into<String>) -> Broken {
-        self.control().break_open_trip(Cause::Aborted { reason: reason.into() })
+        self.control().break_open_trip(&Cause::Aborted { reason: reason.into() })
     }
 
     /// Returns the barrier to service: the next trip has the number after the broken one, and no arrival from before

@@ -10,8 +10,8 @@
 
 use super::Barrier;
 use super::control::Control;
-use super::era::{Era, Member};
-use super::explain::Explanation;
+use super::era::{Design, Era};
+use super::member::{Halt, Member};
 use crate::algo::seat::Blueprint;
 use crate::algo::select::{Algorithm, Algorithm::*, Radix, Wake};
 use crate::error::{Broken, Cause};
@@ -55,29 +55,29 @@ fn blueprint(algorithm: Algorithm, parties: usize) -> Blueprint {
 struct Stage {
     era: Arc<Era>,
     data: Vec<AtomicU32>,
-    plan: Plan,
 }
 
 impl Stage {
     fn new(algorithm: Algorithm, parties: usize, fences: Fences, waits: Waits) -> Arc<Self> {
         // Near the wrap, so that two trips cross it (C6).
-        let era = Arc::new(Era::new(&blueprint(algorithm, parties), u64::MAX, false, fences));
-        let data = (0..parties).map(|_| AtomicU32::new(0)).collect();
         let plan = match waits {
             Spins => Plan::modelled(false),
             Sleeps => Plan::modelled(true),
             Yields => Plan::modelled_to_yield(),
         };
-        Arc::new(Self { era, data, plan })
+        let design = Design::modelled(blueprint(algorithm, parties), (0..parties).collect(), plan, fences);
+        let era = Arc::new(Era::new(design, u64::MAX, false));
+        let data = (0..parties).map(|_| AtomicU32::new(0)).collect();
+        Arc::new(Self { era, data })
     }
 
     /// Takes `rank` through one trip for each of `limits`, or to the first that is broken.
     fn cross(&self, rank: usize, limits: &[Limit]) -> Vec<Outcome> {
-        let mut member = Member::new(&self.era, rank, self.plan);
+        let mut member = Member::new(&self.era, rank);
         let mut outcomes = Vec::new();
         for (trip, limit) in (1..).zip(limits) {
             self.data[rank].store(trip, Ordering::Relaxed);
-            let outcome = member.cross(*limit, describe);
+            let outcome = told(member.cross(*limit, describe));
             if outcome.is_ok() {
                 for (other, datum) in self.data.iter().enumerate() {
                     let seen = datum.load(Ordering::Relaxed);
@@ -92,6 +92,14 @@ impl Stage {
         }
         outcomes
     }
+}
+
+/// The outcome of a crossing in an era that nobody leaves or joins.
+fn told(crossed: Result<bool, Halt>) -> Outcome {
+    crossed.map_err(|halt| match halt {
+        Halt::Broken(broken) => broken,
+        other => panic!("nobody joins or leaves: {other:?}"),
+    })
 }
 
 /// All parties saw the same, and each completed trip had one leader.
@@ -143,7 +151,7 @@ fn check(
 const NOBODY: Option<fn(&Era)> = None;
 
 const ABORTER: Option<fn(&Era)> = Some(|era| {
-    era.break_open_trip(|census| describe(Cause::Aborted { reason: "model".into() }, census));
+    let _ = era.break_open_trip(|census| describe(Cause::Aborted { reason: "model".into() }, census));
 });
 
 const TWO: &[&[Limit]] = &[&[PATIENT; 3], &[PATIENT; 3]];
@@ -238,8 +246,11 @@ models! {
 /// A whole barrier with its handles.
 fn barrier(algorithm: Algorithm, parties: usize, parks: bool) -> Barrier {
     let plan = Plan::modelled(parks);
-    Control::new(blueprint(algorithm, parties), 0, WaitPolicy::Adaptive, plan, Symmetric, Explanation::of_a_model())
-        .into()
+    let designer = move |ranks: Arc<[usize]>| {
+        let blueprint = blueprint(algorithm, ranks.len());
+        Design::modelled(blueprint, ranks, plan, Symmetric)
+    };
+    Control::new(Box::new(designer), parties, 0, WaitPolicy::Adaptive, None).into()
 }
 
 fn explore(bound: usize, f: impl Fn() + Sync + Send + 'static) {

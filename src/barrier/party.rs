@@ -1,7 +1,7 @@
 //! One participant's handle, and what it gets for a completed trip.
 
-use super::control::Control;
-use super::era::Member;
+use super::control::{Control, Errands};
+use super::member::{Halt, Member};
 use crate::error::{Broken, Cause};
 use crate::wait::Limit;
 use std::fmt;
@@ -76,18 +76,24 @@ impl Trip {
 /// ```
 #[must_use = "dropping a party breaks the trip that it has not arrived at"]
 pub struct Party {
-    member: Member,
-    /// The next wait needs no preparation: not the first one of this handle, and not one after a break.
+    pub(crate) member: Member,
+    /// The next wait is like the last one: settled, no arrival left behind, and no action.
+    quick: bool,
+    /// The barrier knows which thread this is, and nothing broke since.
     settled: bool,
     /// This handle has been told of the break of its era, or was claimed after it.
     told: bool,
-    control: Arc<Control>,
+    /// It has left, and nobody waits for it.
+    gone: bool,
+    /// What it did of late that has a number.
+    pub(crate) errands: Errands,
+    pub(crate) control: Arc<Control>,
 }
 
 impl Party {
     pub(super) fn new(member: Member, control: Arc<Control>) -> Self {
         let told = member.era().is_broken();
-        Self { member, settled: false, told, control }
+        Self { member, quick: false, settled: false, told, gone: false, errands: Errands::default(), control }
     }
 
     /// Arrives, and stays until the trip is decided.
@@ -197,17 +203,76 @@ impl Party {
         self.cross(Limit::At(deadline))
     }
 
-    /// This party's number, `0..parties`.
+    /// Leaves the barrier: arrives at the open trip, does not stay, and takes part in no further one.
+    ///
+    /// C++ calls this `arrive_and_drop`, Java's `Phaser` `arriveAndDeregister`. The others complete the open trip as if this
+    /// party had waited, and from the next trip on they are one fewer; nothing breaks. (Dropping the handle is the other
+    /// way to go: it says that something is wrong.) With the last party the barrier ends. On a broken barrier the party is
+    /// simply no member any more when the barrier is [reset](crate::Barrier::reset): so a group can go on without a worker
+    /// that died, by claiming its rank and leaving with it.
+    ///
+    /// Never waits, unless an [`Arrival`](crate::Arrival) was dropped undecided: then first for the end of its trip. If
+    /// this party is the last to arrive, it runs the barrier's action.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let barrier = phalanx::Barrier::new(2)?;
+    /// let mut parties = barrier.take_parties()?;
+    /// parties.remove(1).leave();
+    /// assert_eq!(parties[0].wait()?.generation(), 0); // with the leaver's arrival
+    /// assert_eq!(parties[0].wait()?.generation(), 1); // alone
+    /// assert_eq!(barrier.parties(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Memory ordering
+    ///
+    /// Everything that this party did before happens before everything that the others do after their `Ok` from the open
+    /// trip.
+    pub fn leave(mut self) {
+        // An error is that of a broken trip, or of an action that lets its own barrier's party leave: out it is all the
+        // same, and there is nobody to tell.
+        if self.member.owes() {
+            let _ = self.settle(Limit::Usual);
+        }
+        self.gone = true;
+        if self.control.leave(&mut self.member) {
+            let _ = self.arrive_at_open_trip();
+        }
+    }
+
+    /// This party's number. It keeps it as long as it is a member; among the parties of a barrier at which nobody ever
+    /// joined or left, `0..parties`.
     #[must_use]
     #[inline]
     pub fn rank(&self) -> usize {
         self.member.rank()
     }
 
-    /// How many parties the barrier has.
+    /// This party's place among the members of the next trip by rank, always in `0..parties`: what to divide work by
+    /// where parties [join](crate::Barrier::join) and [leave](Self::leave).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let barrier = phalanx::Barrier::new(2)?;
+    /// let mut parties = barrier.take_parties()?;
+    /// parties.remove(0).leave();
+    /// parties[0].wait()?;
+    /// assert_eq!((parties[0].rank(), parties[0].index(), parties[0].parties()), (1, 0, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    #[inline]
+    pub fn index(&self) -> usize {
+        self.member.index()
+    }
+
+    /// How many parties take part in this party's next trip.
     #[must_use]
     pub fn parties(&self) -> usize {
-        self.control.parties()
+        self.member.era().parties()
     }
 
     /// The trip that this party arrives at next; after a break, the broken one until the party has moved on.
@@ -219,39 +284,158 @@ impl Party {
 
     #[inline(always)]
     fn cross(&mut self, limit: Limit) -> Result<Trip, Broken> {
-        if !self.settled {
-            self.settle()?;
+        if !self.quick {
+            return self.cross_slowly(limit);
         }
         let generation = self.member.generation();
         let control = &self.control;
         match self.member.cross(limit, |cause, census| control.describe(cause, census)) {
             Ok(leader) => Ok(Trip { generation, leader }),
-            Err(broken) => Err(self.unsettle(broken)),
+            Err(halt) => self.halted(halt, limit),
         }
     }
 
+    /// A crossing that needs preparation, or on which an action runs.
     #[cold]
-    fn settle(&mut self) -> Result<(), Broken> {
-        self.control.settle(&mut self.member, self.told)?;
-        self.settled = true;
-        self.told = false;
+    #[inline(never)]
+    fn cross_slowly(&mut self, limit: Limit) -> Result<Trip, Broken> {
+        self.settle(limit)?;
+        match self.cross_once(limit) {
+            Ok(trip) => Ok(trip),
+            Err(halt) => self.halted(halt, limit),
+        }
+    }
+
+    /// One try of a party that is settled.
+    pub(crate) fn cross_once(&mut self, limit: Limit) -> Result<Trip, Halt> {
+        let Self { member, control, .. } = self;
+        let generation = member.generation();
+        let describe = |cause, census| control.describe(cause, census);
+        let leader = if control.acts() {
+            let (era, rank) = (Arc::clone(member.era()), member.rank());
+            member.cross_held(limit, &describe, &mut || control.act(&era, generation, rank))?
+        } else {
+            member.cross(limit, describe)?
+        };
+        Ok(Trip { generation, leader })
+    }
+
+    /// What becomes of a crossing that was not simply over.
+    #[cold]
+    fn halted(&mut self, halt: Halt, limit: Limit) -> Result<Trip, Broken> {
+        match halt {
+            Halt::Turned(leader) => Ok(self.turned(leader)),
+            Halt::Broken(broken) => Err(self.unsettle(broken)),
+            Halt::Elsewhere => {
+                self.move_on();
+                self.cross_slowly(limit)
+            }
+            // Only where a caller does not want its limit to break the trip.
+            Halt::Undecided => self.cross_slowly(limit),
+        }
+    }
+
+    /// The trip that this party has just crossed was the last of its era.
+    pub(crate) fn turned(&mut self, leader: bool) -> Trip {
+        let generation = self.member.generation().wrapping_sub(1);
+        self.move_on();
+        Trip { generation, leader }
+    }
+
+    pub(crate) fn move_on(&mut self) {
+        self.control.move_on(&mut self.member);
+    }
+
+    /// Arrives at the open trip; if that is not held where this party is, where it is.
+    pub(crate) fn arrive_at_open_trip(&mut self) -> Result<(), Broken> {
+        loop {
+            let Self { member, control, .. } = self;
+            let (era, rank, generation) = (Arc::clone(member.era()), member.rank(), member.generation());
+            let mut act = || control.act(&era, generation, rank);
+            match member.arrive(control.acts().then_some(&mut act)) {
+                Ok(()) => return Ok(()),
+                Err(Halt::Broken(broken)) => return Err(self.unsettle(broken)),
+                Err(_) => self.move_on(),
+            }
+        }
+    }
+
+    /// Does what has to be done before the next arrival: sees to the end of a trip that this party has arrived at, says
+    /// which thread it is, and goes where the barrier has gone since a break.
+    #[inline(always)]
+    pub(crate) fn settle(&mut self, limit: Limit) -> Result<(), Broken> {
+        if self.quick { Ok(()) } else { self.settle_slowly(limit) }
+    }
+
+    #[cold]
+    fn settle_slowly(&mut self, limit: Limit) -> Result<(), Broken> {
+        while self.member.owes() {
+            self.attend(limit, true)?;
+        }
+        if !self.settled {
+            self.control.settle(&mut self.member, self.told)?;
+            self.settled = true;
+            self.told = false;
+        }
+        self.quick = !self.control.acts();
         Ok(())
+    }
+
+    /// This party is about to arrive and not to stay: whatever it calls next has to see to that first.
+    pub(crate) fn owe(&mut self) {
+        self.quick = false;
+    }
+
+    /// Stays until the trip is decided that this party has arrived at. With `breaks` the limit breaks it; otherwise, and if
+    /// the limit passes, `None`.
+    pub(crate) fn attend(&mut self, limit: Limit, breaks: bool) -> Result<Option<Trip>, Broken> {
+        let Self { member, control, .. } = self;
+        let held = control.acts();
+        let outcome = member.attend(limit, breaks, &|cause, census| control.describe(cause, census), held);
+        self.attended(outcome)
+    }
+
+    /// Whether the trip is decided that this party has arrived at.
+    pub(crate) fn try_attend(&mut self) -> Result<Option<Trip>, Broken> {
+        let Self { member, control, .. } = self;
+        let held = control.acts();
+        let outcome = member.try_attend(&|cause, census| control.describe(cause, census), held);
+        self.attended(outcome)
+    }
+
+    fn attended(&mut self, outcome: Result<bool, Halt>) -> Result<Option<Trip>, Broken> {
+        match outcome {
+            Ok(leader) => Ok(Some(Trip { generation: self.member.generation().wrapping_sub(1), leader })),
+            Err(Halt::Turned(leader)) => Ok(Some(self.turned(leader))),
+            Err(Halt::Broken(broken)) => Err(self.unsettle(broken)),
+            Err(Halt::Undecided) => Ok(None),
+            Err(Halt::Elsewhere) => {
+                self.move_on();
+                self.arrive_at_open_trip()?;
+                Ok(None)
+            }
+        }
     }
 
     /// Takes note of a break: the next wait has to see what came after.
     #[cold]
-    fn unsettle(&mut self, broken: Broken) -> Broken {
+    pub(crate) fn unsettle(&mut self, broken: Broken) -> Broken {
+        self.quick = false;
         self.settled = false;
         self.told = true;
+        self.control.spread();
         broken
     }
 }
 
 impl Drop for Party {
     fn drop(&mut self) {
+        if self.gone {
+            return;
+        }
         let rank = self.rank();
         let cause = if thread::panicking() { Cause::Panicked { rank } } else { Cause::Dropped { rank } };
-        self.control.desert(rank, cause);
+        self.control.desert(&self.member, cause);
     }
 }
 

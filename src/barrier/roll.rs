@@ -1,6 +1,6 @@
 //! Who is who: which ranks are claimed, and on which thread each waits.
 
-use crate::error::{Broken, Cause, ClaimError, Missing};
+use crate::error::{Broken, Cause, ClaimError, MAX_PARTIES, Missing};
 use crate::fate::Census;
 use crate::primitive::{Mutex, lock};
 
@@ -13,6 +13,8 @@ pub(crate) enum Claim {
     Held,
     /// Its handle was dropped; it may be claimed again.
     Deserted,
+    /// Its party is no member any more; who joins may get it.
+    Left,
 }
 
 /// The claims of all ranks. Guarded by the registry's lock.
@@ -30,6 +32,7 @@ impl Claims {
         match self.0.get_mut(rank) {
             None => Err(ClaimError::NoSuchRank { rank, parties }),
             Some(Claim::Held) => Err(ClaimError::Taken { rank }),
+            Some(Claim::Left) => Err(ClaimError::Left { rank }),
             Some(claim) => {
                 *claim = Claim::Held;
                 Ok(())
@@ -37,9 +40,29 @@ impl Claims {
         }
     }
 
-    /// Marks `rank` as left by its handle.
-    pub(crate) fn desert(&mut self, rank: usize) {
-        self.0[rank] = Claim::Deserted;
+    /// Notes what has become of `rank`.
+    pub(crate) fn set(&mut self, rank: usize, claim: Claim) {
+        self.0[rank] = claim;
+    }
+
+    /// The rank of a new member, held already: the lowest that somebody has left, or one more. `None` if there are
+    /// [`MAX_PARTIES`]. Only one that is `vacant`.
+    pub(crate) fn add(&mut self, vacant: impl Fn(usize) -> bool) -> Option<usize> {
+        let left = (0..self.0.len()).find(|&rank| self.0[rank] == Claim::Left && vacant(rank));
+        let rank = left.or((self.0.len() < MAX_PARTIES).then_some(self.0.len()))?;
+        self.0.resize(self.0.len().max(rank + 1), Claim::Held);
+        self.0[rank] = Claim::Held;
+        Some(rank)
+    }
+
+    /// Lets `rank` be a member no more.
+    pub(crate) fn remove(&mut self, rank: usize) {
+        self.0[rank] = Claim::Left;
+    }
+
+    /// The ranks of all members, ascending.
+    pub(crate) fn members(&self) -> Vec<usize> {
+        (0..self.0.len()).filter(|rank| self.0[*rank] != Claim::Left).collect()
     }
 
     /// The ranks in state `claim`, ascending.
@@ -61,21 +84,25 @@ struct Thread {
 }
 
 impl Threads {
-    pub(crate) fn new(parties: usize) -> Self {
-        Self(Mutex::new(vec![None; parties]))
+    pub(crate) fn new() -> Self {
+        Self(Mutex::new(Vec::new()))
     }
 
     /// Notes that the calling thread waits with the handle of `rank`.
     pub(crate) fn introduce(&self, rank: usize) {
         let name = std::thread::current().name().map(str::to_owned);
-        lock(&self.0)[rank] = Some(Thread { name, id: system::thread_id() });
+        let mut threads = lock(&self.0);
+        if threads.len() <= rank {
+            threads.resize(rank + 1, None);
+        }
+        threads[rank] = Some(Thread { name, id: system::thread_id() });
     }
 
     /// The record of a break, with what is known of the missing.
     pub(crate) fn describe(&self, cause: Cause, census: Census) -> Broken {
         let threads = lock(&self.0);
         let missing = |rank: &usize| {
-            let thread = threads[*rank].as_ref();
+            let thread = threads.get(*rank).and_then(Option::as_ref);
             Missing {
                 rank: *rank,
                 thread: thread.and_then(|thread| thread.name.clone()),
@@ -83,7 +110,8 @@ impl Threads {
             }
         };
         let missing: Vec<Missing> = census.missing.iter().map(missing).collect();
-        Broken::by_rank(cause, census.generation, threads.len(), missing)
+        let parties = missing.len() + census.arrived;
+        Broken::by_rank(cause, census.generation, parties, missing)
     }
 }
 

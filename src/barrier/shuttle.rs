@@ -12,7 +12,7 @@
 
 use super::Barrier;
 use super::control::Control;
-use super::explain::Explanation;
+use super::era::Design;
 use super::party::{Party, Trip};
 use crate::algo::seat::Blueprint;
 use crate::algo::select::Algorithm;
@@ -128,10 +128,12 @@ const EIGHT: Scene =
 
 fn barrier(algorithm: Algorithm, parties: usize, parks: bool) -> Barrier {
     let plan = Plan::modelled(parks);
-    let ranks: Vec<usize> = (0..parties).collect();
-    let sites = Sites::grouped(&ranks.chunks(3).collect::<Vec<_>>());
-    let blueprint = Blueprint::new(algorithm, 3, &sites);
-    Control::new(blueprint, FIRST, WaitPolicy::Adaptive, plan, Fences::Symmetric, Explanation::of_a_model()).into()
+    let designer = move |ranks: Arc<[usize]>| {
+        let seats: Vec<usize> = (0..ranks.len()).collect();
+        let sites = Sites::grouped(&seats.chunks(3).collect::<Vec<_>>());
+        Design::modelled(Blueprint::new(algorithm, 3, &sites), ranks, plan, Fences::Symmetric)
+    };
+    Control::new(Box::new(designer), parties, FIRST, WaitPolicy::Adaptive, None).into()
 }
 
 /// A random moment: others take steps meanwhile.

@@ -12,16 +12,39 @@
 //!   holds as far as the allocator hands out memory that nobody has touched: a block is made so large that common
 //!   allocators map it afresh, at least the first time. A reset does not move its caller about, which others wait for;
 //!   the lines of the new era lie wherever the allocator has them.
-//! - Nothing is on a line but what is written on each trip: what never changes lies elsewhere.
+//! - Nothing is on a line but what is written on each trip: what never changes lies elsewhere. What a party brings along
+//!   to a trip (`luggage.rs`) is on the line of its slot, in the other half.
 
+use super::luggage::Luggage;
 use crate::primitive::AtomicU64;
 use crate::topology::{Sites, current_mask, pin_current};
 use crossbeam_utils::CachePadded;
 
-/// Words on a line: as many threads as a core has, on the machines that have most (POWER: 8).
-const WORDS: u32 = if cfg!(all(test, phalanx_loom)) { 2 } else { 8 };
+/// Words on a line: as many threads as most cores have at most, and half of 64 bytes. (The eight threads of a POWER core
+/// take two lines.)
+const WORDS: u32 = if cfg!(all(test, phalanx_loom)) { 2 } else { 4 };
 
-pub(crate) type Line = CachePadded<[AtomicU64; WORDS as usize]>;
+pub(crate) type Line = CachePadded<Cells>;
+
+/// What is on a line: epochs, and in the other half room for what the party of the first one brings along.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct Cells {
+    words: [AtomicU64; WORDS as usize],
+    luggage: Luggage,
+}
+
+impl Cells {
+    fn new(first: u64) -> Self {
+        Self { words: std::array::from_fn(|_| AtomicU64::new(first)), luggage: Luggage::new() }
+    }
+
+    /// The first word.
+    #[inline(always)]
+    pub(crate) fn first(&self) -> &AtomicU64 {
+        &self.words[0]
+    }
+}
 
 /// Lines of one block at least, if there are several: beyond the size from which common allocators ask the system for
 /// fresh pages (glibc: 128 KiB).
@@ -89,6 +112,11 @@ impl Layout {
         before.sum::<usize>() + spot.word as usize
     }
 
+    /// Where the party with this slot puts what it brings along: on the slot's line, unless a sibling has that place.
+    pub(crate) fn luggage(&mut self, rank: usize, slot: Spot) -> Spot {
+        if slot == slot.first_on_line() { slot } else { self.line(rank) }
+    }
+
     /// The slots of all ranks: siblings share a line, and so do the only two parties (the transfer that a writer needs
     /// anyway brings the other's epoch along).
     pub(crate) fn slots(&mut self, sites: &Sites) -> Box<[Spot]> {
@@ -129,7 +157,7 @@ impl Board {
             // it.
             let _near = block.cpu.filter(|&cpu| mask.contains(cpu)).and_then(|cpu| pin_current(cpu).ok());
             let mut memory = Vec::with_capacity(if several { lines.max(FRESH) } else { lines });
-            memory.extend((0..lines).map(|_| CachePadded::new(std::array::from_fn(|_| AtomicU64::new(first)))));
+            memory.extend((0..lines).map(|_| CachePadded::new(Cells::new(first))));
             memory
         });
         Self { blocks: blocks.collect() }
@@ -150,7 +178,18 @@ impl Board {
     /// The word at `spot`.
     #[inline(always)]
     pub(crate) fn at(&self, spot: Spot) -> &AtomicU64 {
-        &self.blocks[spot.block as usize][(spot.word / WORDS) as usize][(spot.word % WORDS) as usize]
+        &self.line(spot).words[(spot.word % WORDS) as usize]
+    }
+
+    /// What the party of the first word on the line of `spot` brings along.
+    #[inline(always)]
+    pub(crate) fn luggage(&self, spot: Spot) -> &Luggage {
+        &self.line(spot).luggage
+    }
+
+    #[inline(always)]
+    fn line(&self, spot: Spot) -> &Cells {
+        &self.blocks[spot.block as usize][(spot.word / WORDS) as usize]
     }
 }
 

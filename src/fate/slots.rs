@@ -19,24 +19,34 @@
 
 use super::board::{Board, Spot};
 use super::epoch::publish;
+use super::luggage::Luggage;
 use crate::primitive::{AtomicU64, Ordering};
 use crossbeam_utils::CachePadded;
 use std::sync::Arc;
 
-/// The epochs of two parties, in one line.
-pub(crate) type Pair = CachePadded<[AtomicU64; 2]>;
+/// The epochs of two parties, in one line, and what the two bring along.
+pub(crate) type Pair = CachePadded<Two>;
+
+/// See [`Pair`].
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct Two {
+    pub(crate) slots: [AtomicU64; 2],
+    luggage: [Luggage; 2],
+}
 
 /// The slots of one era; cheap to clone, so that a party finds them by one pointer.
 #[derive(Clone, Debug)]
 pub(crate) enum Slots {
     Pair(Arc<Pair>),
-    Many { board: Arc<Board>, spots: Arc<[Spot]> },
+    Many { board: Arc<Board>, spots: Arc<[Spot]>, luggage: Arc<[Spot]> },
 }
 
 impl Slots {
     /// Slots of two parties that will both arrive at `first` next.
     pub(crate) fn pair(first: u64) -> Self {
-        Self::Pair(Arc::new(CachePadded::new([AtomicU64::new(first), AtomicU64::new(first)])))
+        let slots = [AtomicU64::new(first), AtomicU64::new(first)];
+        Self::Pair(Arc::new(CachePadded::new(Two { slots, luggage: [Luggage::new(), Luggage::new()] })))
     }
 
     #[inline(always)]
@@ -50,8 +60,17 @@ impl Slots {
     #[inline(always)]
     fn slot(&self, rank: usize) -> &AtomicU64 {
         match self {
-            Self::Pair(pair) => &pair[rank & 1],
-            Self::Many { board, spots } => board.at(spots[rank]),
+            Self::Pair(pair) => &pair.slots[rank & 1],
+            Self::Many { board, spots, .. } => board.at(spots[rank]),
+        }
+    }
+
+    /// What `rank` brings along.
+    #[inline(always)]
+    pub(crate) fn luggage(&self, rank: usize) -> &Luggage {
+        match self {
+            Self::Pair(pair) => &pair.luggage[rank & 1],
+            Self::Many { board, luggage, .. } => board.luggage(luggage[rank]),
         }
     }
 

@@ -205,6 +205,22 @@ impl Hops {
         Ok(Self { parties: cpus.len(), ways: Ways::Cells(cells) })
     }
 
+    /// The hops between these ranks alone; `None` if one of them is not known.
+    pub(crate) fn of_ranks(&self, ranks: &[usize]) -> Option<Self> {
+        if ranks.iter().any(|&rank| rank >= self.parties) {
+            return None;
+        }
+        let ways = match &self.ways {
+            Ways::Uniform(nanos) => Ways::Uniform(*nanos),
+            Ways::Seats(seats, classes) => Ways::Seats(ranks.iter().map(|&rank| seats[rank]).collect(), *classes),
+            Ways::Cells(_) => {
+                let cells = ranks.iter().flat_map(|&a| ranks.iter().map(move |&b| (a, b)));
+                Ways::Cells(cells.map(|(a, b)| self.transfer(a, b) as f32).collect())
+            }
+        };
+        Some(Self { parties: ranks.len(), ways })
+    }
+
     /// How many ranks there are.
     #[must_use]
     pub fn parties(&self) -> usize {

@@ -102,6 +102,11 @@ impl Placement {
         Self { cpus: vec![None; parties] }
     }
 
+    /// The places of these ranks alone; one that this placement does not know is left to the scheduler.
+    pub(crate) fn of_ranks(&self, ranks: &[usize]) -> Self {
+        Self { cpus: ranks.iter().map(|&rank| self.cpu(rank).copied()).collect() }
+    }
+
     /// The number of ranks.
     #[must_use]
     pub fn parties(&self) -> usize {

@@ -14,8 +14,9 @@
 //! |---|---|---|---|---|
 //! | 0, 1 | `PARKED` | somebody may be asleep on this word, waiting for a trip of even (0) or odd (1) number | a party about to sleep | whoever wakes the sleepers, together with a step of the count |
 //! | 2 | `BREAKING` | somebody is deciding the trip's fate under the lock of `fate` | the breaker | the breaker |
-//! | 3 | `BROKEN` | the trip is broken; final for this word | the breaker | nobody |
-//! | 4.. | wake count | changes with each wake, so that nobody falls asleep on an old look | whoever wakes | - |
+//! | 3 | `BROKEN` | no further trip of this word completes: one is broken, or all are held elsewhere | the breaker; who supersedes the era | nobody |
+//! | 4 | `TURNING` | the era ends with a trip that was not complete when this was set: whoever completes one asks `fate` | who changes the membership | nobody |
+//! | 5.. | wake count | changes with each wake, so that nobody falls asleep on an old look | whoever wakes | - |
 //!
 //! Two bits for sleepers, because everybody who leaves a trip looks, and the first to leave may be asleep again, for
 //! the next trip, before the last one looks: with one bit each of n parties would wake all the others. Parties are at
@@ -60,7 +61,7 @@ mod pace;
 mod policy;
 mod rivals;
 
-use crate::primitive::{Fences, Futex, Ordering, now};
+use crate::primitive::{Fences, Futex, Ordering, doze, fence, now};
 pub use calibrate::{Calibration, calibration};
 use crossbeam_utils::CachePadded;
 use long_wait::{Goal, LongWait};
@@ -74,7 +75,8 @@ const PARKED: u32 = 0b11;
 const BREAKING: u32 = 1 << 2;
 const BROKEN: u32 = 1 << 3;
 const ALARM: u32 = BREAKING | BROKEN;
-const WAKE: u32 = 1 << 4;
+const TURNING: u32 = 1 << 4;
+const WAKE: u32 = 1 << 5;
 
 /// The `PARKED` bit of a trip.
 fn parked_for(generation: u64) -> u32 {
@@ -153,10 +155,15 @@ pub(crate) enum Stop {
 pub(crate) struct Attention(u32);
 
 impl Attention {
-    /// Nobody sleeps and nothing is wrong.
+    /// Nobody sleeps, nothing is wrong and nothing changes.
     #[inline(always)]
     pub(crate) fn undisturbed(self) -> bool {
-        self.0 & (PARKED | ALARM) == 0
+        self.0 & (PARKED | ALARM | TURNING) == 0
+    }
+
+    /// Whoever completes a trip has to ask `fate` what became of it.
+    pub(crate) fn asks(self) -> bool {
+        self.0 & (ALARM | TURNING) != 0
     }
 
     /// The trip is being broken, or is broken.
@@ -225,6 +232,11 @@ impl Door {
         Attention(self.attention.word().load(Ordering::Relaxed))
     }
 
+    /// A full fence, whatever the light one is.
+    pub(crate) fn fully(&self) {
+        fence(Ordering::SeqCst);
+    }
+
     /// Whether a break is being decided or has been.
     fn alarmed(&self) -> bool {
         Attention(self.attention.word().load(Ordering::Relaxed)).alarmed()
@@ -255,6 +267,14 @@ impl Door {
     pub(crate) fn raise_alarm(&self) {
         self.attention.word().fetch_or(BREAKING, Ordering::Relaxed);
         // [heavy] Between the alarm and the census: pairs with the light fence of `look` (fate/README.md).
+        self.fences.heavy();
+    }
+
+    /// Announces that this era ends with the trip that is open, with the heavy fence behind it, so that everybody who
+    /// completes that trip asks. Waiting parties take no notice. Only under the lock of `fate`.
+    pub(crate) fn announce_turn(&self) {
+        self.attention.word().fetch_or(TURNING, Ordering::Relaxed);
+        // [turn] Between the announcement and the census: pairs with the light fence of `look` (fate/README.md).
         self.fences.heavy();
     }
 
@@ -307,6 +327,12 @@ impl Door {
         pace.learn(wait.waited());
         outcome
     }
+}
+
+/// Passes time until somebody who is at work for all is done, where the attention word says nothing of it: an alarm for
+/// a later trip stays there for good. `polls` counts the looks so far.
+pub(crate) fn outlast(polls: u32) {
+    if polls < 100 { crate::primitive::yield_now(polls) } else { doze(polls) }
 }
 
 #[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]

@@ -150,6 +150,11 @@ impl Pace {
         Self { plan, average: 0, penance: 0, trip: None }
     }
 
+    /// Goes on by another plan, with what was learned.
+    pub(crate) fn adopt(&mut self, plan: Plan) {
+        self.plan = plan;
+    }
+
     #[inline(always)]
     pub(crate) fn tight(&self) -> u32 {
         self.plan.tight

@@ -1,0 +1,372 @@
+//! One party's part in an era: the way across a trip, in one go or in two.
+
+use super::era::Era;
+use crate::algo::seat::Seat;
+use crate::error::{Broken, Cause};
+use crate::fate::epoch::{publish, reached};
+use crate::fate::luggage::{Kind, Tag};
+use crate::fate::{Census, Ruling};
+use crate::wait::{Limit, Pace, Stay, Stop, outlast};
+use std::sync::Arc;
+
+/// One party's part in an era.
+///
+/// Alone on its lines: it is written on every trip, and handles may lie side by side in a `Vec` (measured: sharing a
+/// line costs several times the trip).
+#[derive(Debug)]
+#[repr(align(128))]
+pub(crate) struct Member {
+    era: Arc<Era>,
+    seat: Seat,
+    generation: u64,
+    pace: Pace,
+    rank: usize,
+    /// The number of its seat.
+    index: usize,
+    /// It has arrived at `generation`, whose end it has not seen.
+    owes: bool,
+    /// What it brought along last, and to which trip.
+    brought: Option<(u64, Kind)>,
+}
+
+/// Why a crossing is not simply over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Halt {
+    /// The trip is broken.
+    Broken(Broken),
+    /// The trip is held in another era, and the party has to arrive there.
+    Elsewhere,
+    /// The trip is complete, and the last of its era. Whether the party leads it.
+    Turned(bool),
+    /// The time was up, and the trip is open; only where the party wanted it so.
+    Undecided,
+}
+
+impl From<Broken> for Halt {
+    fn from(broken: Broken) -> Self {
+        Self::Broken(broken)
+    }
+}
+
+/// Makes the record of a break that a party brings about.
+pub(crate) type Describe<'a> = &'a dyn Fn(Cause, Census) -> Broken;
+
+/// What one party does for all, once all have arrived and before anybody is let go. If it fails, it has broken the trip.
+pub(crate) type AtRoot<'a> = &'a mut dyn FnMut() -> Result<(), Broken>;
+
+/// What a party waits for.
+#[derive(Clone, Copy, Debug)]
+enum Gate {
+    /// That its algorithm lets it go.
+    Seat,
+    /// That whoever does something for all has done it.
+    Second,
+}
+
+/// How a party waits.
+#[derive(Clone, Copy, Debug)]
+struct Manner {
+    gate: Gate,
+    /// Something is done for all before anybody is let go: that all have arrived is not enough.
+    held: bool,
+    /// The end of its patience breaks the trip.
+    breaks: bool,
+}
+
+const USUAL: Manner = Manner { gate: Gate::Seat, held: false, breaks: true };
+
+impl Member {
+    /// The part of `rank` in `era`, from the trip on that the rank has not arrived at yet.
+    pub(crate) fn new(era: &Arc<Era>, rank: usize) -> Self {
+        // A rank whose earlier handle took part in the broken trip is told of that trip, not of one that will never be.
+        let (index, seat) = era.seat_of(rank);
+        let next = || era.words().slots().next_of(index);
+        let generation = era.verdict().map_or_else(next, |broken| broken.generation());
+        let pace = Pace::new(era.design().plan);
+        Self { era: Arc::clone(era), seat, generation, pace, rank, index, owes: false, brought: None }
+    }
+
+    /// Moves to a later era, keeping what the party has learned about waiting.
+    pub(crate) fn follow(&mut self, era: &Arc<Era>) {
+        let mut pace = std::mem::replace(&mut self.pace, Pace::new(era.design().plan));
+        pace.adopt(era.design().plan);
+        *self = Self { pace, ..Self::new(era, self.rank) };
+    }
+
+    pub(crate) fn era(&self) -> &Arc<Era> {
+        &self.era
+    }
+
+    pub(crate) fn rank(&self) -> usize {
+        self.rank
+    }
+
+    pub(crate) fn index(&self) -> usize {
+        self.index
+    }
+
+    /// The trip that this party arrives at next, or has arrived at and not crossed yet.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Whether it has arrived at a trip whose end it has not seen.
+    pub(crate) fn owes(&self) -> bool {
+        self.owes
+    }
+
+    /// Arrives at the open trip and stays until it is decided. `Ok` says whether this party leads it.
+    ///
+    /// `describe` makes the record of a break that this party brings about.
+    #[inline(always)]
+    pub(crate) fn cross(&mut self, limit: Limit, describe: impl Fn(Cause, Census) -> Broken) -> Result<bool, Halt> {
+        let Self { era, seat, pace, generation, .. } = self;
+        let stay = Stay { generation: *generation, pace, limit };
+        let (seen, leads) = seat.cross(era.door(), stay);
+        if seen.is_ok() && era.door().look().undisturbed() {
+            *generation = generation.wrapping_add(1);
+            return Ok(leads);
+        }
+        self.cross_disturbed(seen, limit, &describe, leads)
+    }
+
+    /// The rest of a crossing on which somebody slept, or something is wrong or changes, or the limit has passed.
+    #[cold]
+    #[inline(never)]
+    fn cross_disturbed(
+        &mut self,
+        seen: Result<(), Stop>,
+        limit: Limit,
+        describe: Describe<'_>,
+        leads: bool,
+    ) -> Result<bool, Halt> {
+        let turned = self.decide(seen, limit, describe, USUAL)?;
+        self.depart(turned, leads)
+    }
+
+    /// [`Member::cross`] for a trip on which one party does something for all: the root, or where the algorithm has none
+    /// whoever is first to learn that all have arrived.
+    #[inline(never)]
+    pub(crate) fn cross_held(
+        &mut self,
+        limit: Limit,
+        describe: Describe<'_>,
+        at_root: AtRoot<'_>,
+    ) -> Result<bool, Halt> {
+        self.seat.arrive(self.generation);
+        self.owes = true;
+        let held = Manner { held: true, ..USUAL };
+        let leads = self.seat.leads();
+        if self.seat.rooted().is_some() {
+            self.act_if_root(at_root)?;
+            let seen = self.wait(held, limit);
+            let turned = self.decide(seen, limit, describe, held)?;
+            return self.depart(turned, leads);
+        }
+        let seen = self.wait(USUAL, limit);
+        self.decide(seen, limit, describe, USUAL)?;
+        // From here on the trip has all that it needs but the part of one: a limit breaks it no more.
+        let second = Manner { gate: Gate::Second, ..held };
+        let seen = if self.era.second().elect(self.generation) {
+            at_root().map_err(|broken| self.resign(broken))?;
+            // [second] Release: pairs with the Acquire of `reached`; carries what was done for all.
+            publish(&self.era.second().go, self.generation);
+            Ok(())
+        } else {
+            self.wait(second, Limit::Never)
+        };
+        let turned = self.decide(seen, Limit::Never, describe, second)?;
+        self.depart(turned, leads)
+    }
+
+    /// Arrives, and does not stay. Who is the last to arrive lets the others go, behind `at_root` if there is something to
+    /// be done for all.
+    #[inline(never)]
+    pub(crate) fn arrive(&mut self, at_root: Option<AtRoot<'_>>) -> Result<(), Halt> {
+        let generation = self.generation;
+        self.seat.arrive(generation);
+        self.owes = true;
+        let door = self.era.door();
+        if self.seat.rooted().is_some() {
+            let mut nothing = || Ok(());
+            if !self.act_if_root(at_root.unwrap_or(&mut nothing))? {
+                return Ok(());
+            }
+        } else {
+            // [split] Between this arrival and the look at the others': nobody polls for a party that has gone to work,
+            // so of those who do so the last one has to see all the others.
+            door.fully();
+            if !self.seat.try_complete(generation) {
+                return Ok(());
+            }
+        }
+        if !self.era.door().look().undisturbed() {
+            self.era.door().wake_sleepers(generation);
+        }
+        Ok(())
+    }
+
+    /// Stays until the trip is decided that this party has arrived at. `held` as in [`Member::try_attend`].
+    pub(crate) fn attend(
+        &mut self,
+        limit: Limit,
+        breaks: bool,
+        describe: Describe<'_>,
+        held: bool,
+    ) -> Result<bool, Halt> {
+        let manner = Manner { held, breaks, ..USUAL };
+        let leads = self.seat.leads();
+        let seen = self.wait(manner, limit);
+        let turned = self.decide(seen, limit, describe, manner)?;
+        self.depart(turned, leads)
+    }
+
+    /// Whether the trip is decided that this party has arrived at. `held`: something is done for all on each trip.
+    pub(crate) fn try_attend(&mut self, describe: Describe<'_>, held: bool) -> Result<bool, Halt> {
+        let leads = self.seat.leads();
+        if self.seat.try_complete(self.generation) {
+            let turned = self.decide(Ok(()), Limit::Never, describe, Manner { held, ..USUAL })?;
+            return self.depart(turned, leads);
+        }
+        if !self.era.door().look().asks() {
+            return Err(Halt::Undecided);
+        }
+        match self.era.fate().rule(self.generation) {
+            Ruling::Broken(broken) => Err(Halt::Broken(self.resign(broken))),
+            Ruling::Elsewhere => {
+                self.owes = false;
+                Err(Halt::Elsewhere)
+            }
+            Ruling::Over if !held => {
+                self.seat = Seat::Over;
+                self.depart(false, leads)
+            }
+            Ruling::Over | Ruling::Last | Ruling::NotBroken => Err(Halt::Undecided),
+        }
+    }
+
+    /// Says what this party brings along to the trip that it arrives at next.
+    #[inline(always)]
+    pub(crate) fn label(&mut self, kind: Kind) {
+        let before = self.brought.filter(|(trip, _)| trip.wrapping_add(1) == self.generation).map(|(_, kind)| kind);
+        self.era.luggage(self.index).label(Tag::new(self.generation, kind, before));
+        self.brought = Some((self.generation, kind));
+    }
+
+    /// The last look at a trip that this party has crossed, and from which it has what it came for: only now is it sure
+    /// that nobody breaks it for the sake of what rides on it.
+    #[inline(always)]
+    pub(crate) fn confirm(&mut self, generation: u64) -> Result<(), Broken> {
+        self.era.trunks()[self.index].leave(generation);
+        if !self.era.door().look().asks() {
+            return Ok(());
+        }
+        match self.era.fate().rule(generation) {
+            Ruling::Broken(broken) => Err(self.resign(broken)),
+            _ => Ok(()),
+        }
+    }
+
+    /// If this party is the root of its trip: does what is to be done for all, and lets them go. Whether it was.
+    fn act_if_root(&mut self, at_root: AtRoot<'_>) -> Result<bool, Halt> {
+        if !self.seat.rooted().is_some_and(|seat| seat.is_root()) {
+            return Ok(false);
+        }
+        at_root().map_err(|broken| self.resign(broken))?;
+        if let Some(seat) = self.seat.rooted() {
+            seat.release(self.generation);
+        }
+        Ok(true)
+    }
+
+    /// Is told that its trip is broken. It never arrives in this era again: others may still be on their way through the
+    /// trip before.
+    fn resign(&mut self, broken: Broken) -> Broken {
+        self.seat = Seat::Over;
+        self.owes = false;
+        broken
+    }
+
+    fn depart(&mut self, turned: bool, leads: bool) -> Result<bool, Halt> {
+        self.owes = false;
+        self.generation = self.generation.wrapping_add(1);
+        if turned { Err(Halt::Turned(leads)) } else { Ok(leads) }
+    }
+
+    fn wait(&mut self, manner: Manner, limit: Limit) -> Result<(), Stop> {
+        let Self { era, seat, pace, generation, .. } = self;
+        let stay = Stay { generation: *generation, pace, limit };
+        match manner.gate {
+            Gate::Seat => seat.complete(era.door(), stay),
+            Gate::Second => {
+                let (go, generation) = (&*era.second().go, *generation);
+                era.door().until(stay, move || reached(go, generation))
+            }
+        }
+    }
+
+    fn try_wait(&mut self, manner: Manner) -> bool {
+        match manner.gate {
+            Gate::Seat => self.seat.try_complete(self.generation),
+            Gate::Second => self.era.second().is_done(self.generation),
+        }
+    }
+
+    /// What becomes of the trip, given what the last wait has `seen`; waits again as often as needed. Whether the trip,
+    /// complete, is the last of its era.
+    fn decide(
+        &mut self,
+        mut seen: Result<(), Stop>,
+        mut limit: Limit,
+        describe: Describe<'_>,
+        manner: Manner,
+    ) -> Result<bool, Halt> {
+        let generation = self.generation;
+        loop {
+            let ruling = match seen {
+                Ok(()) => {
+                    let door = self.era.door();
+                    let attention = door.look();
+                    door.wake_sleepers(generation);
+                    if !attention.asks() {
+                        return Ok(false);
+                    }
+                    self.era.fate().rule(generation)
+                }
+                Err(Stop::Alarm) => self.era.fate().rule(generation),
+                Err(Stop::Expired(_)) if !manner.breaks => return Err(Halt::Undecided),
+                Err(Stop::Expired(after)) => {
+                    limit = Limit::Never;
+                    let cause = Cause::TimedOut { rank: self.rank, after };
+                    self.era.break_trip(generation, |census| describe(cause, census))
+                }
+            };
+            match ruling {
+                Ruling::Broken(broken) => return Err(Halt::Broken(self.resign(broken))),
+                Ruling::Elsewhere => {
+                    self.owes = false;
+                    return Err(Halt::Elsewhere);
+                }
+                Ruling::Over if seen.is_ok() || !manner.held => {
+                    self.seat = Seat::Over;
+                    return Ok(false);
+                }
+                // All have arrived, the alarm is for a later trip, and what is done for all takes its time.
+                Ruling::Over => {
+                    seen = Ok(());
+                    let mut polls = 0;
+                    while !self.try_wait(manner) && !matches!(self.era.fate().rule(generation), Ruling::Broken(_)) {
+                        outlast(polls);
+                        polls += 1;
+                    }
+                    continue;
+                }
+                Ruling::Last if seen.is_ok() => return Ok(true),
+                Ruling::NotBroken if seen.is_ok() => return Ok(false),
+                // Open, or complete, which the algorithm will say shortly.
+                Ruling::Last | Ruling::NotBroken => {}
+            }
+            seen = self.wait(manner, limit);
+        }
+    }
+}

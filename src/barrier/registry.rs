@@ -1,0 +1,285 @@
+//! Who belongs to a barrier, and which era holds which trip.
+//!
+//! # State
+//!
+//! | field | meaning |
+//! |---|---|
+//! | `present` | the era of the open trip; broken until a reset, if it is broken |
+//! | `next` | once somebody has joined or left: the era of the trips behind the last one of `present` |
+//! | `claims` | every rank ever given out: free, held, deserted, left |
+//!
+//! # Protocol: a change of the members
+//!
+//! An era has the same parties all its life, so a change needs another one, and everybody has to agree from which trip on
+//! it counts. That is decided like a break (`fate/README.md`, "A turn"):
+//!
+//! 1. Under the registry's lock, `present` is *turned*: `TURNING` is announced with a heavy fence behind it, and the
+//!    slots are read. The open trip m is the last one of `present`; m + 1 is the first of `next`, which is made now, with
+//!    the new members.
+//! 2. Whoever completes a trip in `present` sees the announcement and asks; who completes m moves to `next`. The first
+//!    one to do so *promotes* it: it is `present` now.
+//! 3. A second change before m is complete makes yet another `next`, with the same first trip. The one before is
+//!    *superseded*: it will hold no trip. Only newcomers can be waiting in it, and they move on.
+//! 4. Who leaves arrives at m first, like everybody, behind step 1: so nobody can complete m without knowing.
+//! 5. If m breaks, `next` is *condemned* to the same verdict, so that the newcomers are told as well. The reset makes its
+//!    era from `claims`.
+//!
+//! Ranks are stable: a party keeps its rank as long as it is a member, and a newcomer gets the lowest one that somebody
+//! has left. Seats are dense: the order among the ranks that take part.
+//!
+//! # Where a party goes
+//!
+//! The party that completes m goes to the era that holds m + 1, and to no other, however much has happened in the
+//! meantime: it owes that trip an arrival, or is owed its verdict. So an era that was turned, and all that were superseded
+//! behind it, share one cell that is filled once, when it is decided which era holds m + 1 (`Era::heir`).
+
+use super::era::{Design, Era, Heir};
+use super::roll::{Claim, Claims};
+use crate::error::{Broken, ClaimError, JoinError};
+use crate::fate::{Census, Ended};
+use std::sync::Arc;
+
+/// The design of an era for these ranks.
+pub(crate) type Designer = Box<dyn Fn(Arc<[usize]>) -> Design + Send + Sync>;
+
+/// See the module's essay. Guarded by one lock, which is never held while user code runs.
+#[derive(Debug)]
+pub(crate) struct Registry {
+    present: Arc<Era>,
+    next: Option<Next>,
+    claims: Claims,
+    /// Eras that are no longer needed here. What they hold may be the last of a user's values, whose drop must not run
+    /// under the lock.
+    retired: Vec<Arc<Era>>,
+}
+
+#[derive(Debug)]
+struct Next {
+    first: u64,
+    era: Arc<Era>,
+    heir: Heir,
+}
+
+impl Registry {
+    /// A barrier of as many parties as `design` says, whose first trip is `first`.
+    pub(crate) fn new(design: Design, first: u64) -> Self {
+        let claims = Claims::new(design.ranks.len());
+        Self { present: Arc::new(Era::new(design, first, true)), next: None, claims, retired: Vec::new() }
+    }
+
+    /// The era of the open trip.
+    pub(crate) fn present(&mut self) -> &Arc<Era> {
+        self.advance();
+        &self.present
+    }
+
+    pub(crate) fn claims(&mut self) -> &mut Claims {
+        &mut self.claims
+    }
+
+    /// Whether all have left.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.claims.members().is_empty()
+    }
+
+    /// What the caller drops once the lock is free.
+    pub(crate) fn take_retired(&mut self) -> Vec<Arc<Era>> {
+        std::mem::take(&mut self.retired)
+    }
+
+    fn set_present(&mut self, era: Arc<Era>) {
+        self.retired.push(std::mem::replace(&mut self.present, era));
+    }
+
+    /// Step 2, second half, and step 5: brings the registry up to date with what parties have done without it.
+    pub(crate) fn advance(&mut self) {
+        if self.next.is_none() {
+            return;
+        }
+        // First, because in a broken era parties may still come late.
+        if let Some(verdict) = self.present.verdict() {
+            self.condemn_next(verdict);
+        } else if let Some(next) = self.next.take_if(|next| self.present.has_reached(next.first)) {
+            // A verdict on the trip before can still come: from somebody who does something for all on it, and has failed.
+            self.set_present(Arc::clone(&next.era));
+            next.settle();
+        }
+    }
+
+    fn condemn_next(&mut self, verdict: Broken) {
+        if let Some(next) = self.next.take() {
+            next.era.condemn(verdict);
+            next.settle();
+        }
+    }
+
+    /// `era` was broken on its last trip, perhaps after it had been left behind: whoever comes behind it is told the same.
+    pub(crate) fn condemn_heirs(&mut self, era: &Arc<Era>, verdict: &Broken) {
+        if let Some(heir) = era.heir() {
+            heir.condemn(verdict.clone());
+        }
+        self.advance();
+    }
+
+    /// Where a member of `era` goes for the trip behind its last one there, or from an era that holds none.
+    pub(crate) fn successor(&mut self, era: &Arc<Era>, rank: usize) -> Arc<Era> {
+        self.advance();
+        era.heir().unwrap_or_else(|| self.home_of(rank, true))
+    }
+
+    /// Where `rank` takes part: in the present era, or in the next one. If in neither, where it is told why.
+    pub(crate) fn home_of(&self, rank: usize, newcomer: bool) -> Arc<Era> {
+        let next = self.next.as_ref().map(|next| &next.era).filter(|era| era.index_of(rank).is_some());
+        match next {
+            Some(next) if newcomer || self.present.index_of(rank).is_none() => Arc::clone(next),
+            _ => Arc::clone(&self.present),
+        }
+    }
+
+    /// Whether `era` still counts: as the present one, or the next.
+    pub(crate) fn is_current(&self, era: &Arc<Era>) -> bool {
+        Arc::ptr_eq(era, &self.present) || self.is_next(era)
+    }
+
+    /// Whether trip `open` is held in the next era.
+    pub(crate) fn leads_to(&self, open: u64) -> bool {
+        self.next.as_ref().is_some_and(|next| next.first == open)
+    }
+
+    /// Whether `era` is the next one.
+    pub(crate) fn is_next(&self, era: &Arc<Era>) -> bool {
+        self.next.as_ref().is_some_and(|next| Arc::ptr_eq(era, &next.era))
+    }
+
+    /// Gives out `rank`, and says in which era it takes part.
+    pub(crate) fn claim(&mut self, rank: usize) -> Result<Arc<Era>, ClaimError> {
+        self.advance();
+        self.claims.take(rank)?;
+        Ok(self.home_of(rank, false))
+    }
+
+    /// Adds a party: its rank, and the era in which it takes part.
+    pub(crate) fn join(&mut self, designer: &Designer) -> Result<(usize, Arc<Era>), JoinError> {
+        if self.has_ended() {
+            return Err(JoinError::Ended);
+        }
+        self.advance();
+        // Not a rank of the open trip: its seat there is the leaver's.
+        let rank = self.claims.add(|rank| self.present.index_of(rank).is_none()).ok_or(JoinError::Full)?;
+        self.change(designer);
+        Ok((rank, self.home_of(rank, true)))
+    }
+
+    /// Takes a party out that has not arrived at the open trip, or is none of its. Whether it has to arrive there, which
+    /// it must not do before.
+    pub(crate) fn leave(&mut self, designer: &Designer, rank: usize, era: &Arc<Era>) -> bool {
+        self.advance();
+        self.claims.remove(rank);
+        let turned = self.change(designer);
+        turned && Arc::ptr_eq(era, &self.present)
+    }
+
+    /// Steps 1 and 3: lets the present members take part from the trip on that follows the open one. False if the barrier
+    /// is broken, so that the reset will do it.
+    pub(crate) fn change(&mut self, designer: &Designer) -> bool {
+        loop {
+            match self.present.turn() {
+                Ok(first) => {
+                    self.replace_next(designer, first);
+                    return true;
+                }
+                Err(Ended::Broken(verdict)) => {
+                    self.condemn_next(verdict);
+                    return false;
+                }
+                // Nobody is left to hold a further trip.
+                Err(Ended::Complete) if self.next.is_none() => return false,
+                Err(Ended::Complete) => self.advance(),
+            }
+        }
+    }
+
+    /// What to make for the present members: as before, if they are the same.
+    fn design(&self, designer: &Designer) -> Design {
+        let members = self.claims.members();
+        let before = self.present.design();
+        if *before.ranks == *members { before.clone() } else { designer(members.into()) }
+    }
+
+    /// Makes an era for the present members that begins with trip `first`, behind the present one.
+    fn replace_next(&mut self, designer: &Designer, first: u64) {
+        let before = self.next.take();
+        let heir = before.as_ref().map_or_else(Heir::default, |before| Arc::clone(&before.heir));
+        self.present.bequeath(&heir);
+        if !self.has_ended() {
+            let era = Arc::new(Era::new(self.design(designer), first, false));
+            if let Some(verdict) = before.as_ref().and_then(|before| before.era.verdict()) {
+                era.condemn(verdict);
+            }
+            self.next = Some(Next { first, era, heir: Arc::clone(&heir) });
+        }
+        if let Some(before) = before {
+            before.era.bequeath(&heir);
+            before.era.supersede();
+            self.retired.push(before.era);
+        }
+    }
+
+    /// Breaks trip `only` in advance, for which a party will not come that has arrived at the open one before it. False if
+    /// that is not the trip behind the open one.
+    pub(crate) fn break_next(&mut self, designer: &Designer, only: u64, record: Broken) -> bool {
+        if self.present().census().generation.wrapping_add(1) != only || !self.change(designer) {
+            return false;
+        }
+        match &self.next {
+            Some(next) if next.first == only => {
+                next.era.condemn(record);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Puts an era of the present members in the place of all others, from trip `first` on.
+    pub(crate) fn renew(&mut self, designer: &Designer, first: u64) {
+        self.advance();
+        self.set_present(Arc::new(Era::new(self.design(designer), first, false)));
+    }
+
+    /// Replaces a next era that is broken although the present one is not.
+    pub(crate) fn renew_next(&mut self, designer: &Designer) {
+        if let Some(next) = self.next.take_if(|next| next.era.verdict().is_some()) {
+            let era = Arc::new(Era::new(self.design(designer), next.first, false));
+            self.retired.push(next.era);
+            self.next = Some(Next { era, first: next.first, heir: next.heir });
+        }
+    }
+
+    /// Breaks the open trip; what everybody is told, or `None` if there is no trip any more.
+    pub(crate) fn break_open_trip(&mut self, describe: impl Fn(Census) -> Broken) -> Option<Broken> {
+        loop {
+            self.advance();
+            match self.present.break_open_trip(&describe) {
+                Ok(broken) | Err(Ended::Broken(broken)) => {
+                    self.advance();
+                    return Some(broken);
+                }
+                Err(Ended::Complete) if self.next.is_none() => return None,
+                Err(Ended::Complete) => {}
+            }
+        }
+    }
+
+    /// Takes note that the handle of `rank` is gone.
+    pub(crate) fn desert(&mut self, rank: usize) {
+        self.advance();
+        self.claims.set(rank, Claim::Deserted);
+    }
+}
+
+impl Next {
+    /// It is decided: this is the era that holds trip `first`.
+    fn settle(self) {
+        let _ = self.heir.set(self.era);
+    }
+}

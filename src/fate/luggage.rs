@@ -1,0 +1,134 @@
+//! Luggage: a value that a party brings along to a trip, beside its arrival slot, so that the transfer which brings the
+//! arrival brings the value as well.
+//!
+//! # State
+//!
+//! | word | writer | readers | meaning |
+//! |---|---|---|---|
+//! | `tag` | its party, before it arrives | all, after the trip | what the party brings: [`Tag`] |
+//! | `small[p]`, `large[p]` | its party, before it arrives at a trip of parity p | all, after that trip | the value, if it fits here, or here |
+//! | `gone` | its party | whoever wants to break a complete trip | `g + 1`: the party has taken what it came for from trip g, and is about to leave |
+//!
+//! Small values (a word) lie on the slot's line; larger ones on lines of their own, made when the first one comes. `gone`
+//! is on a line that nobody else touches while all goes well.
+//!
+//! # Reuse
+//!
+//! Two places, by the parity of the trip. A party reads what belongs to trip g before it arrives at g + 1; who writes the
+//! same place again, for g + 2, has seen that arrival. So a value is never written while it is read (C6).
+//!
+//! A tag has one place only. It says what its party brought to the trip that it arrived at last, and to the one before:
+//! more is not needed, since nobody is two trips ahead of a reader.
+//!
+//! # Memory ordering
+//!
+//! All accesses to `tag` are `Relaxed`: it is written before its party's slot is published, and read behind the
+//! completion of the trip. A reader may see the tag of the party's next trip, which is why it speaks of two. `gone` is
+//! ordered against a break by the fences of `fate` (README, "Breaking what is complete").
+
+use crate::primitive::{AtomicU64, Berth, Ordering};
+use crossbeam_utils::CachePadded;
+
+/// What one party brings, on the line of its slot.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct Luggage {
+    tag: AtomicU64,
+    pub(crate) small: [Berth<1>; 2],
+}
+
+impl Luggage {
+    pub(crate) fn new() -> Self {
+        Self { tag: AtomicU64::new(0), small: [Berth::new(), Berth::new()] }
+    }
+
+    /// Says what the party brings to the trip that it is about to arrive at.
+    #[inline(always)]
+    pub(crate) fn label(&self, tag: Tag) {
+        self.tag.store(tag.0, Ordering::Relaxed);
+    }
+
+    /// What kind of thing the party brought to `generation`, which is complete; `None` if nothing.
+    #[inline(always)]
+    pub(crate) fn kind(&self, generation: u64) -> Option<Kind> {
+        Tag(self.tag.load(Ordering::Relaxed)).kind(generation)
+    }
+}
+
+/// Room for a larger value of one party, and the word that says that it has left.
+#[derive(Debug)]
+pub(crate) struct Trunk {
+    gone: CachePadded<AtomicU64>,
+    pub(crate) large: [CachePadded<Berth<8>>; 2],
+}
+
+impl Trunk {
+    /// Of a party that arrives at `first` next.
+    pub(crate) fn new(first: u64) -> Self {
+        let large = [CachePadded::new(Berth::new()), CachePadded::new(Berth::new())];
+        Self { gone: CachePadded::new(AtomicU64::new(first)), large }
+    }
+
+    /// The party has what it came for, and is about to leave trip `generation`.
+    #[inline(always)]
+    pub(crate) fn leave(&self, generation: u64) {
+        self.gone.store(generation.wrapping_add(1), Ordering::Relaxed);
+    }
+
+    /// Whether the party has left trip `generation`, or is about to.
+    pub(crate) fn has_left(&self, generation: u64) -> bool {
+        (self.gone.load(Ordering::Relaxed).wrapping_sub(generation) as i64) > 0
+    }
+}
+
+/// A number for an operation on values of one type; the same for all parties of a barrier, and never 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Kind(pub(crate) u16);
+
+/// `{ trip: low half of g + 1, kind: brought to g, before: brought to g - 1 }`, from high to low: 32, 16, 16 bits.
+///
+/// Half a generation is enough: a tag is only mistaken for that of a trip exactly 2^32 later, and only if its party has
+/// brought nothing since and should have now; the value found is then an old one of the same type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tag(u64);
+
+impl Tag {
+    #[inline(always)]
+    pub(crate) fn new(generation: u64, kind: Kind, before: Option<Kind>) -> Self {
+        let before = before.map_or(0, |kind| u64::from(kind.0));
+        Self((generation.wrapping_add(1) << 32) | (u64::from(kind.0) << 16) | before)
+    }
+
+    #[inline(always)]
+    fn kind(self, generation: u64) -> Option<Kind> {
+        let trip = (self.0 >> 32) as u32;
+        let kind = match trip.wrapping_sub(generation as u32) {
+            1 => (self.0 >> 16) as u16,
+            2 => self.0 as u16,
+            _ => 0,
+        };
+        (kind != 0).then_some(Kind(kind))
+    }
+}
+
+#[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_speaks_of_its_trip_and_the_one_before_across_the_wrap() {
+        for generation in [5, u64::MAX, u64::MAX - 1, u64::from(u32::MAX), u64::from(u32::MAX) - 1] {
+            let tag = Tag::new(generation, Kind(7), Some(Kind(9)));
+            assert_eq!(tag.kind(generation), Some(Kind(7)));
+            assert_eq!(tag.kind(generation.wrapping_sub(1)), Some(Kind(9)));
+            assert_eq!(tag.kind(generation.wrapping_sub(2)), None);
+            assert_eq!(tag.kind(generation.wrapping_add(1)), None);
+            assert_eq!(Tag::new(generation, Kind(7), None).kind(generation.wrapping_sub(1)), None);
+        }
+    }
+
+    #[test]
+    fn two_slots_and_their_luggage_fill_one_line() {
+        assert_eq!(size_of::<[AtomicU64; 2]>() + 2 * size_of::<Luggage>(), 64);
+    }
+}

@@ -1,0 +1,62 @@
+//! What rides on a trip: the operations that a compute loop needs beside the rendezvous, under the same contract.
+//!
+//! - [`arrival`]: the two halves of a trip apart, with work in between.
+//! - [`values`]: reductions, broadcast, gather and scan of small `Copy` values, in the transfer that the arrival needs
+//!   anyway; [`carry`] is how.
+//! - [`cloning`]: the same for values that are `Clone + Send`, and the serial section: one party works for all;
+//!   [`assemble`] is how.
+//!
+//! The action, which needs to be there before the first trip, is in `barrier/action.rs`; joining and leaving, which make
+//! new eras, in `barrier/registry.rs`.
+//!
+//! # One contract
+//!
+//! A trip with luggage is a trip: the same generations, deadlines, breaks and leaders, on every algorithm. What is special
+//! is what can go wrong when all have arrived already, and then a trip may not break for some and complete for others:
+//!
+//! - *A closure panics.* Where one party works for all, nobody has been let go, and the trip breaks. Where everybody
+//!   works for itself, a party says that it leaves before it looks for the alarm a last time; so whoever wants to break
+//!   the trip for its own panic knows whether somebody has left it (`fate/README.md`, "Breaking what is complete").
+//! - *Two parties do not do the same.* Everybody who brings something along finds out from the tags on the luggage. The
+//!   trip itself is complete, and stays so for those who only waited; the next one breaks, and who can have no value is
+//!   told of that.
+
+pub(crate) mod arrival;
+mod assemble;
+mod carry;
+pub(crate) mod cloning;
+pub(crate) mod values;
+
+use crate::barrier::party::Party;
+use crate::error::{Broken, Cause};
+use crate::fate::luggage::Kind;
+
+impl Party {
+    /// The party at seat `index` did not bring the same to trip `generation` as this one: the next trip breaks. What
+    /// everybody is told.
+    #[cold]
+    fn mismatched(&mut self, kind: Kind, index: usize, generation: u64) -> Broken {
+        let era = self.member.era();
+        let cause = Cause::Mismatched {
+            rank: self.member.rank(),
+            called: self.control.name_of(Some(kind)),
+            other: era.design().ranks[index],
+            instead: self.control.name_of(era.luggage(index).kind(generation)),
+        };
+        let broken = self.control.break_open_trip(&cause);
+        self.unsettle(broken)
+    }
+
+    /// The first seat whose party did not bring the same.
+    fn stranger(&self, kind: Kind, generation: u64) -> Option<usize> {
+        let era = self.member.era();
+        (0..era.parties()).find(|&index| !kind.agrees(era.luggage(index).kind(generation)))
+    }
+
+    /// There is no rank `named` to send to, or to hear from: the open trip breaks.
+    #[cold]
+    fn no_such_rank(&mut self, named: usize) -> Broken {
+        let broken = self.control.break_open_trip(&Cause::NoSuchRank { rank: self.member.rank(), named });
+        self.unsettle(broken)
+    }
+}

@@ -59,9 +59,6 @@ impl Errands {
     }
 }
 
-/// Stands for all errands that there are no numbers left for; never the same as any other, itself included.
-const UNNUMBERED: Kind = Kind(u16::MAX);
-
 impl Control {
     pub(super) fn new(
         designer: Designer,
@@ -304,9 +301,9 @@ impl Control {
     #[cold]
     fn kind_of(&self, errand: Errand, name: &'static str) -> Kind {
         let mut kinds = self.kinds.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let next = u16::try_from(kinds.len() + 1).map_or(UNNUMBERED, Kind);
-        if next == UNNUMBERED {
-            return kinds.get(&errand).map_or(UNNUMBERED, |(kind, _)| *kind);
+        let next = u16::try_from(kinds.len() + 1).map_or(Kind::UNNUMBERED, Kind);
+        if next == Kind::UNNUMBERED {
+            return kinds.get(&errand).map_or(Kind::UNNUMBERED, |(kind, _)| *kind);
         }
         kinds.entry(errand).or_insert((next, name)).0
     }
@@ -322,14 +319,6 @@ impl Control {
             },
             None => "one operation too many to be told from others".into(),
         }
-    }
-}
-
-impl Kind {
-    /// Whether two parties bring the same.
-    #[inline(always)]
-    pub(crate) fn agrees(self, other: Option<Self>) -> bool {
-        other == Some(self) && self != UNNUMBERED
     }
 }
 

@@ -10,8 +10,8 @@ use crate::algo::seat::{Blueprint, Seat, Words};
 use crate::barrier::explain::Explanation;
 use crate::error::Broken;
 use crate::fate::epoch::reached;
-use crate::fate::luggage::{Luggage, Trunk};
-use crate::fate::{Census, Ended, Fate, Ruling, is_beyond};
+use crate::fate::luggage::{Luggage, Tag, Trunk};
+use crate::fate::{Census, Ended, Fate, Ruling, Slots, is_beyond};
 use crate::primitive::{AtomicU64, Fences, Mutex, Ordering};
 use crate::wait::{Door, Plan};
 use crossbeam_utils::CachePadded;
@@ -119,6 +119,15 @@ impl Era {
     #[inline(always)]
     pub(crate) fn luggage(&self, index: usize) -> &Luggage {
         self.words.slots().luggage(index)
+    }
+
+    /// Whether all parties have the label on that this one has.
+    #[inline(always)]
+    pub(crate) fn all_labelled(&self, tag: Tag) -> bool {
+        match self.words.slots() {
+            Slots::Pair(pair) => pair.luggage[0].is_labelled(tag) & pair.luggage[1].is_labelled(tag),
+            slots => (0..self.parties()).all(|index| slots.luggage(index).is_labelled(tag)),
+        }
     }
 
     /// Room for larger things, for all seats; made when the first one asks.

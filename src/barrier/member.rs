@@ -25,8 +25,8 @@ pub(crate) struct Member {
     index: usize,
     /// It has arrived at `generation`, whose end it has not seen.
     owes: bool,
-    /// What it brought along last, and to which trip.
-    brought: Option<(u64, Kind)>,
+    /// The label of what it brought along last.
+    brought: Tag,
 }
 
 /// Why a crossing is not simply over.
@@ -52,7 +52,7 @@ impl From<Broken> for Halt {
 pub(crate) type Describe<'a> = &'a dyn Fn(Cause, Census) -> Broken;
 
 /// What one party does for all, once all have arrived and before anybody is let go. If it fails, it has broken the trip.
-pub(crate) type AtRoot<'a> = &'a mut dyn FnMut() -> Result<(), Broken>;
+pub(crate) type AtRoot<'a> = &'a mut dyn FnMut(&Arc<Era>, u64) -> Result<(), Broken>;
 
 /// What a party waits for.
 #[derive(Clone, Copy, Debug)]
@@ -83,7 +83,7 @@ impl Member {
         let next = || era.words().slots().next_of(index);
         let generation = era.verdict().map_or_else(next, |broken| broken.generation());
         let pace = Pace::new(era.design().plan);
-        Self { era: Arc::clone(era), seat, generation, pace, rank, index, owes: false, brought: None }
+        Self { era: Arc::clone(era), seat, generation, pace, rank, index, owes: false, brought: Tag::default() }
     }
 
     /// Moves to a later era, keeping what the party has learned about waiting.
@@ -168,7 +168,7 @@ impl Member {
         // From here on the trip has all that it needs but the part of one: a limit breaks it no more.
         let second = Manner { gate: Gate::Second, ..held };
         let seen = if self.era.second().elect(self.generation) {
-            at_root().map_err(|broken| self.resign(broken))?;
+            at_root(&self.era, self.generation).map_err(|broken| self.resign(broken))?;
             // [second] Release: pairs with the Acquire of `reached`; carries what was done for all.
             publish(&self.era.second().go, self.generation);
             Ok(())
@@ -188,13 +188,17 @@ impl Member {
         self.owes = true;
         let door = self.era.door();
         if self.seat.rooted().is_some() {
-            let mut nothing = || Ok(());
+            let mut nothing = |_: &Arc<Era>, _| Ok(());
             if !self.act_if_root(at_root.unwrap_or(&mut nothing))? {
                 return Ok(());
             }
         } else {
-            // [split] Between this arrival and the look at the others': nobody polls for a party that has gone to work,
-            // so of those who do so the last one has to see all the others.
+            if door.look().undisturbed() {
+                return Ok(());
+            }
+            // [split] Between this arrival and the look at the others': nobody polls for a party that has gone to work, so of
+            // those who find a sleeper the last one has to see all the others. (Who finds none has been seen by whoever
+            // falls asleep behind this look: `wait`, "Parking".)
             door.fully();
             if !self.seat.try_complete(generation) {
                 return Ok(());
@@ -248,9 +252,14 @@ impl Member {
     /// Says what this party brings along to the trip that it arrives at next.
     #[inline(always)]
     pub(crate) fn label(&mut self, kind: Kind) {
-        let before = self.brought.filter(|(trip, _)| trip.wrapping_add(1) == self.generation).map(|(_, kind)| kind);
-        self.era.luggage(self.index).label(Tag::new(self.generation, kind, before));
-        self.brought = Some((self.generation, kind));
+        self.brought = Tag::after(self.brought, self.generation, kind);
+        self.era.luggage(self.index).label(self.brought);
+    }
+
+    /// The label of what this party brought along last.
+    #[inline(always)]
+    pub(crate) fn brought(&self) -> Tag {
+        self.brought
     }
 
     /// The last look at a trip that this party has crossed, and from which it has what it came for: only now is it sure
@@ -272,7 +281,7 @@ impl Member {
         if !self.seat.rooted().is_some_and(|seat| seat.is_root()) {
             return Ok(false);
         }
-        at_root().map_err(|broken| self.resign(broken))?;
+        at_root(&self.era, self.generation).map_err(|broken| self.resign(broken))?;
         if let Some(seat) = self.seat.rooted() {
             seat.release(self.generation);
         }

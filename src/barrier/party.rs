@@ -1,6 +1,7 @@
 //! One participant's handle, and what it gets for a completed trip.
 
 use super::control::{Control, Errands};
+use super::era::Era;
 use super::member::{Halt, Member};
 use crate::error::{Broken, Cause};
 use crate::wait::Limit;
@@ -306,14 +307,23 @@ impl Party {
         }
     }
 
+    /// One try of a party that is settled, which stays in its era even if that has ended.
+    #[inline(always)]
+    pub(crate) fn cross_in_place(&mut self, limit: Limit) -> Result<(), Halt> {
+        if !self.quick {
+            return self.cross_once(limit).map(drop);
+        }
+        let control = &self.control;
+        self.member.cross(limit, |cause, census| control.describe(cause, census)).map(drop)
+    }
+
     /// One try of a party that is settled.
     pub(crate) fn cross_once(&mut self, limit: Limit) -> Result<Trip, Halt> {
         let Self { member, control, .. } = self;
-        let generation = member.generation();
+        let (generation, rank) = (member.generation(), member.rank());
         let describe = |cause, census| control.describe(cause, census);
         let leader = if control.acts() {
-            let (era, rank) = (Arc::clone(member.era()), member.rank());
-            member.cross_held(limit, &describe, &mut || control.act(&era, generation, rank))?
+            member.cross_held(limit, &describe, &mut |era, generation| control.act(era, generation, rank))?
         } else {
             member.cross(limit, describe)?
         };
@@ -350,8 +360,8 @@ impl Party {
     pub(crate) fn arrive_at_open_trip(&mut self) -> Result<(), Broken> {
         loop {
             let Self { member, control, .. } = self;
-            let (era, rank, generation) = (Arc::clone(member.era()), member.rank(), member.generation());
-            let mut act = || control.act(&era, generation, rank);
+            let rank = member.rank();
+            let mut act = |era: &Arc<Era>, generation| control.act(era, generation, rank);
             match member.arrive(control.acts().then_some(&mut act)) {
                 Ok(()) => return Ok(()),
                 Err(Halt::Broken(broken)) => return Err(self.unsettle(broken)),

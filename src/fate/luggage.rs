@@ -48,8 +48,14 @@ impl Luggage {
         self.tag.store(tag.0, Ordering::Relaxed);
     }
 
-    /// What kind of thing the party brought to `generation`, which is complete; `None` if nothing.
+    /// Whether the party has the same label on: one look where a party has brought the same as this one, as it nearly
+    /// always has.
     #[inline(always)]
+    pub(crate) fn is_labelled(&self, tag: Tag) -> bool {
+        self.tag.load(Ordering::Relaxed) == tag.0
+    }
+
+    /// What kind of thing the party brought to `generation`, which is complete; `None` if nothing.
     pub(crate) fn kind(&self, generation: u64) -> Option<Kind> {
         Tag(self.tag.load(Ordering::Relaxed)).kind(generation)
     }
@@ -85,21 +91,31 @@ impl Trunk {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Kind(pub(crate) u16);
 
+impl Kind {
+    /// Stands for all that there are no numbers left for: never the same as any other, itself included.
+    pub(crate) const UNNUMBERED: Self = Self(u16::MAX);
+
+    /// Whether two parties bring the same.
+    pub(crate) fn agrees(self, other: Option<Self>) -> bool {
+        other == Some(self) && self != Self::UNNUMBERED
+    }
+}
+
 /// `{ trip: low half of g + 1, kind: brought to g, before: brought to g - 1 }`, from high to low: 32, 16, 16 bits.
 ///
 /// Half a generation is enough: a tag is only mistaken for that of a trip exactly 2^32 later, and only if its party has
 /// brought nothing since and should have now; the value found is then an old one of the same type.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tag(u64);
 
 impl Tag {
+    /// The tag for `generation` of a party whose last one was `last`.
     #[inline(always)]
-    pub(crate) fn new(generation: u64, kind: Kind, before: Option<Kind>) -> Self {
-        let before = before.map_or(0, |kind| u64::from(kind.0));
+    pub(crate) fn after(last: Self, generation: u64, kind: Kind) -> Self {
+        let before = if (last.0 >> 32) as u32 == generation as u32 { (last.0 >> 16) & 0xffff } else { 0 };
         Self((generation.wrapping_add(1) << 32) | (u64::from(kind.0) << 16) | before)
     }
 
-    #[inline(always)]
     fn kind(self, generation: u64) -> Option<Kind> {
         let trip = (self.0 >> 32) as u32;
         let kind = match trip.wrapping_sub(generation as u32) {
@@ -118,12 +134,14 @@ mod tests {
     #[test]
     fn a_tag_speaks_of_its_trip_and_the_one_before_across_the_wrap() {
         for generation in [5, u64::MAX, u64::MAX - 1, u64::from(u32::MAX), u64::from(u32::MAX) - 1] {
-            let tag = Tag::new(generation, Kind(7), Some(Kind(9)));
+            let last = Tag::after(Tag::default(), generation.wrapping_sub(1), Kind(9));
+            let tag = Tag::after(last, generation, Kind(7));
             assert_eq!(tag.kind(generation), Some(Kind(7)));
             assert_eq!(tag.kind(generation.wrapping_sub(1)), Some(Kind(9)));
             assert_eq!(tag.kind(generation.wrapping_sub(2)), None);
             assert_eq!(tag.kind(generation.wrapping_add(1)), None);
-            assert_eq!(Tag::new(generation, Kind(7), None).kind(generation.wrapping_sub(1)), None);
+            let later = Tag::after(last, generation.wrapping_add(1), Kind(7));
+            assert_eq!(later.kind(generation), None, "a trip without luggage in between");
         }
     }
 

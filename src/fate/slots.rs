@@ -32,7 +32,7 @@ pub(crate) type Pair = CachePadded<Two>;
 #[repr(C)]
 pub(crate) struct Two {
     pub(crate) slots: [AtomicU64; 2],
-    luggage: [Luggage; 2],
+    pub(crate) luggage: [Luggage; 2],
 }
 
 /// The slots of one era; cheap to clone, so that a party finds them by one pointer.

@@ -63,48 +63,45 @@ impl Party {
         let kind = self.errands.kind(&self.control, errand, type_name::<R>());
         let mut parcel: Option<Parcel> = value.map(|value| Box::new(Sent(value)) as Parcel);
         let mut work = Some(work);
-        let (era, turned) = loop {
+        let turned = loop {
             self.settle(Limit::Usual)?;
-            let era = Arc::clone(self.member.era());
-            if let Some(named) = rank.filter(|&rank| era.index_of(rank).is_none()) {
+            let Self { member, control, .. } = self;
+            if let Some(named) = rank.filter(|&rank| member.era().index_of(rank).is_none()) {
                 return Err(self.no_such_rank(named));
             }
-            post(&era, self.member.index(), parcel.take());
-            self.member.label(kind);
-            let generation = self.member.generation();
-            let Self { member, control, .. } = self;
-            let (rank, index) = (member.rank(), member.index());
-            let mut at_root = || {
-                control.act(&era, generation, rank)?;
+            post(member.era(), member.index(), parcel.take());
+            member.label(kind);
+            let rank = member.rank();
+            let mut at_root = |era: &Arc<Era>, generation| {
+                control.act(era, generation, rank)?;
                 let alike = (0..era.parties()).all(|seat| kind.agrees(era.luggage(seat).kind(generation)));
                 let Some(work) = work.take_if(|_| alike) else { return Ok(()) };
                 let worked = catch_unwind(AssertUnwindSafe(|| {
-                    let answers = work(receive(&era), &era);
+                    let answers = work(receive(era), era);
                     answers.into_iter().enumerate().for_each(|(seat, answer)| {
-                        post(&era, seat, Some(Box::new(Answer(answer))));
+                        post(era, seat, Some(Box::new(Answer(answer))));
                     });
                 }));
                 let Err(panicked) = worked else { return Ok(()) };
                 let message = message_of(&*panicked);
                 let cause = Cause::OperatorPanicked { rank, operation, message };
                 let record = Broken::by_rank(cause.clone(), generation, era.parties(), Vec::new());
-                Err(control.break_complete(&era, generation, cause, false).unwrap_or(record))
+                Err(control.break_complete(era, generation, cause, false).unwrap_or(record))
             };
             let describe = |cause, census| control.describe(cause, census);
-            let crossed = member.cross_held(Limit::Usual, &describe, &mut at_root);
-            match crossed {
-                Ok(_) => break (era, false),
-                Err(Halt::Turned(_)) => break (era, true),
+            match member.cross_held(Limit::Usual, &describe, &mut at_root) {
+                Ok(_) => break false,
+                Err(Halt::Turned(_)) => break true,
                 Err(halt) => {
                     // Not for anybody else, and not to be kept until the reset.
-                    parcel = collect(&era, index);
+                    parcel = collect(member.era(), member.index());
                     self.retry(halt)?;
                 }
             }
         };
         let generation = self.member.generation().wrapping_sub(1);
-        let answer = collect(&era, self.member.index()).and_then(|parcel| parcel.downcast::<Answer<R>>().ok());
-        let Some(answer) = answer else {
+        let answer = collect(self.member.era(), self.member.index());
+        let Some(answer) = answer.and_then(|parcel| parcel.downcast::<Answer<R>>().ok()) else {
             // A label tells of this trip and the one before: that of somebody who has gone on may say nothing any more.
             let index = self.stranger(kind, generation).unwrap_or(0);
             return Err(self.mismatched(kind, index, generation));

@@ -35,7 +35,6 @@ use crate::error::{Broken, Cause, Operation};
 use crate::primitive::Berth;
 use crate::wait::Limit;
 use std::any::{Any, TypeId, type_name};
-use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
@@ -48,16 +47,19 @@ pub(super) const fn can_carry<T>() -> bool {
 pub(super) struct Values<'a, T> {
     era: &'a Era,
     own: usize,
+    /// What this party brought: need not be read back.
+    mine: Option<T>,
     generation: u64,
-    types: PhantomData<fn() -> T>,
 }
 
 impl<T: Copy + Send> Values<'_, T> {
+    #[inline(always)]
     pub(super) fn len(&self) -> usize {
         self.era.parties()
     }
 
     /// The seat of the party that asks.
+    #[inline(always)]
     pub(super) fn own(&self) -> usize {
         self.own
     }
@@ -67,9 +69,13 @@ impl<T: Copy + Send> Values<'_, T> {
         self.era.index_of(rank).map(|index| self.get(index))
     }
 
+    /// The value of the party at seat `index`, which has brought one.
     #[inline(always)]
     #[allow(unsafe_code)]
     pub(super) fn get(&self, index: usize) -> T {
+        if let Some(mine) = self.mine.filter(|_| index == self.own) {
+            return mine;
+        }
         let parity = (self.generation & 1) as usize;
         // SAFETY: a `Values` is only made by `carry`, for a trip that is complete and to which every party brought a
         // `T` (step 2), put in this very place before it arrived, which the completion of the trip has acquired. The
@@ -82,6 +88,16 @@ impl<T: Copy + Send> Values<'_, T> {
                 self.era.trunks()[index].large[parity].get()
             }
         }
+    }
+
+    /// All values combined, from the left to the right.
+    #[inline(always)]
+    pub(super) fn reduce(&self, mut operator: impl FnMut(T, T) -> T) -> T {
+        if self.len() == 2 {
+            // The commonest number, and the one at which a loop would be felt.
+            return operator(self.get(0), self.get(1));
+        }
+        self.iter(1..self.len()).fold(self.get(0), operator)
     }
 
     /// All values from `range`, by rank.
@@ -98,7 +114,7 @@ impl Party {
         &mut self,
         operation: Operation,
         rank: Option<usize>,
-        mut value: impl FnMut() -> Option<T>,
+        value: Option<T>,
         work: impl FnOnce(&Values<'_, T>) -> R,
     ) -> Result<R, Broken> {
         let errand = Errand { operation, value: TypeId::of::<T>(), rank };
@@ -108,11 +124,11 @@ impl Party {
             if let Some(named) = rank.filter(|&rank| self.member.era().index_of(rank).is_none()) {
                 return Err(self.no_such_rank(named));
             }
-            if let Some(value) = value() {
+            if let Some(value) = value {
                 self.stow(value);
             }
             self.member.label(kind);
-            match self.cross_once(Limit::Usual) {
+            match self.cross_in_place(Limit::Usual) {
                 Ok(_) => break false,
                 Err(Halt::Turned(_)) => break true,
                 Err(halt) => self.retry(halt)?,
@@ -122,7 +138,7 @@ impl Party {
         if let Some(index) = self.stranger(kind, generation) {
             return Err(self.mismatched(kind, index, generation));
         }
-        let values = Values { era: self.member.era(), own: self.member.index(), generation, types: PhantomData };
+        let values = Values { era: self.member.era(), own: self.member.index(), mine: value, generation };
         let worked = catch_unwind(AssertUnwindSafe(|| work(&values)));
         let result = match worked {
             Ok(result) => result,

@@ -48,7 +48,15 @@ impl Party {
     }
 
     /// The first seat whose party did not bring the same.
+    #[inline(always)]
     fn stranger(&self, kind: Kind, generation: u64) -> Option<usize> {
+        let (era, own) = (self.member.era(), self.member.brought());
+        if era.all_labelled(own) && kind != Kind::UNNUMBERED { None } else { self.search_stranger(kind, generation) }
+    }
+
+    /// Looks more closely: a party that has gone on has the label of its next trip on.
+    #[cold]
+    fn search_stranger(&self, kind: Kind, generation: u64) -> Option<usize> {
         let era = self.member.era();
         (0..era.parties()).find(|&index| !kind.agrees(era.luggage(index).kind(generation)))
     }

@@ -54,22 +54,14 @@ impl Party {
     ///
     /// As [`wait`](Self::wait).
     #[inline]
-    pub fn all_reduce<T>(&mut self, value: T, mut operator: impl FnMut(T, T) -> T) -> Result<T, Broken>
+    pub fn all_reduce<T>(&mut self, value: T, operator: impl FnMut(T, T) -> T) -> Result<T, Broken>
     where
         T: Copy + Send + 'static,
     {
         if !can_carry::<T>() {
             return self.cloning().all_reduce(value, operator);
         }
-        self.carry(
-            Operation::AllReduce,
-            None,
-            || Some(value),
-            |values| {
-                let rest = values.iter(1..values.len());
-                rest.fold(values.get(0), &mut operator)
-            },
-        )
+        self.carry(Operation::AllReduce, None, Some(value), |values| values.reduce(operator))
     }
 
     /// Crosses a trip, and combines one value of each party into one for the party with rank `to`: MPI's `Reduce`. The
@@ -107,22 +99,14 @@ impl Party {
     ///
     /// As [`wait`](Self::wait).
     #[inline]
-    pub fn reduce<T>(&mut self, to: usize, value: T, mut operator: impl FnMut(T, T) -> T) -> Result<Option<T>, Broken>
+    pub fn reduce<T>(&mut self, to: usize, value: T, operator: impl FnMut(T, T) -> T) -> Result<Option<T>, Broken>
     where
         T: Copy + Send + 'static,
     {
         if !can_carry::<T>() {
             return self.cloning().reduce(to, value, operator);
         }
-        let result = self.carry(
-            Operation::Reduce,
-            Some(to),
-            || Some(value),
-            |values| {
-                let rest = values.iter(1..values.len());
-                rest.fold(values.get(0), &mut operator)
-            },
-        )?;
+        let result = self.carry(Operation::Reduce, Some(to), Some(value), |values| values.reduce(operator))?;
         Ok((self.rank() == to).then_some(result))
     }
 
@@ -164,7 +148,7 @@ impl Party {
             return self.cloning().broadcast(from, make);
         }
         let value = (self.rank() == from).then(make);
-        let heard = self.carry(Operation::Broadcast, Some(from), || value, |values| values.of_rank(from))?;
+        let heard = self.carry(Operation::Broadcast, Some(from), value, |values| values.of_rank(from))?;
         heard.ok_or_else(|| self.no_such_rank(from))
     }
 
@@ -217,14 +201,9 @@ impl Party {
             *all = self.cloning().all_gather(value)?;
             return Ok(());
         }
-        let gathered = self.carry(
-            Operation::AllGather,
-            None,
-            || Some(value),
-            |values| {
-                all.extend(values.iter(0..values.len()));
-            },
-        );
+        let gathered = self.carry(Operation::AllGather, None, Some(value), |values| {
+            all.extend(values.iter(0..values.len()));
+        });
         gathered.inspect_err(|_| all.clear())
     }
 
@@ -265,23 +244,18 @@ impl Party {
         if !can_carry::<T>() {
             return self.cloning().exclusive_scan(init, value, operator);
         }
-        self.carry(
-            Operation::ExclusiveScan,
-            None,
-            || Some(value),
-            |values| {
-                // All of it, whatever this party needs: what panics is to panic everywhere.
-                let (mut before, mut own) = (init, init);
-                for index in 0..values.len() {
-                    if index == values.own() {
-                        own = before;
-                    }
-                    if index + 1 < values.len() {
-                        before = operator(before, values.get(index));
-                    }
+        self.carry(Operation::ExclusiveScan, None, Some(value), |values| {
+            // All of it, whatever this party needs: what panics is to panic everywhere.
+            let (mut before, mut own) = (init, init);
+            for index in 0..values.len() {
+                if index == values.own() {
+                    own = before;
                 }
-                own
-            },
-        )
+                if index + 1 < values.len() {
+                    before = operator(before, values.get(index));
+                }
+            }
+            own
+        })
     }
 }

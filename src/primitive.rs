@@ -291,6 +291,46 @@ impl<const WORDS: usize> Berth<WORDS> {
     }
 }
 
+/// A value that one thread at a time may use, kept apart by a barrier instead of a lock.
+pub(crate) struct Sole<T> {
+    #[cfg(not(all(test, phalanx_loom)))]
+    cell: std::cell::UnsafeCell<T>,
+    #[cfg(all(test, phalanx_loom))]
+    cell: loom::cell::UnsafeCell<T>,
+}
+
+// SAFETY: the value is only reached through `with`, whose callers promise to be alone; it may go from thread to thread.
+#[allow(unsafe_code)]
+unsafe impl<T: Send> Sync for Sole<T> {}
+
+#[allow(unsafe_code)]
+impl<T> Sole<T> {
+    pub(crate) fn new(value: T) -> Self {
+        #[cfg(not(all(test, phalanx_loom)))]
+        let cell = std::cell::UnsafeCell::new(value);
+        #[cfg(all(test, phalanx_loom))]
+        let cell = loom::cell::UnsafeCell::new(value);
+        Self { cell }
+    }
+
+    /// Uses the value.
+    ///
+    /// # Safety
+    ///
+    /// No other call of this is under way, not even by this thread, and all earlier ones happen before this one.
+    pub(crate) unsafe fn with<R>(&self, act: impl FnOnce(&mut T) -> R) -> R {
+        #[cfg(not(all(test, phalanx_loom)))]
+        let value = self.cell.get();
+        #[cfg(all(test, phalanx_loom))]
+        let guard = self.cell.get_mut();
+        #[cfg(all(test, phalanx_loom))]
+        // SAFETY: the pointer is to the value, which the guard keeps, in a model, from being used twice.
+        let value = std::ptr::from_mut(unsafe { guard.deref() });
+        // SAFETY: `value` points to the value of this cell, and nobody else uses it, by the caller's promise.
+        act(unsafe { &mut *value })
+    }
+}
+
 /// A word that threads can sleep on.
 ///
 /// On Linux and Android a private futex; elsewhere (and in a model, and under Miri) the same three operations over a

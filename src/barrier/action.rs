@@ -1,6 +1,6 @@
 //! The action: a closure that runs once per trip, after the last arrival and before any release.
 
-use crate::primitive::{Mutex, lock};
+use crate::primitive::{Mutex, MutexGuard, lock};
 use std::any::Any;
 use std::cell::Cell;
 use std::fmt;
@@ -18,28 +18,30 @@ pub struct TripInfo {
     pub rank: usize,
 }
 
-type Closure = Box<dyn FnMut(&TripInfo) + Send>;
-
-/// The action of one barrier.
-pub(crate) struct Action {
-    /// Held by the root while it runs, which is alone by the protocol: the lock is free whenever it is asked for.
-    closure: Mutex<Closure>,
+/// The closure of an action; `phase/action.rs` has the one that there is.
+pub(crate) trait Act: Send + Sync + fmt::Debug {
+    /// Runs it for a trip whose arrivals are complete and of which nobody has been let go. By its root, and so one at a
+    /// time: an action of one trip ends before that of the next begins, also across eras ([`Handover`]).
+    fn run(&self, info: &TripInfo);
 }
 
-impl Action {
-    pub(crate) fn new(closure: Closure) -> Self {
-        Self { closure: Mutex::new(closure) }
+/// What keeps the actions of two eras apart.
+///
+/// Within an era the trips do it: whoever is the root of trip g + 1 has been let go from trip g, behind its action. So it
+/// is between two eras for all who take part in both. But who leaves does not: if it is the last to arrive, it runs the
+/// action of its last trip, and the newcomers of the next era may already be complete without it. So who leaves holds
+/// this lock until it has arrived; and the first root of each era takes it once, before its action.
+#[derive(Debug)]
+pub(crate) struct Handover(Mutex<()>);
+
+impl Handover {
+    pub(crate) fn new() -> Self {
+        Self(Mutex::new(()))
     }
 
-    /// Runs it for the barrier known by `address`; the message of its panic, if it panics.
-    pub(crate) fn run(&self, address: usize, info: &TripInfo) -> Result<(), String> {
-        within(address, || lock(&self.closure)(info))
-    }
-}
-
-impl fmt::Debug for Action {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Action")
+    /// For as long as somebody who leaves may run an action.
+    pub(crate) fn hold(&self) -> MutexGuard<'_, ()> {
+        lock(&self.0)
     }
 }
 

@@ -1,6 +1,6 @@
 //! How a barrier is made: choices in, [`Barrier`] or an error out.
 
-use super::action::{Action, TripInfo};
+use super::action::Act;
 use super::era::Design;
 use super::explain::Explanation;
 use super::{Barrier, control::Control};
@@ -50,7 +50,7 @@ pub struct Builder {
     hops: Option<Hops>,
     /// Parties work between arrival and wait.
     split: bool,
-    action: Option<Action>,
+    action: Option<Box<dyn Act>>,
     first: u64,
 }
 
@@ -145,39 +145,9 @@ impl Builder {
         self
     }
 
-    /// Sets what happens once per trip, after the last arrival and before any release, on the thread of the party that
-    /// arrives last.
-    ///
-    /// C++ calls this the completion function, Java the barrier action. It needs an algorithm with a root: one that has
-    /// none gives way to one that has, and [`Barrier::explain`] says so. The action sees everything that any party did
-    /// before it arrived, and every party sees what it did. Once it runs, all have arrived: a limit that passes meanwhile
-    /// breaks nothing, and an abort breaks the next trip.
-    ///
-    /// If it panics, the trip breaks for all parties with [`Cause::ActionPanicked`](crate::Cause::ActionPanicked); after a
-    /// [reset](Barrier::reset) the barrier is as good as new, and runs the same action again. No lock of the barrier is held
-    /// while it runs: it may use every method of [`Barrier`]. It cannot wait on its own barrier: that is refused with
-    /// [`Cause::Reentered`](crate::Cause::Reentered).
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use phalanx::Barrier;
-    /// use std::sync::{Arc, atomic::{AtomicU64, Ordering}};
-    ///
-    /// let sum = Arc::new(AtomicU64::new(0));
-    /// let seen = Arc::clone(&sum);
-    /// let action = move |trip: &phalanx::TripInfo| { seen.fetch_add(trip.generation, Ordering::Relaxed); };
-    /// let barrier = Barrier::builder(2).action(action).build()?;
-    /// std::thread::scope(|s| {
-    ///     for mut party in barrier.take_parties().unwrap() {
-    ///         s.spawn(move || (0..5).for_each(|_| drop(party.wait().unwrap())));
-    ///     }
-    /// });
-    /// assert_eq!(sum.load(Ordering::Relaxed), 0 + 1 + 2 + 3 + 4);
-    /// # Ok::<(), phalanx::BuildError>(())
-    /// ```
-    pub fn action(mut self, action: impl FnMut(&TripInfo) + Send + 'static) -> Self {
-        self.action = Some(Action::new(Box::new(action)));
+    /// Sets what [`Builder::action`] is made of.
+    pub(crate) fn act(mut self, action: Box<dyn Act>) -> Self {
+        self.action = Some(action);
         self
     }
 

@@ -6,7 +6,7 @@
 //! Taken in this order, none on the fast path: the registry, an era's verdict (`fate`), `threads` (names). None is held
 //! while an action, an operator or the drop of a value runs.
 
-use super::action::{Action, TripInfo, is_within};
+use super::action::{Act, Handover, TripInfo, is_within, within};
 use super::era::Era;
 use super::explain::Explanation;
 use super::member::Member;
@@ -16,7 +16,7 @@ use crate::algo::select::Algorithm;
 use crate::error::{Broken, Cause, ClaimError, JoinError, Operation, ResetError};
 use crate::fate::luggage::Kind;
 use crate::fate::{Census, Ended};
-use crate::primitive::{Mutex, lock};
+use crate::primitive::{Mutex, MutexGuard, lock};
 use crate::wait::WaitPolicy;
 use std::any::TypeId;
 use std::collections::HashMap;
@@ -28,7 +28,8 @@ pub(crate) struct Control {
     designer: Designer,
     threads: Threads,
     policy: WaitPolicy,
-    action: Option<Action>,
+    action: Option<Box<dyn Act>>,
+    handover: Handover,
     kinds: std::sync::Mutex<Kinds>,
 }
 
@@ -65,11 +66,13 @@ impl Control {
         parties: usize,
         first: u64,
         policy: WaitPolicy,
-        action: Option<Action>,
+        action: Option<Box<dyn Act>>,
     ) -> Self {
         let design = designer((0..parties).collect());
         let registry = Mutex::new(Registry::new(design, first));
-        Self { registry, designer, threads: Threads::new(), policy, action, kinds: std::sync::Mutex::default() }
+        let kinds = std::sync::Mutex::default();
+        let (threads, handover) = (Threads::new(), Handover::new());
+        Self { registry, designer, threads, policy, action, handover, kinds }
     }
 
     /// Does something to the registry; what it no longer needs is dropped behind the lock.
@@ -148,11 +151,21 @@ impl Control {
     /// broken.
     pub(crate) fn act(&self, era: &Arc<Era>, generation: u64, rank: usize) -> Result<(), Broken> {
         let Some(action) = &self.action else { return Ok(()) };
+        if !era.is_opened() {
+            self.open(era);
+        }
         let info = TripInfo { generation, parties: era.parties(), rank };
-        let Err(message) = action.run(self.address(), &info) else { return Ok(()) };
+        let Err(message) = within(self.address(), || action.run(&info)) else { return Ok(()) };
         let cause = Cause::ActionPanicked { message };
         let record = Broken::by_rank(cause.clone(), generation, era.parties(), Vec::new());
         Err(self.break_complete(era, generation, cause, false).unwrap_or(record))
+    }
+
+    /// The first root of an era lets whoever has left the one before end its action.
+    #[cold]
+    fn open(&self, era: &Era) {
+        drop(self.handover.hold());
+        era.open();
     }
 
     /// What tells this barrier from all others.
@@ -184,14 +197,25 @@ impl Control {
         })
     }
 
+    /// To be kept from before a party leaves until it has arrived: it may be the root of its last trip.
+    pub(super) fn handover(&self) -> Option<MutexGuard<'_, ()>> {
+        // Inside the action there is nobody who would have to arrive: all have.
+        (self.acts() && !is_within(self.address())).then(|| self.handover.hold())
+    }
+
     /// Takes the party of `member` out, which owes nothing. Whether it has to arrive at the open trip, as its last act.
+    /// Under the handover's lock.
     pub(super) fn leave(&self, member: &mut Member) -> bool {
         self.with(|registry| {
             registry.advance();
             if !registry.is_current(member.era()) {
                 member.follow(&registry.home_of(member.rank(), false));
             }
-            registry.leave(&self.designer, member.rank(), member.era())
+            let arrives = registry.leave(&self.designer, member.rank(), member.era());
+            if arrives {
+                member.era().open();
+            }
+            arrives
         })
     }
 

@@ -12,7 +12,7 @@ use crate::error::Broken;
 use crate::fate::epoch::reached;
 use crate::fate::luggage::{Luggage, Tag, Trunk};
 use crate::fate::{Census, Ended, Fate, Ruling, Slots, is_beyond};
-use crate::primitive::{AtomicU64, Fences, Mutex, Ordering};
+use crate::primitive::{AtomicU32, AtomicU64, Fences, Mutex, Ordering};
 use crate::wait::{Door, Plan};
 use crossbeam_utils::CachePadded;
 use std::any::Any;
@@ -55,6 +55,8 @@ pub(crate) struct Era {
     trunks: OnceLock<Box<[Trunk]>>,
     mail: OnceLock<Box<[CachePadded<Mutex<Option<Parcel>>>]>>,
     heir: OnceLock<Heir>,
+    /// 1 once the first action may run (`action.rs`, `Handover`).
+    opened: AtomicU32,
 }
 
 impl Era {
@@ -72,6 +74,7 @@ impl Era {
             trunks: OnceLock::new(),
             mail: OnceLock::new(),
             heir: OnceLock::new(),
+            opened: AtomicU32::new(0),
         };
         // A model's words are born where all its threads know of them.
         if cfg!(all(test, phalanx_loom)) {
@@ -178,6 +181,17 @@ impl Era {
     /// Sends those who wait here, newcomers all, to another era.
     pub(crate) fn supersede(&self) {
         self.fate.supersede(&self.door, self.first);
+    }
+
+    /// Whether the first action may run. Relaxed, like the store: whoever stores has held the lock that orders the actions,
+    /// and the trips between are in order.
+    pub(crate) fn is_opened(&self) -> bool {
+        self.opened.load(Ordering::Relaxed) != 0
+    }
+
+    /// Says that the first action may run.
+    pub(crate) fn open(&self) {
+        self.opened.store(1, Ordering::Relaxed);
     }
 
     /// Says where to go from here; the first answer stays.

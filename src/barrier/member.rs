@@ -160,6 +160,9 @@ impl Member {
         if self.seat.rooted().is_some() {
             self.act_if_root(at_root)?;
             let seen = self.wait(held, limit);
+            if seen.is_ok() && self.era.door().look().undisturbed() {
+                return self.depart(false, leads);
+            }
             let turned = self.decide(seen, limit, describe, held)?;
             return self.depart(turned, leads);
         }

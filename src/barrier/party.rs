@@ -238,6 +238,8 @@ impl Party {
             let _ = self.settle(Limit::Usual);
         }
         self.gone = true;
+        let control = Arc::clone(&self.control);
+        let _handover = control.handover();
         if self.control.leave(&mut self.member) {
             let _ = self.arrive_at_open_trip();
         }

@@ -1,13 +1,13 @@
 //! What rides on a trip: the operations that a compute loop needs beside the rendezvous, under the same contract.
 //!
+//! - [`action`]: a closure that runs once per trip, after the last arrival and before any release.
 //! - [`arrival`]: the two halves of a trip apart, with work in between.
 //! - [`values`]: reductions, broadcast, gather and scan of small `Copy` values, in the transfer that the arrival needs
 //!   anyway; [`carry`] is how.
 //! - [`cloning`]: the same for values that are `Clone + Send`, and the serial section: one party works for all;
 //!   [`assemble`] is how.
 //!
-//! The action, which needs to be there before the first trip, is in `barrier/action.rs`; joining and leaving, which make
-//! new eras, in `barrier/registry.rs`.
+//! Joining and leaving, which make new eras, are in `barrier/registry.rs`.
 //!
 //! # One contract
 //!
@@ -21,6 +21,7 @@
 //!   trip itself is complete, and stays so for those who only waited; the next one breaks, and who can have no value is
 //!   told of that.
 
+mod action;
 pub(crate) mod arrival;
 mod assemble;
 mod carry;

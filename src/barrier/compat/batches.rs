@@ -371,6 +371,14 @@ impl Batches {
         }
     }
 
+    /// What a caller is told who gets no place, for a reason of its own.
+    #[cold]
+    pub(super) fn refuse(&self, cause: &Cause) -> Broken {
+        let state = self.state();
+        let arrived = state.count() % self.parties;
+        Broken::by_count(cause.clone(), self.incomplete(state), self.parties(), arrived as usize)
+    }
+
     /// The batch that has too few callers.
     fn incomplete(&self, state: State) -> u64 {
         later(state.batch(), state.count() / self.parties)

@@ -5,14 +5,13 @@ mod batches;
 #[cfg(all(test, phalanx_loom))]
 mod models;
 
+use crate::barrier::action::{is_within, within};
 use crate::error::{Broken, Cause};
 use crate::primitive::{Mutex, lock};
 use crate::wait::Limit;
 use batches::Batches;
-use std::any::Any;
-use std::cell::Cell;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind};
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::{Duration, Instant};
 
 /// What happens once per trip, after the last arrival and before any release.
@@ -69,8 +68,10 @@ impl Barrier {
     /// on the last caller's thread.
     ///
     /// C++ calls this the completion function, Java the barrier action. If it panics, the trip breaks for all callers
-    /// with [`Cause::ActionPanicked`]. It must not wait on this barrier: that would be one caller more in a batch that
-    /// is full already, waiting for itself.
+    /// with [`Cause::ActionPanicked`]. It cannot wait on this barrier, where it would wait for itself: [`try_wait`] and the
+    /// others are refused with [`Cause::Reentered`], and `wait` panics with its text.
+    ///
+    /// [`try_wait`]: Self::try_wait
     ///
     /// # Examples
     ///
@@ -239,35 +240,29 @@ impl Barrier {
 
     #[inline]
     fn cross(&self, limit: Limit) -> Result<BarrierWaitResult, Broken> {
+        if self.is_acting() {
+            return Err(self.batches.refuse(&Cause::Reentered { rank: 0 }));
+        }
         let index = self.batches.cross(limit, || self.act())?;
         Ok(BarrierWaitResult { index, leader: index + 1 == self.parties() })
     }
 
     /// Whether this is called by this barrier's own action.
     fn is_acting(&self) -> bool {
-        ACTING.with(|acting| acting.get()) == std::ptr::from_ref(self).addr()
+        self.action.is_some() && is_within(self.address())
+    }
+
+    fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
     }
 
     /// Runs the action; the message of its panic, if it panics.
     fn act(&self) -> Result<(), String> {
         match &self.action {
             None => Ok(()),
-            Some(action) => {
-                catch_unwind(AssertUnwindSafe(|| lock(action)())).map_err(|panicked| message_of(&*panicked))
-            }
+            Some(action) => within(self.address(), || lock(action)()),
         }
     }
-}
-
-thread_local! {
-    /// The address of the barrier whose action this thread runs, or 0.
-    static ACTING: Cell<usize> = const { Cell::new(0) };
-}
-
-/// The text of a panic, if it has one.
-fn message_of(panicked: &(dyn Any + Send)) -> String {
-    let text = panicked.downcast_ref::<&str>().copied();
-    text.or_else(|| panicked.downcast_ref::<String>().map(String::as_str)).unwrap_or("(no message)").to_owned()
 }
 
 // The action, the one thing in here that could be left half done by a panic, is only ever run by one caller at a time,

@@ -301,7 +301,7 @@ impl Control {
                 return member.era().verdict().map_or(Ok(()), Err);
             }
             member.follow(&registry.home_of(member.rank(), false));
-            Ok(())
+            if member.is_seated() { Ok(()) } else { member.era().verdict().map_or(Ok(()), Err) }
         })
     }
 
@@ -325,11 +325,11 @@ impl Control {
     #[cold]
     fn kind_of(&self, errand: Errand, name: &'static str) -> Kind {
         let mut kinds = self.kinds.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let next = u16::try_from(kinds.len() + 1).map_or(Kind::UNNUMBERED, Kind);
-        if next == Kind::UNNUMBERED {
+        let next = u16::try_from(kinds.len() + 1).ok().filter(|&next| next < Kind::LEAVING.0);
+        let Some(next) = next else {
             return kinds.get(&errand).map_or(Kind::UNNUMBERED, |(kind, _)| *kind);
-        }
-        kinds.entry(errand).or_insert((next, name)).0
+        };
+        kinds.entry(errand).or_insert((Kind(next), name)).0
     }
 
     /// What a party did who brought this along, in words.

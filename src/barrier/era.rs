@@ -133,6 +133,11 @@ impl Era {
         }
     }
 
+    /// Whether somebody left with trip `generation`, which is complete.
+    pub(crate) fn is_left(&self, generation: u64) -> bool {
+        (0..self.parties()).any(|index| self.luggage(index).is_leaving(generation))
+    }
+
     /// Room for larger things, for all seats; made when the first one asks.
     #[inline(always)]
     pub(crate) fn trunks(&self) -> &[Trunk] {

@@ -110,6 +110,11 @@ impl Member {
         self.generation
     }
 
+    /// Whether it takes part in its era, and does not only listen.
+    pub(crate) fn is_seated(&self) -> bool {
+        self.era.index_of(self.rank) == Some(self.index)
+    }
+
     /// Whether it has arrived at a trip whose end it has not seen.
     pub(crate) fn owes(&self) -> bool {
         self.owes
@@ -168,18 +173,32 @@ impl Member {
         }
         let seen = self.wait(USUAL, limit);
         self.decide(seen, limit, describe, USUAL)?;
-        // From here on the trip has all that it needs but the part of one: a limit breaks it no more.
-        let second = Manner { gate: Gate::Second, ..held };
+        let turned = self.second_half(describe, at_root)?;
+        self.depart(turned, leads)
+    }
+
+    /// Does what has to be done for all on the trip that this party has just crossed, if nobody has: its root came without
+    /// it. All others do the same.
+    #[cold]
+    pub(crate) fn make_up(&mut self, describe: Describe<'_>, at_root: AtRoot<'_>) -> Result<bool, Halt> {
+        self.generation = self.generation.wrapping_sub(1);
+        let turned = self.second_half(describe, at_root)?;
+        self.depart(turned, false)
+    }
+
+    /// All have arrived. One does something for all, the others wait for it; whether the trip is the last of its era.
+    fn second_half(&mut self, describe: Describe<'_>, at_root: AtRoot<'_>) -> Result<bool, Halt> {
+        let manner = Manner { gate: Gate::Second, held: true, breaks: true };
         let seen = if self.era.second().elect(self.generation) {
             at_root(&self.era, self.generation).map_err(|broken| self.resign(broken))?;
             // [second] Release: pairs with the Acquire of `reached`; carries what was done for all.
             publish(&self.era.second().go, self.generation);
             Ok(())
         } else {
-            self.wait(second, Limit::Never)
+            // The trip has all that it needs but the part of one: a limit breaks it no more.
+            self.wait(manner, Limit::Never)
         };
-        let turned = self.decide(seen, Limit::Never, describe, second)?;
-        self.depart(turned, leads)
+        self.decide(seen, Limit::Never, describe, manner)
     }
 
     /// Arrives, and does not stay. Who is the last to arrive lets the others go, behind `at_root` if there is something to

@@ -4,6 +4,7 @@ use super::control::{Control, Errands};
 use super::era::Era;
 use super::member::{Halt, Member};
 use crate::error::{Broken, Cause};
+use crate::fate::luggage::Kind;
 use crate::wait::Limit;
 use std::fmt;
 use std::sync::Arc;
@@ -207,7 +208,8 @@ impl Party {
     /// Leaves the barrier: arrives at the open trip, does not stay, and takes part in no further one.
     ///
     /// C++ calls this `arrive_and_drop`, Java's `Phaser` `arriveAndDeregister`. The others complete the open trip as if this
-    /// party had waited, and from the next trip on they are one fewer; nothing breaks. (Dropping the handle is the other
+    /// party had waited, and from the next trip on they are one fewer; nothing breaks. If they reduce or gather on the open
+    /// trip, they do so without this party, which brings no value. (Dropping the handle is the other
     /// way to go: it says that something is wrong.) With the last party the barrier ends. On a broken barrier the party is
     /// simply no member any more when the barrier is [reset](crate::Barrier::reset): so a group can go on without a worker
     /// that died, by claiming its rank and leaving with it.
@@ -241,6 +243,7 @@ impl Party {
         let control = Arc::clone(&self.control);
         let _handover = control.handover();
         if self.control.leave(&mut self.member) {
+            self.member.label(Kind::LEAVING);
             let _ = self.arrive_at_open_trip();
         }
     }
@@ -356,6 +359,10 @@ impl Party {
 
     pub(crate) fn move_on(&mut self) {
         self.control.move_on(&mut self.member);
+        if !self.member.is_seated() {
+            // Where it has come to, it can only be told why.
+            (self.quick, self.settled, self.told) = (false, false, true);
+        }
     }
 
     /// Arrives at the open trip; if that is not held where this party is, where it is.

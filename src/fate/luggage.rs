@@ -55,6 +55,11 @@ impl Luggage {
         self.tag.load(Ordering::Relaxed) == tag.0
     }
 
+    /// Whether the party left with `generation`, which is complete.
+    pub(crate) fn is_leaving(&self, generation: u64) -> bool {
+        self.kind(generation) == Some(Kind::LEAVING)
+    }
+
     /// What kind of thing the party brought to `generation`, which is complete; `None` if nothing.
     pub(crate) fn kind(&self, generation: u64) -> Option<Kind> {
         Tag(self.tag.load(Ordering::Relaxed)).kind(generation)
@@ -95,9 +100,12 @@ impl Kind {
     /// Stands for all that there are no numbers left for: never the same as any other, itself included.
     pub(crate) const UNNUMBERED: Self = Self(u16::MAX);
 
-    /// Whether two parties bring the same.
+    /// What a party brings that leaves with this trip: nothing, whatever the others bring.
+    pub(crate) const LEAVING: Self = Self(u16::MAX - 1);
+
+    /// Whether a party that brought `other` is no obstacle to those who bring this.
     pub(crate) fn agrees(self, other: Option<Self>) -> bool {
-        other == Some(self) && self != Self::UNNUMBERED
+        (other == Some(self) && self != Self::UNNUMBERED) || other == Some(Self::LEAVING)
     }
 }
 

@@ -15,13 +15,15 @@
 //!    parcels, works, and leaves an answer in every box; if not, it leaves everything as it is. If its work panics it
 //!    breaks the trip, from which nobody has been let go. Then it lets all go.
 //! 3. Everybody looks into its own box. If there is no answer, somebody did something else: break the next trip.
+//! 4. Unless the root was a party that left with this trip, and did nothing for the others: then these make up for it in
+//!    a second half of the trip, with a root among themselves.
 //!
 //! # Memory ordering
 //!
 //! Each box has a mutex, which nobody ever waits for: owner and root use it at different times, ordered by the trip.
 
 use crate::barrier::action::message_of;
-use crate::barrier::control::Errand;
+use crate::barrier::control::{Control, Errand};
 use crate::barrier::era::{Era, Parcel};
 use crate::barrier::member::Halt;
 use crate::barrier::party::Party;
@@ -63,7 +65,24 @@ impl Party {
         let kind = self.errands.kind(&self.control, errand, type_name::<R>());
         let mut parcel: Option<Parcel> = value.map(|value| Box::new(Sent(value)) as Parcel);
         let mut work = Some(work);
-        let turned = loop {
+        let own = self.member.rank();
+        // What the root does, after the action.
+        let mut for_all = |control: &Control, era: &Arc<Era>, generation| {
+            let alike = (0..era.parties()).all(|seat| kind.agrees(era.luggage(seat).kind(generation)));
+            let Some(work) = work.take_if(|_| alike) else { return Ok(()) };
+            let worked = catch_unwind(AssertUnwindSafe(|| {
+                let answers = work(receive(era), era);
+                answers
+                    .into_iter()
+                    .enumerate()
+                    .for_each(|(seat, answer)| post(era, seat, Some(Box::new(Answer(answer)))));
+            }));
+            let Err(panicked) = worked else { return Ok(()) };
+            let cause = Cause::OperatorPanicked { rank: own, operation, message: message_of(&*panicked) };
+            let record = Broken::by_rank(cause.clone(), generation, era.parties(), Vec::new());
+            Err(control.break_complete(era, generation, cause, false).unwrap_or(record))
+        };
+        let mut turned = loop {
             self.settle(Limit::Usual)?;
             let Self { member, control, .. } = self;
             if let Some(named) = rank.filter(|&rank| member.era().index_of(rank).is_none()) {
@@ -71,24 +90,11 @@ impl Party {
             }
             post(member.era(), member.index(), parcel.take());
             member.label(kind);
-            let rank = member.rank();
-            let mut at_root = |era: &Arc<Era>, generation| {
-                control.act(era, generation, rank)?;
-                let alike = (0..era.parties()).all(|seat| kind.agrees(era.luggage(seat).kind(generation)));
-                let Some(work) = work.take_if(|_| alike) else { return Ok(()) };
-                let worked = catch_unwind(AssertUnwindSafe(|| {
-                    let answers = work(receive(era), era);
-                    answers.into_iter().enumerate().for_each(|(seat, answer)| {
-                        post(era, seat, Some(Box::new(Answer(answer))));
-                    });
-                }));
-                let Err(panicked) = worked else { return Ok(()) };
-                let message = message_of(&*panicked);
-                let cause = Cause::OperatorPanicked { rank, operation, message };
-                let record = Broken::by_rank(cause.clone(), generation, era.parties(), Vec::new());
-                Err(control.break_complete(era, generation, cause, false).unwrap_or(record))
-            };
             let describe = |cause, census| control.describe(cause, census);
+            let mut at_root = |era: &Arc<Era>, generation| {
+                control.act(era, generation, own)?;
+                for_all(control, era, generation)
+            };
             match member.cross_held(Limit::Usual, &describe, &mut at_root) {
                 Ok(_) => break false,
                 Err(Halt::Turned(_)) => break true,
@@ -100,16 +106,31 @@ impl Party {
             }
         };
         let generation = self.member.generation().wrapping_sub(1);
-        let answer = collect(self.member.era(), self.member.index());
-        let Some(answer) = answer.and_then(|parcel| parcel.downcast::<Answer<R>>().ok()) else {
-            // A label tells of this trip and the one before: that of somebody who has gone on may say nothing any more.
-            let index = self.stranger(kind, generation).unwrap_or(0);
-            return Err(self.mismatched(kind, index, generation));
+        let mut answer = answer_in(self.member.era(), self.member.index());
+        if answer.is_none() && self.member.era().is_left(generation) && self.stranger(kind, generation).is_none() {
+            // The root was one who leaves, and let all go (step 4).
+            let Self { member, control, .. } = self;
+            let describe = |cause, census| control.describe(cause, census);
+            let made_up = member.make_up(&describe, &mut |era, generation| for_all(control, era, generation));
+            turned = match made_up {
+                Ok(_) => false,
+                Err(Halt::Broken(broken)) => return Err(self.unsettle(broken)),
+                Err(_) => true,
+            };
+            answer = answer_in(self.member.era(), self.member.index());
+        }
+        let Some(answer) = answer else {
+            drop(collect(self.member.era(), self.member.index()));
+            return Err(match (self.stranger(kind, generation), rank) {
+                (None, Some(rank)) => self.no_such_rank(rank),
+                // A label tells of this trip and the one before: that of somebody who has gone on may say nothing any more.
+                (index, _) => self.mismatched(kind, index.unwrap_or(0), generation),
+            });
         };
         if turned {
             self.move_on();
         }
-        Ok(answer.0)
+        Ok(answer)
     }
 }
 
@@ -123,6 +144,13 @@ fn post(era: &Era, seat: usize, parcel: Option<Parcel>) {
 /// Takes what is in a box.
 fn collect(era: &Era, seat: usize) -> Option<Parcel> {
     lock(&era.mail()[seat]).take()
+}
+
+/// Takes the answer out of a box, if there is one.
+fn answer_in<R: 'static>(era: &Era, seat: usize) -> Option<R> {
+    let mut parcel = lock(&era.mail()[seat]);
+    let answer = parcel.take_if(|parcel| parcel.is::<Answer<R>>())?;
+    answer.downcast::<Answer<R>>().ok().map(|answer| answer.0)
 }
 
 /// What all have sent.

@@ -50,35 +50,33 @@ pub(super) struct Values<'a, T> {
     /// What this party brought: need not be read back.
     mine: Option<T>,
     generation: u64,
+    /// All parties certainly brought the same; otherwise some may have left.
+    complete: bool,
 }
 
 impl<T: Copy + Send> Values<'_, T> {
-    #[inline(always)]
-    pub(super) fn len(&self) -> usize {
-        self.era.parties()
-    }
-
-    /// The seat of the party that asks.
-    #[inline(always)]
-    pub(super) fn own(&self) -> usize {
-        self.own
-    }
-
-    /// The value of `rank`, if it takes part.
+    /// The value of `rank`, if it takes part and has brought one.
     pub(super) fn of_rank(&self, rank: usize) -> Option<T> {
-        self.era.index_of(rank).map(|index| self.get(index))
+        self.era.index_of(rank).filter(|&index| self.has(index)).map(|index| self.get(index))
+    }
+
+    /// Whether the party at seat `index` has brought one, and has not left.
+    #[inline(always)]
+    fn has(&self, index: usize) -> bool {
+        self.complete || !self.era.luggage(index).is_leaving(self.generation)
     }
 
     /// The value of the party at seat `index`, which has brought one.
     #[inline(always)]
     #[allow(unsafe_code)]
-    pub(super) fn get(&self, index: usize) -> T {
+    fn get(&self, index: usize) -> T {
         if let Some(mine) = self.mine.filter(|_| index == self.own) {
             return mine;
         }
         let parity = (self.generation & 1) as usize;
         // SAFETY: a `Values` is only made by `carry`, for a trip that is complete and to which every party brought a
-        // `T` (step 2), put in this very place before it arrived, which the completion of the trip has acquired. The
+        // `T` (step 2) or nothing because it left (`has`), or whose one reader knows who brought one (`of_rank`, and the
+        // label names the rank); put in this very place before it arrived, which the completion of the trip has acquired. The
         // party writes this place again for trip `generation + 2`, behind the arrival of everybody at `generation + 1`,
         // and this party arrives there only when `carry` has returned.
         unsafe {
@@ -90,19 +88,36 @@ impl<T: Copy + Send> Values<'_, T> {
         }
     }
 
-    /// All values combined, from the left to the right.
+    /// All values, by rank.
     #[inline(always)]
-    pub(super) fn reduce(&self, mut operator: impl FnMut(T, T) -> T) -> T {
-        if self.len() == 2 {
-            // The commonest number, and the one at which a loop would be felt.
-            return operator(self.get(0), self.get(1));
-        }
-        self.iter(1..self.len()).fold(self.get(0), operator)
+    pub(super) fn iter(&self) -> impl Iterator<Item = T> + '_ {
+        (0..self.era.parties()).filter(|&index| self.has(index)).map(|index| self.get(index))
     }
 
-    /// All values from `range`, by rank.
-    pub(super) fn iter(&self, range: std::ops::Range<usize>) -> impl Iterator<Item = T> + '_ {
-        range.map(|index| self.get(index))
+    /// All values combined, from the left to the right.
+    #[inline(always)]
+    pub(super) fn reduce(&self, mut operator: impl FnMut(T, T) -> T) -> Option<T> {
+        if self.era.parties() == 2 && self.complete {
+            // The commonest number, and the one at which a loop would be felt.
+            return Some(operator(self.get(0), self.get(1)));
+        }
+        self.iter().reduce(operator)
+    }
+
+    /// `init` combined with the values of all ranks below this party's. All of it is computed, whatever this party needs:
+    /// what panics is to panic everywhere.
+    pub(super) fn scan(&self, init: T, mut operator: impl FnMut(T, T) -> T) -> T {
+        let (mut before, mut own) = (init, init);
+        let last = (0..self.era.parties()).rfind(|&index| self.has(index));
+        for index in (0..self.era.parties()).filter(|&index| self.has(index)) {
+            if index == self.own {
+                own = before;
+            }
+            if Some(index) != last {
+                before = operator(before, self.get(index));
+            }
+        }
+        own
     }
 }
 
@@ -135,10 +150,13 @@ impl Party {
             }
         };
         let generation = self.member.generation().wrapping_sub(1);
-        if let Some(index) = self.stranger(kind, generation) {
-            return Err(self.mismatched(kind, index, generation));
+        let complete = self.all_alike(kind);
+        if !complete {
+            if let Some(index) = self.stranger(kind, generation) {
+                return Err(self.mismatched(kind, index, generation));
+            }
         }
-        let values = Values { era: self.member.era(), own: self.member.index(), mine: value, generation };
+        let values = Values { era: self.member.era(), own: self.member.index(), mine: value, generation, complete };
         let worked = catch_unwind(AssertUnwindSafe(|| work(&values)));
         let result = match worked {
             Ok(result) => result,

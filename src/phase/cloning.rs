@@ -197,12 +197,14 @@ impl Cloning<'_> {
     where
         T: Clone + Send + 'static,
     {
-        self.party.assemble(Operation::ExclusiveScan, None, Some(value), move |sent, era| {
-            let mut prefixes = Vec::with_capacity(era.parties());
-            prefixes.push(init);
-            for value in sent.into_values().take(era.parties().saturating_sub(1)) {
-                if let Some(before) = prefixes.last().cloned() {
-                    prefixes.push(operator(before, value));
+        self.party.assemble(Operation::ExclusiveScan, None, Some(value), move |sent, _| {
+            let last = sent.values.iter().rposition(Option::is_some);
+            let mut before = init;
+            let mut prefixes = Vec::with_capacity(sent.values.len());
+            for (seat, value) in sent.values.into_iter().enumerate() {
+                prefixes.push(before.clone());
+                if let Some(value) = value.filter(|_| Some(seat) != last) {
+                    before = operator(before, value);
                 }
             }
             prefixes

@@ -20,6 +20,8 @@
 //! - *Two parties do not do the same.* Everybody who brings something along finds out from the tags on the luggage. The
 //!   trip itself is complete, and stays so for those who only waited; the next one breaks, and who can have no value is
 //!   told of that.
+//!
+//! A party that leaves with a trip brings nothing to it, and is no obstacle: the others reduce and gather without it.
 
 mod action;
 pub(crate) mod arrival;
@@ -48,16 +50,15 @@ impl Party {
         self.unsettle(broken)
     }
 
-    /// The first seat whose party did not bring the same.
+    /// Whether all parties brought the same, at first sight: one that has gone on has the label of its next trip on.
     #[inline(always)]
-    fn stranger(&self, kind: Kind, generation: u64) -> Option<usize> {
-        let (era, own) = (self.member.era(), self.member.brought());
-        if era.all_labelled(own) && kind != Kind::UNNUMBERED { None } else { self.search_stranger(kind, generation) }
+    fn all_alike(&self, kind: Kind) -> bool {
+        self.member.era().all_labelled(self.member.brought()) && kind != Kind::UNNUMBERED
     }
 
-    /// Looks more closely: a party that has gone on has the label of its next trip on.
+    /// The first seat whose party brought something else. (Who leaves brings nothing, and disturbs nobody.)
     #[cold]
-    fn search_stranger(&self, kind: Kind, generation: u64) -> Option<usize> {
+    fn stranger(&self, kind: Kind, generation: u64) -> Option<usize> {
         let era = self.member.era();
         (0..era.parties()).find(|&index| !kind.agrees(era.luggage(index).kind(generation)))
     }

@@ -61,7 +61,9 @@ impl Party {
         if !can_carry::<T>() {
             return self.cloning().all_reduce(value, operator);
         }
+        // This party's own value is there, if no other.
         self.carry(Operation::AllReduce, None, Some(value), |values| values.reduce(operator))
+            .map(|all| all.unwrap_or(value))
     }
 
     /// Crosses a trip, and combines one value of each party into one for the party with rank `to`: MPI's `Reduce`. The
@@ -107,7 +109,7 @@ impl Party {
             return self.cloning().reduce(to, value, operator);
         }
         let result = self.carry(Operation::Reduce, Some(to), Some(value), |values| values.reduce(operator))?;
-        Ok((self.rank() == to).then_some(result))
+        Ok(result.filter(|_| self.rank() == to))
     }
 
     /// Crosses a trip, and gives all parties the value that the one with rank `from` makes: MPI's `Bcast`. The others'
@@ -201,9 +203,7 @@ impl Party {
             *all = self.cloning().all_gather(value)?;
             return Ok(());
         }
-        let gathered = self.carry(Operation::AllGather, None, Some(value), |values| {
-            all.extend(values.iter(0..values.len()));
-        });
+        let gathered = self.carry(Operation::AllGather, None, Some(value), |values| all.extend(values.iter()));
         gathered.inspect_err(|_| all.clear())
     }
 
@@ -237,25 +237,13 @@ impl Party {
     ///
     /// As [`wait`](Self::wait).
     #[inline]
-    pub fn exclusive_scan<T>(&mut self, init: T, value: T, mut operator: impl FnMut(T, T) -> T) -> Result<T, Broken>
+    pub fn exclusive_scan<T>(&mut self, init: T, value: T, operator: impl FnMut(T, T) -> T) -> Result<T, Broken>
     where
         T: Copy + Send + 'static,
     {
         if !can_carry::<T>() {
             return self.cloning().exclusive_scan(init, value, operator);
         }
-        self.carry(Operation::ExclusiveScan, None, Some(value), |values| {
-            // All of it, whatever this party needs: what panics is to panic everywhere.
-            let (mut before, mut own) = (init, init);
-            for index in 0..values.len() {
-                if index == values.own() {
-                    own = before;
-                }
-                if index + 1 < values.len() {
-                    before = operator(before, values.get(index));
-                }
-            }
-            own
-        })
+        self.carry(Operation::ExclusiveScan, None, Some(value), |values| values.scan(init, operator))
     }
 }

@@ -43,6 +43,9 @@ pub(crate) type Heir = Arc<OnceLock<Arc<Era>>>;
 /// What a party sends to the root of a trip, and what the root sends back.
 pub(crate) type Parcel = Box<dyn Any + Send>;
 
+/// One seat's box, for what it sends and what it gets.
+type Mailbox = CachePadded<Mutex<Option<Parcel>>>;
+
 /// The words of one life of a barrier.
 #[derive(Debug)]
 pub(crate) struct Era {
@@ -53,7 +56,7 @@ pub(crate) struct Era {
     second: Second,
     first: u64,
     trunks: OnceLock<Box<[Trunk]>>,
-    mail: OnceLock<Box<[CachePadded<Mutex<Option<Parcel>>>]>>,
+    mail: OnceLock<Box<[Mailbox]>>,
     heir: OnceLock<Heir>,
     /// 1 once the first action may run (`action.rs`, `Handover`).
     opened: AtomicU32,
@@ -145,7 +148,7 @@ impl Era {
     }
 
     /// Where seats leave what the root is to have, and find what it has for them; made when the first one asks.
-    pub(crate) fn mail(&self) -> &[CachePadded<Mutex<Option<Parcel>>>] {
+    pub(crate) fn mail(&self) -> &[Mailbox] {
         self.mail.get_or_init(|| (0..self.parties()).map(|_| CachePadded::new(Mutex::new(None))).collect())
     }
 

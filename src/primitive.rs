@@ -35,6 +35,18 @@ macro_rules! constant_unless_modelled {
     };
 }
 
+/// A variable that each thread has for itself; in a model, each of the model's threads.
+macro_rules! per_thread {
+    ($(#[$meta:meta])* static $name:ident: $type:ty = $first:expr;) => {
+        #[cfg(not(all(test, any(phalanx_loom, phalanx_shuttle))))]
+        std::thread_local! { $(#[$meta])* static $name: $type = const { $first }; }
+        #[cfg(all(test, phalanx_loom))]
+        loom::thread_local! { $(#[$meta])* static $name: $type = $first; }
+        #[cfg(all(test, phalanx_shuttle))]
+        shuttle::thread_local! { $(#[$meta])* static $name: $type = $first; }
+    };
+}
+
 #[cfg(all(test, phalanx_loom))]
 mod chosen {
     pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};

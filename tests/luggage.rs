@@ -148,3 +148,27 @@ fn actions_take_turns() {
         assert!(barrier.has_ended());
     });
 }
+
+/// The worst that an action can do: let newcomers leave inside it, of whom one is the last to arrive at the next trip.
+#[test]
+fn an_action_does_not_run_inside_itself() {
+    watched("an_action_does_not_run_inside_itself", patience(), |_| {
+        let newcomer: std::sync::Arc<std::sync::Mutex<Option<Party>>> = std::sync::Arc::default();
+        let (inside, runs) = (newcomer.clone(), std::sync::Arc::new(AtomicUsize::new(0)));
+        let (counted, mut running) = (runs.clone(), false);
+        let action = move |_: &phalanx::TripInfo| {
+            assert!(!std::mem::replace(&mut running, true));
+            counted.fetch_add(1, Relaxed);
+            let newcomer = inside.lock().unwrap().take();
+            newcomer.into_iter().for_each(Party::leave);
+            running = false;
+        };
+        let barrier = Barrier::builder(1).action(action).build().unwrap();
+        let party = barrier.claim(0).unwrap();
+        *newcomer.lock().unwrap() = Some(barrier.join().unwrap());
+        party.leave(); // runs the action, in which the only member of the next trip leaves with it
+        assert_eq!(runs.load(Relaxed), 1);
+        assert!(barrier.has_ended());
+        assert_eq!(barrier.broken().unwrap().cause(), &Cause::Reentered { rank: 1 });
+    });
+}

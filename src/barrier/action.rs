@@ -2,7 +2,7 @@
 
 use crate::primitive::{Mutex, MutexGuard, lock};
 use std::any::Any;
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -45,24 +45,23 @@ impl Handover {
     }
 }
 
-thread_local! {
-    /// The address of the barrier whose action this thread runs, or 0.
-    static ACTING: Cell<usize> = const { Cell::new(0) };
+per_thread! {
+    /// The barriers whose actions this thread runs, by address, each inside the one before: an action may cross another
+    /// barrier, which has an action as well.
+    static ACTING: RefCell<Vec<usize>> = RefCell::new(Vec::new());
 }
 
-/// Runs part of the action of the barrier known by `address`, a number that is not 0 and no other barrier's; the message
-/// of its panic, if it panics.
+/// Runs part of the action of the barrier known by `address`; the message of its panic, if it panics.
 pub(crate) fn within(address: usize, part: impl FnOnce()) -> Result<(), String> {
-    // An action may cross another barrier, whose action then runs inside this one.
-    let outer = ACTING.replace(address);
+    ACTING.with(|acting| acting.borrow_mut().push(address));
     let result = catch_unwind(AssertUnwindSafe(part));
-    ACTING.set(outer);
+    ACTING.with(|acting| acting.borrow_mut().pop());
     result.map_err(|panicked| message_of(&*panicked))
 }
 
 /// Whether this thread is inside the action of the barrier known by `address`.
 pub(crate) fn is_within(address: usize) -> bool {
-    ACTING.get() == address
+    ACTING.with(|acting| acting.borrow().contains(&address))
 }
 
 /// The text of a panic, if it has one.

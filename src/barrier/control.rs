@@ -151,12 +151,19 @@ impl Control {
     /// broken.
     pub(crate) fn act(&self, era: &Arc<Era>, generation: u64, rank: usize) -> Result<(), Broken> {
         let Some(action) = &self.action else { return Ok(()) };
-        if !era.is_opened() {
-            self.open(era);
-        }
         let info = TripInfo { generation, parties: era.parties(), rank };
-        let Err(message) = within(self.address(), || action.run(&info)) else { return Ok(()) };
-        let cause = Cause::ActionPanicked { message };
+        let cause = if is_within(self.address()) {
+            // A newcomer that leaves inside the action can be the last to arrive at the next trip.
+            Cause::Reentered { rank }
+        } else {
+            if !era.is_opened() {
+                self.open(era);
+            }
+            match within(self.address(), || action.run(&info)) {
+                Ok(()) => return Ok(()),
+                Err(message) => Cause::ActionPanicked { message },
+            }
+        };
         let record = Broken::by_rank(cause.clone(), generation, era.parties(), Vec::new());
         Err(self.break_complete(era, generation, cause, false).unwrap_or(record))
     }
@@ -199,7 +206,7 @@ impl Control {
 
     /// To be kept from before a party leaves until it has arrived: it may be the root of its last trip.
     pub(super) fn handover(&self) -> Option<MutexGuard<'_, ()>> {
-        // Inside the action there is nobody who would have to arrive: all have.
+        // Inside the action the lock may be held by this very thread. Who leaves there runs no action.
         (self.acts() && !is_within(self.address())).then(|| self.handover.hold())
     }
 
@@ -212,7 +219,7 @@ impl Control {
                 member.follow(&registry.home_of(member.rank(), false));
             }
             let arrives = registry.leave(&self.designer, member.rank(), member.era());
-            if arrives {
+            if arrives && !is_within(self.address()) {
                 member.era().open();
             }
             arrives

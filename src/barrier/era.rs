@@ -10,7 +10,7 @@ use crate::algo::seat::{Blueprint, Seat, Words};
 use crate::barrier::explain::Explanation;
 use crate::error::Broken;
 use crate::fate::epoch::reached;
-use crate::fate::luggage::{Luggage, Tag, Trunk};
+use crate::fate::luggage::{Kind, Luggage, Trunk};
 use crate::fate::{Census, Ended, Fate, Ruling, Slots, is_beyond};
 use crate::primitive::{AtomicU32, AtomicU64, Fences, Mutex, Ordering};
 use crate::wait::{Door, Plan};
@@ -127,12 +127,12 @@ impl Era {
         self.words.slots().luggage(index)
     }
 
-    /// Whether all parties have the label on that this one has.
+    /// Whether all parties brought this kind of thing to `generation`, which is complete.
     #[inline(always)]
-    pub(crate) fn all_labelled(&self, tag: Tag) -> bool {
+    pub(crate) fn all_have(&self, kind: Kind, generation: u64) -> bool {
         match self.words.slots() {
-            Slots::Pair(pair) => pair.luggage[0].is_labelled(tag) & pair.luggage[1].is_labelled(tag),
-            slots => (0..self.parties()).all(|index| slots.luggage(index).is_labelled(tag)),
+            Slots::Pair(pair) => pair.luggage[0].has(kind, generation) & pair.luggage[1].has(kind, generation),
+            slots => (0..self.parties()).all(|index| slots.luggage(index).has(kind, generation)),
         }
     }
 

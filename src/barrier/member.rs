@@ -278,12 +278,6 @@ impl Member {
         self.era.luggage(self.index).label(self.brought);
     }
 
-    /// The label of what this party brought along last.
-    #[inline(always)]
-    pub(crate) fn brought(&self) -> Tag {
-        self.brought
-    }
-
     /// The last look at a trip that this party has crossed, and from which it has what it came for: only now is it sure
     /// that nobody breaks it for the sake of what rides on it.
     #[inline(always)]

@@ -50,7 +50,7 @@ pub(super) struct Values<'a, T> {
     /// What this party brought: need not be read back.
     mine: Option<T>,
     generation: u64,
-    /// All parties certainly brought the same; otherwise some may have left.
+    /// All parties brought the same; otherwise some have left.
     complete: bool,
 }
 
@@ -150,7 +150,7 @@ impl Party {
             }
         };
         let generation = self.member.generation().wrapping_sub(1);
-        let complete = self.all_alike(kind);
+        let complete = self.all_alike(kind, generation);
         if !complete {
             if let Some(index) = self.stranger(kind, generation) {
                 return Err(self.mismatched(kind, index, generation));

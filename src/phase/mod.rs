@@ -50,10 +50,10 @@ impl Party {
         self.unsettle(broken)
     }
 
-    /// Whether all parties brought the same, at first sight: one that has gone on has the label of its next trip on.
+    /// Whether all parties brought the same, and none left.
     #[inline(always)]
-    fn all_alike(&self, kind: Kind) -> bool {
-        self.member.era().all_labelled(self.member.brought()) && kind != Kind::UNNUMBERED
+    fn all_alike(&self, kind: Kind, generation: u64) -> bool {
+        kind != Kind::UNNUMBERED && self.member.era().all_have(kind, generation)
     }
 
     /// The first seat whose party brought something else. (Who leaves brings nothing, and disturbs nobody.)

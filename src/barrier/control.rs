@@ -51,7 +51,7 @@ impl Errands {
     /// The number of an errand; asks the barrier if it is new here.
     #[inline(always)]
     pub(crate) fn kind(&mut self, control: &Control, errand: Errand, name: &'static str) -> Kind {
-        let place = &mut self.0[(errand.operation as usize + errand.rank.unwrap_or(0)) % 4];
+        let place = &mut self.0[(errand.operation as usize).wrapping_add(errand.rank.unwrap_or(0)) % 4];
         match place {
             Some((last, kind)) if *last == errand => *kind,
             _ => place.insert((errand, control.kind_of(errand, name))).1,

@@ -356,6 +356,9 @@ impl Member {
                     seen = Ok(());
                     let mut polls = 0;
                     while !self.try_wait(manner) && !matches!(self.era.fate().rule(generation), Ruling::Broken(_)) {
+                        if !manner.breaks && limit.has_come() {
+                            return Err(Halt::Undecided);
+                        }
                         outlast(polls);
                         polls += 1;
                     }

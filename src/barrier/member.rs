@@ -272,6 +272,12 @@ impl Member {
         if !self.seat.rooted().is_some_and(|seat| seat.is_root()) {
             return Ok(false);
         }
+        // Who comes late to a broken trip may find that all have arrived by now: nothing is done for that one.
+        if self.era.door().look().asks() {
+            if let Ruling::Broken(broken) = self.era.fate().rule(self.generation) {
+                return Err(self.resign(broken).into());
+            }
+        }
         at_root().map_err(|broken| self.resign(broken))?;
         if let Some(seat) = self.seat.rooted() {
             seat.release(self.generation);

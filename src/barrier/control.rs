@@ -205,8 +205,10 @@ impl Control {
         self.with(|registry| {
             registry.desert(member.rank());
             let describe = |census| self.describe(cause.clone(), census);
-            if registry.is_next(member.era()) {
-                let _ = member.era().break_open_trip(describe);
+            // None of the open trip: the era that it was given may have been replaced since, as others joined or left.
+            let home = registry.home_of(member.rank(), false);
+            if registry.is_next(&home) {
+                let _ = home.break_open_trip(describe);
                 return;
             }
             if member.owes() && registry.is_current(member.era()) {

@@ -129,9 +129,15 @@ impl Registry {
 
     /// Where `rank` takes part: in the present era, or in the next one. If in neither, where it is told why.
     pub(crate) fn home_of(&self, rank: usize, newcomer: bool) -> Arc<Era> {
-        let next = self.next.as_ref().map(|next| &next.era).filter(|era| era.index_of(rank).is_some());
+        let next = self.next.as_ref().filter(|next| next.era.index_of(rank).is_some());
+        // Whose earlier handle has arrived at the open trip and was dropped: that arrival stands, and is the only one.
+        let has_arrived = |first, index| self.present.words().slots().next_of(index) == first;
         match next {
-            Some(next) if newcomer || self.present.index_of(rank).is_none() => Arc::clone(next),
+            Some(next)
+                if newcomer || self.present.index_of(rank).is_none_or(|index| has_arrived(next.first, index)) =>
+            {
+                Arc::clone(&next.era)
+            }
             _ => Arc::clone(&self.present),
         }
     }

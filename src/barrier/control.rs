@@ -269,10 +269,7 @@ impl Control {
     #[cold]
     pub(super) fn settle(&self, member: &mut Member, told: bool) -> Result<(), Broken> {
         self.threads.introduce(member.rank());
-        if is_within(self.address()) {
-            let cause = Cause::Reentered { rank: member.rank() };
-            return Err(self.describe(cause, self.era().census()));
-        }
+        self.refuse_within(member)?;
         if !told {
             return Ok(());
         }
@@ -284,6 +281,15 @@ impl Control {
             member.follow(&registry.home_of(member.rank(), false));
             Ok(())
         })
+    }
+
+    /// Refuses to let `member` wait inside the barrier's own action.
+    pub(super) fn refuse_within(&self, member: &Member) -> Result<(), Broken> {
+        if !is_within(self.address()) {
+            return Ok(());
+        }
+        let cause = Cause::Reentered { rank: member.rank() };
+        Err(self.describe(cause, self.era().census()))
     }
 
     /// Takes `member`, which has crossed the last trip of its era or finds that it holds none, to the era that comes

@@ -248,8 +248,7 @@ impl Control {
                 match present.break_trip_of_waiters(|census| self.describe(Cause::Reset, census)) {
                     Ok(broken) | Err(Ended::Broken(broken)) => {
                         let first = broken.generation().wrapping_add(1);
-                        registry.renew(&self.designer, first);
-                        return Ok(first);
+                        return Ok(registry.renew(&self.designer, first));
                     }
                     Err(Ended::Complete) => {
                         let open = present.census().generation;

@@ -36,7 +36,7 @@
 use super::era::{Design, Era, Heir};
 use super::roll::{Claim, Claims};
 use crate::error::{Broken, ClaimError, JoinError};
-use crate::fate::{Census, Ended};
+use crate::fate::{Census, Ended, is_beyond};
 use std::sync::Arc;
 
 /// The design of an era for these ranks.
@@ -48,6 +48,8 @@ pub(crate) struct Registry {
     present: Arc<Era>,
     next: Option<Next>,
     claims: Claims,
+    /// The last trip that newcomers were told is broken although the one before it was open. Its number is used up.
+    spent: Option<u64>,
     /// Eras that are no longer needed here. What they hold may be the last of a user's values, whose drop must not run
     /// under the lock.
     retired: Vec<Arc<Era>>,
@@ -55,6 +57,7 @@ pub(crate) struct Registry {
 
 #[derive(Debug)]
 struct Next {
+    /// The first trip that is not the present era's.
     first: u64,
     era: Arc<Era>,
     heir: Heir,
@@ -64,7 +67,7 @@ impl Registry {
     /// A barrier of as many parties as `design` says, whose first trip is `first`.
     pub(crate) fn new(design: Design, first: u64) -> Self {
         let claims = Claims::new(design.ranks.len());
-        Self { present: Arc::new(Era::new(design, first, true)), next: None, claims, retired: Vec::new() }
+        Self { present: Arc::new(Era::new(design, first, true)), next: None, claims, spent: None, retired: Vec::new() }
     }
 
     /// The era of the open trip.
@@ -108,9 +111,22 @@ impl Registry {
 
     fn condemn_next(&mut self, verdict: Broken) {
         if let Some(next) = self.next.take() {
+            self.spend(&next.era);
             next.era.condemn(verdict);
             next.settle();
         }
+    }
+
+    /// Gives up a next era: what its parties may have been told is broken must not complete for anybody.
+    fn spend(&mut self, next: &Era) {
+        if let Some(verdict) = next.verdict() {
+            self.spent = Some(verdict.generation());
+        }
+    }
+
+    /// The number for what would be trip `first`.
+    fn number(&self, first: u64) -> u64 {
+        self.spent.filter(|spent| !is_beyond(first, *spent)).map_or(first, |spent| spent.wrapping_add(1))
     }
 
     /// `era` was broken on its last trip, perhaps after it had been left behind: whoever comes behind it is told the same.
@@ -218,7 +234,7 @@ impl Registry {
         let heir = before.as_ref().map_or_else(Heir::default, |before| Arc::clone(&before.heir));
         self.present.bequeath(&heir);
         if !self.has_ended() {
-            let era = Arc::new(Era::new(self.design(designer), first, false));
+            let era = Arc::new(Era::new(self.design(designer), self.number(first), false));
             if let Some(verdict) = before.as_ref().and_then(|before| before.era.verdict()) {
                 era.condemn(verdict);
             }
@@ -246,16 +262,20 @@ impl Registry {
         }
     }
 
-    /// Puts an era of the present members in the place of all others, from trip `first` on.
-    pub(crate) fn renew(&mut self, designer: &Designer, first: u64) {
+    /// Puts an era of the present members in the place of all others, from trip `first` on, or the next one whose number
+    /// is free. The number that it is.
+    pub(crate) fn renew(&mut self, designer: &Designer, first: u64) -> u64 {
         self.advance();
+        let first = self.number(first);
         self.set_present(Arc::new(Era::new(self.design(designer), first, false)));
+        first
     }
 
     /// Replaces a next era that is broken although the present one is not.
     pub(crate) fn renew_next(&mut self, designer: &Designer) {
         if let Some(next) = self.next.take_if(|next| next.era.verdict().is_some()) {
-            let era = Arc::new(Era::new(self.design(designer), next.first, false));
+            self.spend(&next.era);
+            let era = Arc::new(Era::new(self.design(designer), self.number(next.first), false));
             self.retired.push(next.era);
             self.next = Some(Next { era, first: next.first, heir: next.heir });
         }

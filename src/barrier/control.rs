@@ -52,7 +52,7 @@ impl Errands {
     /// The number of an errand; asks the barrier if it is new here.
     #[inline(always)]
     pub(crate) fn kind(&mut self, control: &Control, errand: Errand, name: &'static str) -> Kind {
-        let place = &mut self.0[(errand.operation as usize + errand.rank.unwrap_or(0)) % 4];
+        let place = &mut self.0[(errand.operation as usize).wrapping_add(errand.rank.unwrap_or(0)) % 4];
         match place {
             Some((last, kind)) if *last == errand => *kind,
             _ => place.insert((errand, control.kind_of(errand, name))).1,
@@ -233,8 +233,10 @@ impl Control {
         self.with(|registry| {
             registry.desert(member.rank());
             let describe = |census| self.describe(cause.clone(), census);
-            if registry.is_next(member.era()) {
-                let _ = member.era().break_open_trip(describe);
+            // None of the open trip: the era that it was given may have been replaced since, as others joined or left.
+            let home = registry.home_of(member.rank(), false);
+            if registry.is_next(&home) {
+                let _ = home.break_open_trip(describe);
                 return;
             }
             if member.owes() && registry.is_current(member.era()) {
@@ -274,8 +276,7 @@ impl Control {
                 match present.break_trip_of_waiters(|census| self.describe(Cause::Reset, census)) {
                     Ok(broken) | Err(Ended::Broken(broken)) => {
                         let first = broken.generation().wrapping_add(1);
-                        registry.renew(&self.designer, first);
-                        return Ok(first);
+                        return Ok(registry.renew(&self.designer, first));
                     }
                     Err(Ended::Complete) => {
                         let open = present.census().generation;
@@ -295,10 +296,7 @@ impl Control {
     #[cold]
     pub(super) fn settle(&self, member: &mut Member, told: bool) -> Result<(), Broken> {
         self.threads.introduce(member.rank());
-        if is_within(self.address()) {
-            let cause = Cause::Reentered { rank: member.rank() };
-            return Err(self.describe(cause, self.era().census()));
-        }
+        self.refuse_within(member)?;
         if !told {
             return Ok(());
         }
@@ -310,6 +308,15 @@ impl Control {
             member.follow(&registry.home_of(member.rank(), false));
             if member.is_seated() { Ok(()) } else { member.era().verdict().map_or(Ok(()), Err) }
         })
+    }
+
+    /// Refuses to let `member` wait inside the barrier's own action.
+    pub(super) fn refuse_within(&self, member: &Member) -> Result<(), Broken> {
+        if !is_within(self.address()) {
+            return Ok(());
+        }
+        let cause = Cause::Reentered { rank: member.rank() };
+        Err(self.describe(cause, self.era().census()))
     }
 
     /// Takes `member`, which has crossed the last trip of its era or finds that it holds none, to the era that comes

@@ -297,6 +297,18 @@ impl Member {
         if !self.seat.rooted().is_some_and(|seat| seat.is_root()) {
             return Ok(false);
         }
+        // All have arrived, but some of them perhaps after the trip was broken: nothing is done for such a trip. Behind
+        // this look nobody breaks it any more, but for what is done.
+        if self.era.door().look().asks() {
+            match self.era.fate().rule(self.generation) {
+                Ruling::Broken(broken) => return Err(Halt::Broken(self.resign(broken))),
+                Ruling::Elsewhere => {
+                    self.owes = false;
+                    return Err(Halt::Elsewhere);
+                }
+                Ruling::Over | Ruling::Last | Ruling::NotBroken => {}
+            }
+        }
         at_root(&self.era, self.generation).map_err(|broken| self.resign(broken))?;
         if let Some(seat) = self.seat.rooted() {
             seat.release(self.generation);
@@ -381,6 +393,9 @@ impl Member {
                     seen = Ok(());
                     let mut polls = 0;
                     while !self.try_wait(manner) && !matches!(self.era.fate().rule(generation), Ruling::Broken(_)) {
+                        if !manner.breaks && limit.has_come() {
+                            return Err(Halt::Undecided);
+                        }
                         outlast(polls);
                         polls += 1;
                     }

@@ -238,6 +238,10 @@ impl Party {
         // same, and there is nobody to tell.
         if self.member.owes() {
             let _ = self.settle(Limit::Usual);
+            // Refused inside the action of the very trip that it has arrived at: that is no leave but a drop.
+            if self.member.owes() {
+                return;
+            }
         }
         self.gone = true;
         let control = Arc::clone(&self.control);
@@ -409,6 +413,7 @@ impl Party {
     /// the limit passes, `None`.
     pub(crate) fn attend(&mut self, limit: Limit, breaks: bool) -> Result<Option<Trip>, Broken> {
         let Self { member, control, .. } = self;
+        control.refuse_within(member)?;
         let held = control.acts();
         let outcome = member.attend(limit, breaks, &|cause, census| control.describe(cause, census), held);
         self.attended(outcome)

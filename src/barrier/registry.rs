@@ -36,7 +36,7 @@
 use super::era::{Design, Era, Heir};
 use super::roll::{Claim, Claims};
 use crate::error::{Broken, ClaimError, JoinError};
-use crate::fate::{Census, Ended};
+use crate::fate::{Census, Ended, is_beyond};
 use std::sync::Arc;
 
 /// The design of an era for these ranks.
@@ -48,6 +48,8 @@ pub(crate) struct Registry {
     present: Arc<Era>,
     next: Option<Next>,
     claims: Claims,
+    /// The last trip that newcomers were told is broken although the one before it was open. Its number is used up.
+    spent: Option<u64>,
     /// Eras that are no longer needed here. What they hold may be the last of a user's values, whose drop must not run
     /// under the lock.
     retired: Vec<Arc<Era>>,
@@ -55,6 +57,7 @@ pub(crate) struct Registry {
 
 #[derive(Debug)]
 struct Next {
+    /// The first trip that is not the present era's.
     first: u64,
     era: Arc<Era>,
     heir: Heir,
@@ -64,7 +67,7 @@ impl Registry {
     /// A barrier of as many parties as `design` says, whose first trip is `first`.
     pub(crate) fn new(design: Design, first: u64) -> Self {
         let claims = Claims::new(design.ranks.len());
-        Self { present: Arc::new(Era::new(design, first, true)), next: None, claims, retired: Vec::new() }
+        Self { present: Arc::new(Era::new(design, first, true)), next: None, claims, spent: None, retired: Vec::new() }
     }
 
     /// The era of the open trip.
@@ -99,7 +102,7 @@ impl Registry {
         // First, because in a broken era parties may still come late.
         if let Some(verdict) = self.present.verdict() {
             self.condemn_next(verdict);
-        } else if let Some(next) = self.next.take_if(|next| self.present.has_reached(next.first)) {
+        } else if let Some(next) = self.next.take_if(|next| next.follows(&self.present)) {
             // A verdict on the trip before can still come: from somebody who does something for all on it, and has failed.
             self.set_present(Arc::clone(&next.era));
             next.settle();
@@ -108,9 +111,22 @@ impl Registry {
 
     fn condemn_next(&mut self, verdict: Broken) {
         if let Some(next) = self.next.take() {
+            self.spend(&next.era);
             next.era.condemn(verdict);
             next.settle();
         }
+    }
+
+    /// Gives up a next era: what its parties may have been told is broken must not complete for anybody.
+    fn spend(&mut self, next: &Era) {
+        if let Some(verdict) = next.verdict() {
+            self.spent = Some(verdict.generation());
+        }
+    }
+
+    /// The number for what would be trip `first`.
+    fn number(&self, first: u64) -> u64 {
+        self.spent.filter(|spent| !is_beyond(first, *spent)).map_or(first, |spent| spent.wrapping_add(1))
     }
 
     /// `era` was broken on its last trip, perhaps after it had been left behind: whoever comes behind it is told the same.
@@ -129,9 +145,15 @@ impl Registry {
 
     /// Where `rank` takes part: in the present era, or in the next one. If in neither, where it is told why.
     pub(crate) fn home_of(&self, rank: usize, newcomer: bool) -> Arc<Era> {
-        let next = self.next.as_ref().map(|next| &next.era).filter(|era| era.index_of(rank).is_some());
+        let next = self.next.as_ref().filter(|next| next.era.index_of(rank).is_some());
+        // Whose earlier handle has arrived at the open trip and was dropped: that arrival stands, and is the only one.
+        let has_arrived = |first, index| self.present.words().slots().next_of(index) == first;
         match next {
-            Some(next) if newcomer || self.present.index_of(rank).is_none() => Arc::clone(next),
+            Some(next)
+                if newcomer || self.present.index_of(rank).is_none_or(|index| has_arrived(next.first, index)) =>
+            {
+                Arc::clone(&next.era)
+            }
             _ => Arc::clone(&self.present),
         }
     }
@@ -174,9 +196,9 @@ impl Registry {
     /// it must not do before.
     pub(crate) fn leave(&mut self, designer: &Designer, rank: usize, era: &Arc<Era>) -> bool {
         self.advance();
+        let is_present = Arc::ptr_eq(era, &self.present);
         self.claims.remove(rank);
-        let turned = self.change(designer);
-        turned && Arc::ptr_eq(era, &self.present)
+        self.change(designer) && is_present
     }
 
     /// Steps 1 and 3: lets the present members take part from the trip on that follows the open one. False if the barrier
@@ -212,7 +234,7 @@ impl Registry {
         let heir = before.as_ref().map_or_else(Heir::default, |before| Arc::clone(&before.heir));
         self.present.bequeath(&heir);
         if !self.has_ended() {
-            let era = Arc::new(Era::new(self.design(designer), first, false));
+            let era = Arc::new(Era::new(self.design(designer), self.number(first), false));
             if let Some(verdict) = before.as_ref().and_then(|before| before.era.verdict()) {
                 era.condemn(verdict);
             }
@@ -240,16 +262,20 @@ impl Registry {
         }
     }
 
-    /// Puts an era of the present members in the place of all others, from trip `first` on.
-    pub(crate) fn renew(&mut self, designer: &Designer, first: u64) {
+    /// Puts an era of the present members in the place of all others, from trip `first` on, or the next one whose number
+    /// is free. The number that it is.
+    pub(crate) fn renew(&mut self, designer: &Designer, first: u64) -> u64 {
         self.advance();
+        let first = self.number(first);
         self.set_present(Arc::new(Era::new(self.design(designer), first, false)));
+        first
     }
 
     /// Replaces a next era that is broken although the present one is not.
     pub(crate) fn renew_next(&mut self, designer: &Designer) {
         if let Some(next) = self.next.take_if(|next| next.era.verdict().is_some()) {
-            let era = Arc::new(Era::new(self.design(designer), next.first, false));
+            self.spend(&next.era);
+            let era = Arc::new(Era::new(self.design(designer), self.number(next.first), false));
             self.retired.push(next.era);
             self.next = Some(Next { era, first: next.first, heir: next.heir });
         }
@@ -278,6 +304,13 @@ impl Registry {
 }
 
 impl Next {
+    /// Whether nobody has a further trip to cross in the era `before` it: the last one there is complete, or all who took
+    /// part in it have left, and wait for nothing. (Newcomers among themselves do not wait for those either.)
+    fn follows(&self, before: &Era) -> bool {
+        let stays = |rank: &usize| self.era.index_of(*rank).is_some();
+        before.has_reached(self.first) || !before.design().ranks.iter().any(stays)
+    }
+
     /// It is decided: this is the era that holds trip `first`.
     fn settle(self) {
         let _ = self.heir.set(self.era);

@@ -116,6 +116,13 @@ impl Limit {
     }
 }
 
+impl Limit {
+    /// Whether it is a point in time that has come.
+    pub(crate) fn has_come(self) -> bool {
+        matches!(self, Self::At(at) if now() >= at)
+    }
+}
+
 /// What a party brings to the door: its trip, its pace, and how long it may stay.
 #[derive(Debug)]
 pub(crate) struct Stay<'a> {

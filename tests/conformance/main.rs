@@ -14,6 +14,12 @@
 //! | `late` | C5: who missed a broken trip is told once, and stale arrivals do not count | `faults.rs` |
 //! | `storm` | C2, C3, C5, C7: everything at once, audited afterwards from all sides | `storm.rs`, `ledger.rs` |
 //! | shapes | C1, C2, C7 on machines that are not here: sockets, chiplets, uneven groups, 130 parties | `shapes.rs` |
+//! | `in_rank_order`, `once_for_all` | reductions, broadcast, gather, scan, serial section: to the bit what one thread computes | `riders/values.rs` |
+//! | `alike`, `alone` | C2: panicking operators and serial sections | `riders/panics.rs` |
+//! | `acts_...` | the action: once per trip, in between; panics (B12), delays, calls of its own barrier | `riders/action.rs` |
+//! | `halves`, `last_is_busy`, `races`, `left_behind` | C1, C2, C7 in split phase; arrivals left behind | `riders/split.rs` |
+//! | `steps`, `peaceful`, `stormy` | who is a member of which trip, through joins, leaves, drops (B14) | `riders/membership.rs`, `riders/turnover.rs` |
+//! | `strangers`, `nobody_of_that_rank` | C11: parties that do not do the same | `riders/mismatch.rs` |
 //! | misuse | C11: typed errors, auto traits | `misuse.rs` |
 //!
 //! Stress finds behaviour bugs, not missing fences: those are proved by the loom models of the crate.
@@ -26,6 +32,7 @@ mod ledger;
 mod misuse;
 mod properties;
 mod reference;
+mod riders;
 mod shapes;
 mod storm;
 mod subject;
@@ -54,6 +61,18 @@ macro_rules! conforms {
 }
 
 conforms!(reference_itself, reference::Reference);
+/// What rides on a trip, for one family of barriers with handles.
+macro_rules! carries {
+    ($name:ident, $family:expr) => {
+        conforms!($name, $family;
+            in_rank_order in values, once_for_all in values, alike in panics, alone in panics,
+            acts_once in action, acts_and_panics in action, acts_at_leisure in action, acts_beyond_limits in action,
+            acts_on_its_barrier in action, acts_with_a_party in action, halves in split, last_is_busy in split, races in split, left_behind in split,
+            steps in membership, peaceful in turnover, stormy in turnover, strangers in mismatch,
+            nobody_of_that_rank in mismatch);
+    };
+}
+
 /// The suite for every wait policy of one algorithm.
 macro_rules! conforms_with_every_policy {
     ($($name:ident: $algorithm:expr;)+) => {
@@ -65,6 +84,15 @@ macro_rules! conforms_with_every_policy {
                 conforms!(spin_park, subject::Phalanx($algorithm, SpinPark));
                 conforms!(park, subject::Phalanx($algorithm, Park));
                 conforms!(adaptive, subject::Phalanx($algorithm, Adaptive));
+                mod riding {
+                    use super::*;
+                    use riders::{action, membership, mismatch, panics, split, turnover, values};
+                    carries!(spin, subject::Phalanx($algorithm, Spin));
+                    carries!(spin_yield, subject::Phalanx($algorithm, SpinYield));
+                    carries!(spin_park, subject::Phalanx($algorithm, SpinPark));
+                    carries!(park, subject::Phalanx($algorithm, Park));
+                    carries!(adaptive, subject::Phalanx($algorithm, Adaptive));
+                }
             }
         )+
         const COVERED: &[phalanx::Algorithm] = { use phalanx::{Algorithm::*, Radix, Wake}; &[$($algorithm),+] };

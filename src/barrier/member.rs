@@ -184,6 +184,11 @@ impl Member {
     #[inline(never)]
     pub(crate) fn arrive(&mut self, at_root: Option<AtRoot<'_>>) -> Result<(), Halt> {
         let generation = self.generation;
+        // A party that does not stay would not find out, before it asks, that it has arrived where no trip is held: others
+        // have joined or left since it joined.
+        if self.era.door().look().asks() && self.era.fate().rule(generation) == Ruling::Elsewhere {
+            return Err(Halt::Elsewhere);
+        }
         self.seat.arrive(generation);
         self.owes = true;
         let door = self.era.door();
@@ -271,6 +276,13 @@ impl Member {
     fn act_if_root(&mut self, at_root: AtRoot<'_>) -> Result<bool, Halt> {
         if !self.seat.rooted().is_some_and(|seat| seat.is_root()) {
             return Ok(false);
+        }
+        // The last that an algorithm counts may have come to a broken trip, for which nothing is to be done. Behind this look
+        // nobody breaks it for want of arrivals.
+        if self.era.door().look().asks() {
+            if let Ruling::Broken(broken) = self.era.fate().rule(self.generation) {
+                return Err(Halt::Broken(self.resign(broken)));
+            }
         }
         at_root().map_err(|broken| self.resign(broken))?;
         if let Some(seat) = self.seat.rooted() {

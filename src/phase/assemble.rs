@@ -65,10 +65,10 @@ impl Party {
         let mut work = Some(work);
         let (era, turned) = loop {
             self.settle(Limit::Usual)?;
-            let era = Arc::clone(self.member.era());
-            if let Some(named) = rank.filter(|&rank| era.index_of(rank).is_none()) {
+            if let Some(named) = rank.filter(|&rank| self.lacks(rank)) {
                 return Err(self.no_such_rank(named));
             }
+            let era = Arc::clone(self.member.era());
             post(&era, self.member.index(), parcel.take());
             self.member.label(kind);
             let generation = self.member.generation();

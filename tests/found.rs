@@ -7,10 +7,11 @@
 
 mod common;
 
-use common::watch::{Job, Step};
+use common::watch::{Job, Step, panic_quietly};
 use common::{patience, scaled, until, watched};
-use phalanx::{Barrier, Cause, WaitPolicy, compat};
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use phalanx::{Algorithm, Barrier, Cause, WaitPolicy, compat};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, OnceLock, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -128,4 +129,99 @@ fn a_broken_barrier_goes_on_telling_who_was_missing() {
     parties[1].wait().unwrap_err();
     parties[2].wait().unwrap_err();
     assert_eq!((barrier.generation(), barrier.arrived(), barrier.missing()), (0, 1, vec![1, 2]));
+}
+
+/// The last that an algorithm counts ran the action, or a serial section, even if it came to a trip that was broken.
+#[test]
+fn nothing_is_done_for_a_broken_trip() {
+    for algorithm in Algorithm::NAMED {
+        let runs = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&runs);
+        let builder = Barrier::builder(2).algorithm(algorithm).action(move |_| _ = counted.fetch_add(1, SeqCst));
+        let barrier = builder.build().unwrap();
+        let mut parties = barrier.take_parties().unwrap();
+        let _ = parties[0].arrive();
+        let told = barrier.abort("too late");
+        assert_eq!(parties[1].serial(|| runs.fetch_add(1, SeqCst)), Err(told), "{algorithm}");
+        assert_eq!(runs.load(SeqCst), 0, "{algorithm}");
+    }
+}
+
+/// A party whose operator panicked for itself alone, on the last trip before a change of the members, stayed behind: its
+/// next trip was never held where it waited.
+#[test]
+fn a_panic_of_ones_own_leaves_nobody_behind() {
+    watched("found: a panic and a change", patience(), |_| {
+        let barrier = Barrier::new(2).unwrap();
+        let mut parties = barrier.take_parties().unwrap();
+        let mut newcomer = barrier.join().unwrap();
+        let (mut well, mut ill) = (parties.remove(0), parties.remove(0));
+        let (has_left, left) = mpsc::channel();
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                assert_eq!(well.all_reduce(1, |a, b| a + b), Ok(2));
+                has_left.send(()).unwrap();
+                well.wait().unwrap()
+            });
+            scope.spawn(move || {
+                let late = |_, _| {
+                    left.recv().unwrap();
+                    panic_quietly()
+                };
+                assert!(catch_unwind(AssertUnwindSafe(|| ill.all_reduce(1, late))).is_err());
+                assert_eq!(ill.wait().unwrap().generation(), 1);
+            });
+            assert_eq!(newcomer.wait().unwrap().generation(), 1);
+        });
+    });
+}
+
+/// Who joined and did not come at once held on to words that hold no trip, once others joined or left behind it: it was
+/// wrong about its place, took a rank of its trip for none, and its arrival was lost until it asked.
+#[test]
+fn a_newcomer_that_takes_its_time_keeps_up_with_the_others() {
+    let barrier = Barrier::new(2).unwrap();
+    let mut parties = barrier.take_parties().unwrap();
+    let mut early = barrier.join().unwrap();
+    let mut late = barrier.join().unwrap();
+    parties.remove(0).leave();
+    parties.remove(0).leave();
+    assert_eq!((early.rank(), early.generation(), early.index(), early.parties()), (2, 1, 0, 2));
+    let _ = early.arrive();
+    assert_eq!(barrier.missing(), [3]);
+    assert_eq!(late.wait().unwrap().generation(), 1);
+    thread::scope(|scope| {
+        scope.spawn(|| assert_eq!(early.broadcast(3, || unreachable!("made by rank 3")), Ok(7)));
+        assert_eq!(late.broadcast(3, || 7), Ok(7));
+    });
+}
+
+/// Of two who joined for the same trip, the first took the second for nobody.
+#[test]
+fn newcomers_know_each_other() {
+    let barrier = Barrier::new(1).unwrap();
+    let mut old = barrier.claim(0).unwrap();
+    let (mut first, mut second) = (barrier.join().unwrap(), barrier.join().unwrap());
+    assert_eq!((first.index(), first.parties(), second.index(), second.parties()), (1, 3, 2, 3));
+    thread::scope(|scope| {
+        scope.spawn(|| assert_eq!(first.broadcast(2, || unreachable!("made by rank 2")), Ok(7)));
+        scope.spawn(|| assert_eq!(second.broadcast(2, || 7), Ok(7)));
+        assert_eq!(old.wait().unwrap().generation(), 0);
+        assert_eq!(old.broadcast(2, || unreachable!("made by rank 2")), Ok(7));
+    });
+}
+
+/// Who dropped its handle behind its arrival broke the next trip with the members of the one before in the record.
+#[test]
+fn the_record_of_the_next_trip_names_its_own_members() {
+    let barrier = Barrier::new(2).unwrap();
+    let mut parties = barrier.take_parties().unwrap();
+    let mut newcomer = barrier.join().unwrap();
+    let mut deserter = parties.remove(1);
+    let _ = deserter.arrive();
+    drop(deserter);
+    assert_eq!(parties[0].wait().unwrap().generation(), 0);
+    let told = newcomer.wait().unwrap_err();
+    assert_eq!((told.cause(), told.generation(), told.parties()), (&Cause::Dropped { rank: 1 }, 1, 3));
+    assert_eq!(parties[0].wait(), Err(told));
 }

@@ -241,9 +241,7 @@ impl Control {
             }
             if member.owes() && registry.is_current(member.era()) {
                 let only = member.generation().wrapping_add(1);
-                let everybody = member.era().design().ranks.to_vec();
-                let record = describe(Census { generation: only, missing: everybody, arrived: 0 });
-                if registry.break_next(&self.designer, only, record) {
+                if registry.break_next(&self.designer, only, describe) {
                     return;
                 }
             }
@@ -323,10 +321,14 @@ impl Control {
     /// behind it.
     #[cold]
     pub(super) fn move_on(&self, member: &mut Member) {
-        self.with(|registry| {
-            let era = registry.successor(member.era(), member.rank());
-            member.follow(&era);
-        });
+        let era = self.successor(member);
+        member.follow(&era);
+    }
+
+    /// Where [`Control::move_on`] takes `member`.
+    #[cold]
+    pub(super) fn successor(&self, member: &Member) -> Arc<Era> {
+        self.with(|registry| registry.successor(member.era(), member.rank()))
     }
 
     /// A party was told that its era is broken: so are those who wait for the trips behind it.

@@ -206,6 +206,11 @@ impl Member {
     #[inline(never)]
     pub(crate) fn arrive(&mut self, at_root: Option<AtRoot<'_>>) -> Result<(), Halt> {
         let generation = self.generation;
+        // A party that does not stay would not find out, before it asks, that it has arrived where no trip is held: others
+        // have joined or left since it joined.
+        if self.era.door().look().asks() && self.era.fate().rule(generation) == Ruling::Elsewhere {
+            return Err(Halt::Elsewhere);
+        }
         self.seat.arrive(generation);
         self.owes = true;
         let door = self.era.door();

@@ -4,6 +4,7 @@ use super::control::{Control, Errands};
 use super::era::Era;
 use super::member::{Halt, Member};
 use crate::error::{Broken, Cause};
+use crate::fate::Ruling;
 use crate::fate::luggage::Kind;
 use crate::wait::Limit;
 use std::fmt;
@@ -276,13 +277,25 @@ impl Party {
     #[must_use]
     #[inline]
     pub fn index(&self) -> usize {
-        self.member.index()
+        let elsewhere = self.elsewhere().and_then(|era| era.index_of(self.rank()));
+        elsewhere.unwrap_or(self.member.index())
     }
 
     /// How many parties take part in this party's next trip.
     #[must_use]
     pub fn parties(&self) -> usize {
-        self.member.era().parties()
+        self.elsewhere().map_or_else(|| self.member.era().parties(), |era| era.parties())
+    }
+
+    /// The era of the next trip, if it is another than this party holds: it has joined and not waited yet, and others have
+    /// joined or left since.
+    #[inline]
+    fn elsewhere(&self) -> Option<Arc<Era>> {
+        let era = self.member.era();
+        if !era.door().look().asks() || era.fate().rule(self.generation()) != Ruling::Elsewhere {
+            return None;
+        }
+        Some(self.control.successor(&self.member))
     }
 
     /// The trip that this party arrives at next; after a break, the broken one until the party has moved on.

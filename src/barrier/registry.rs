@@ -249,13 +249,19 @@ impl Registry {
 
     /// Breaks trip `only` in advance, for which a party will not come that has arrived at the open one before it. False if
     /// that is not the trip behind the open one.
-    pub(crate) fn break_next(&mut self, designer: &Designer, only: u64, record: Broken) -> bool {
+    pub(crate) fn break_next(
+        &mut self,
+        designer: &Designer,
+        only: u64,
+        describe: impl FnOnce(Census) -> Broken,
+    ) -> bool {
         if self.present().census().generation.wrapping_add(1) != only || !self.change(designer) {
             return false;
         }
         match &self.next {
             Some(next) if next.first == only => {
-                next.era.condemn(record);
+                let missing = next.era.design().ranks.to_vec();
+                next.era.condemn(describe(Census { generation: only, missing, arrived: 0 }));
                 true
             }
             _ => false,

@@ -84,10 +84,10 @@ impl Party {
         };
         let mut turned = loop {
             self.settle(Limit::Usual)?;
-            let Self { member, control, .. } = self;
-            if let Some(named) = rank.filter(|&rank| member.era().index_of(rank).is_none()) {
+            if let Some(named) = rank.filter(|&rank| self.lacks(rank)) {
                 return Err(self.no_such_rank(named));
             }
+            let Self { member, control, .. } = self;
             post(member.era(), member.index(), parcel.take());
             member.label(kind);
             let describe = |cause, census| control.describe(cause, census);

@@ -136,7 +136,7 @@ impl Party {
         let kind = self.errands.kind(&self.control, errand, type_name::<T>());
         let turned = loop {
             self.settle(Limit::Usual)?;
-            if let Some(named) = rank.filter(|&rank| self.member.era().index_of(rank).is_none()) {
+            if let Some(named) = rank.filter(|&rank| self.lacks(rank)) {
                 return Err(self.no_such_rank(named));
             }
             if let Some(value) = value {
@@ -160,7 +160,7 @@ impl Party {
         let worked = catch_unwind(AssertUnwindSafe(|| work(&values)));
         let result = match worked {
             Ok(result) => result,
-            Err(panicked) => return Err(self.break_for_panic(operation, generation, panicked)),
+            Err(panicked) => return Err(self.break_for_panic(operation, generation, turned, panicked)),
         };
         if let Err(broken) = self.member.confirm(generation) {
             return Err(self.unsettle(broken));
@@ -204,13 +204,25 @@ impl Party {
 
     /// Step 5.
     #[cold]
-    fn break_for_panic(&mut self, operation: Operation, generation: u64, panicked: Box<dyn Any + Send>) -> Broken {
+    fn break_for_panic(
+        &mut self,
+        operation: Operation,
+        generation: u64,
+        turned: bool,
+        panicked: Box<dyn Any + Send>,
+    ) -> Broken {
         let era = Arc::clone(self.member.era());
         let message = message_of(&*panicked);
         let cause = Cause::OperatorPanicked { rank: self.member.rank(), operation, message };
         match self.control.break_complete(&era, generation, cause, true) {
             Some(broken) => self.unsettle(broken),
-            None => resume_unwind(panicked),
+            None => {
+                // It has crossed the trip, and may be called again: not in an era that holds no further one.
+                if turned {
+                    self.move_on();
+                }
+                resume_unwind(panicked)
+            }
         }
     }
 }

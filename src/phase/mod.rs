@@ -32,6 +32,7 @@ pub(crate) mod values;
 
 use crate::barrier::party::Party;
 use crate::error::{Broken, Cause};
+use crate::fate::Ruling;
 use crate::fate::luggage::Kind;
 
 impl Party {
@@ -61,6 +62,18 @@ impl Party {
     fn stranger(&self, kind: Kind, generation: u64) -> Option<usize> {
         let era = self.member.era();
         (0..era.parties()).find(|&index| !kind.agrees(era.luggage(index).kind(generation)))
+    }
+
+    /// Whether this party's next trip has no rank `named`. Goes where that trip is held first: who has joined and not waited
+    /// yet does not know who joined behind it.
+    fn lacks(&mut self, named: usize) -> bool {
+        while self.member.era().index_of(named).is_none() {
+            if !matches!(self.member.era().fate().rule(self.member.generation()), Ruling::Elsewhere) {
+                return true;
+            }
+            self.move_on();
+        }
+        false
     }
 
     /// There is no rank `named` to send to, or to hear from: the open trip breaks.

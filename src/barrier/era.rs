@@ -116,6 +116,11 @@ impl Era {
         self.design.ranks.binary_search(&rank).ok()
     }
 
+    /// Whether somebody takes part both here and in the era `before`.
+    pub(crate) fn continues(&self, before: &Self) -> bool {
+        before.design.ranks.iter().any(|&rank| self.index_of(rank).is_some())
+    }
+
     /// The seat of `rank`; if it takes no part, the one for those who only listen.
     pub(crate) fn seat_of(&self, rank: usize) -> (usize, Seat) {
         self.index_of(rank).map_or((0, Seat::Over), |index| (index, self.words.seat(index)))

@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use = "one party per trip is the leader; use `let _ =` or `?;` if nobody needs to be"]
+#[must_use = "one party per trip is the leader; use `let _ =` if nobody needs to be"]
 pub struct Trip {
     generation: u64,
     leader: bool,
@@ -84,6 +84,8 @@ pub struct Party {
     quick: bool,
     /// The barrier knows which thread this is, and nothing broke since.
     settled: bool,
+    /// Arrivals that are made, and could not be published yet because an earlier trip is not decided.
+    pub(crate) deferred: usize,
     /// This handle has been told of the break of its era, or was claimed after it.
     told: bool,
     /// It has left, and nobody waits for it.
@@ -96,7 +98,16 @@ pub struct Party {
 impl Party {
     pub(super) fn new(member: Member, control: Arc<Control>) -> Self {
         let told = member.era().is_broken();
-        Self { member, quick: false, settled: false, told, gone: false, errands: Errands::default(), control }
+        Self {
+            member,
+            quick: false,
+            settled: false,
+            deferred: 0,
+            told,
+            gone: false,
+            errands: Errands::default(),
+            control,
+        }
     }
 
     /// Arrives, and stays until the trip is decided.
@@ -237,7 +248,7 @@ impl Party {
     pub fn leave(mut self) {
         // An error is that of a broken trip, or of an action that lets its own barrier's party leave: out it is all the
         // same, and there is nobody to tell.
-        if self.member.owes() {
+        if self.member.owes() || self.deferred > 0 {
             let _ = self.settle(Limit::Usual);
             // Refused inside the action of the very trip that it has arrived at: that is no leave but a drop.
             if self.member.owes() {
@@ -405,16 +416,42 @@ impl Party {
 
     #[cold]
     fn settle_slowly(&mut self, limit: Limit) -> Result<(), Broken> {
-        while self.member.owes() {
-            self.attend(limit, true)?;
-        }
-        if !self.settled {
-            self.control.settle(&mut self.member, self.told)?;
-            self.settled = true;
-            self.told = false;
+        loop {
+            while self.member.owes() {
+                self.attend(limit, true)?;
+            }
+            self.prepare()?;
+            if self.deferred == 0 {
+                break;
+            }
+            self.arrive_deferred()?;
         }
         self.quick = !self.control.acts();
         Ok(())
+    }
+
+    /// [`Party::settle`] for a party that owes nothing.
+    pub(crate) fn prepare(&mut self) -> Result<(), Broken> {
+        if self.settled {
+            return Ok(());
+        }
+        self.control.settle(&mut self.member, self.told)?;
+        if !self.member.is_seated() {
+            // Nobody is sent where he does not take part, but to be told of a break.
+            let (rank, generation) = (self.rank(), self.generation());
+            let cause = Cause::NoSuchRank { rank, named: rank };
+            return Err(Broken::by_rank(cause, generation, self.member.era().parties(), Vec::new()));
+        }
+        self.settled = true;
+        self.told = false;
+        Ok(())
+    }
+
+    /// Makes the first of the arrivals good that could not be published when they were made.
+    pub(crate) fn arrive_deferred(&mut self) -> Result<(), Broken> {
+        self.deferred -= 1;
+        self.owe();
+        self.arrive_at_open_trip()
     }
 
     /// This party is about to arrive and not to stay: whatever it calls next has to see to that first.
@@ -459,6 +496,7 @@ impl Party {
     pub(crate) fn unsettle(&mut self, broken: Broken) -> Broken {
         self.quick = false;
         self.settled = false;
+        self.deferred = 0;
         self.told = true;
         self.control.spread();
         broken

@@ -23,6 +23,9 @@
 //! 4. Who leaves arrives at m first, like everybody, behind step 1: so nobody can complete m without knowing.
 //! 5. If m breaks, `next` is *condemned* to the same verdict, so that the newcomers are told as well. The reset makes its
 //!    era from `claims`.
+//! 6. If nobody of `present` takes part in `next`, all of them having left, m is nobody's business but theirs: `next` is
+//!    promoted at once. (Its first trip may be complete before they have arrived at m; to supersede or to condemn it would
+//!    undo that.)
 //!
 //! Ranks are stable: a party keeps its rank as long as it is a member, and a newcomer gets the lowest one that somebody
 //! has left. Seats are dense: the order among the ranks that take part.
@@ -96,16 +99,18 @@ impl Registry {
 
     /// Step 2, second half, and step 5: brings the registry up to date with what parties have done without it.
     pub(crate) fn advance(&mut self) {
-        if self.next.is_none() {
-            return;
-        }
-        // First, because in a broken era parties may still come late.
-        if let Some(verdict) = self.present.verdict() {
+        let Some(next) = self.next.as_ref() else { return };
+        // Newcomers alone do not wait for those who have left, and do not hear of what becomes of their last trip.
+        let alone = !next.era.continues(&self.present);
+        // Before the slots, because in a broken era parties may still come late.
+        if let Some(verdict) = self.present.verdict().filter(|_| !alone) {
             self.condemn_next(verdict);
-        } else if let Some(next) = self.next.take_if(|next| next.follows(&self.present)) {
+        } else if alone || self.present.has_reached(next.first) {
             // A verdict on the trip before can still come: from somebody who does something for all on it, and has failed.
-            self.set_present(Arc::clone(&next.era));
-            next.settle();
+            if let Some(next) = self.next.take() {
+                self.set_present(Arc::clone(&next.era));
+                next.settle();
+            }
         }
     }
 
@@ -131,7 +136,8 @@ impl Registry {
 
     /// `era` was broken on its last trip, perhaps after it had been left behind: whoever comes behind it is told the same.
     pub(crate) fn condemn_heirs(&mut self, era: &Arc<Era>, verdict: &Broken) {
-        if let Some(heir) = era.heir() {
+        if let Some(heir) = era.heir().filter(|heir| heir.continues(era)) {
+            // Nobody has crossed a trip there: those who take part in both are told of this one first.
             heir.condemn(verdict.clone());
         }
         self.advance();
@@ -210,9 +216,12 @@ impl Registry {
                     self.replace_next(designer, first);
                     return true;
                 }
-                Err(Ended::Broken(verdict)) => {
-                    self.condemn_next(verdict);
-                    return false;
+                Err(Ended::Broken(_)) => {
+                    let broken = Arc::clone(&self.present);
+                    self.advance();
+                    if Arc::ptr_eq(&broken, &self.present) {
+                        return false;
+                    }
                 }
                 // Nobody is left to hold a further trip.
                 Err(Ended::Complete) if self.next.is_none() => return false,
@@ -310,13 +319,6 @@ impl Registry {
 }
 
 impl Next {
-    /// Whether nobody has a further trip to cross in the era `before` it: the last one there is complete, or all who took
-    /// part in it have left, and wait for nothing. (Newcomers among themselves do not wait for those either.)
-    fn follows(&self, before: &Era) -> bool {
-        let stays = |rank: &usize| self.era.index_of(*rank).is_some();
-        before.has_reached(self.first) || !before.design().ranks.iter().any(stays)
-    }
-
     /// It is decided: this is the era that holds trip `first`.
     fn settle(self) {
         let _ = self.heir.set(self.era);

@@ -99,6 +99,7 @@ impl Party {
     /// Everything that this party did before happens before everything that any party does after its `Ok` from the trip.
     /// What it does between arrival and wait is not ordered with the others.
     pub fn arrive(&mut self) -> Arrival<'_> {
+        self.deferred += 1;
         let mut arrival = Arrival { party: self, state: State::Deferred };
         arrival.publish();
         arrival
@@ -192,24 +193,26 @@ impl Arrival<'_> {
 
     /// Arrives, unless that is done, or an earlier trip is in the way.
     fn publish(&mut self) {
-        if !matches!(self.state, State::Deferred) {
-            return;
+        if matches!(self.state, State::Deferred) {
+            self.state = match self.try_publish() {
+                Ok(true) => State::Arrived,
+                Ok(false) => State::Deferred,
+                Err(broken) => State::Decided(Err(broken)),
+            };
         }
+    }
+
+    /// Whether the arrival is published. All that are deferred are made good in their turn, and this is the last of them.
+    fn try_publish(&mut self) -> Result<bool, Broken> {
         let party = &mut *self.party;
-        let arrived = (|| {
+        while party.deferred > 0 {
             if party.member.owes() && party.try_attend()?.is_none() {
                 return Ok(false);
             }
-            party.settle(Limit::Usual)?;
-            party.owe();
-            party.arrive_at_open_trip()?;
-            Ok(true)
-        })();
-        self.state = match arrived {
-            Ok(false) => State::Deferred,
-            Ok(true) => State::Arrived,
-            Err(broken) => State::Decided(Err(broken)),
-        };
+            party.prepare()?;
+            party.arrive_deferred()?;
+        }
+        Ok(true)
     }
 
     /// One wait, for the trip of this arrival or the one in its way.

@@ -32,6 +32,7 @@ use crate::barrier::era::Era;
 use crate::barrier::member::Halt;
 use crate::barrier::party::Party;
 use crate::error::{Broken, Cause, Operation};
+use crate::fate::luggage::Kind;
 use crate::primitive::Berth;
 use crate::wait::Limit;
 use std::any::{Any, TypeId, type_name};
@@ -119,7 +120,8 @@ impl Party {
             }
         };
         let generation = self.member.generation().wrapping_sub(1);
-        if let Some(index) = self.stranger(kind, generation) {
+        let stranger = if self.all_have(kind, generation) { None } else { self.stranger(kind, generation) };
+        if let Some(index) = stranger {
             return Err(self.mismatched(kind, index, generation));
         }
         let values = Values { era: self.member.era(), own: self.member.index(), generation, types: PhantomData };
@@ -135,6 +137,13 @@ impl Party {
             self.move_on();
         }
         Ok(result)
+    }
+
+    /// Whether every party has brought the same, and there is a number for it: the quick form of [`Party::stranger`].
+    #[inline(always)]
+    fn all_have(&self, kind: Kind, generation: u64) -> bool {
+        let era = self.member.era();
+        kind.agrees(Some(kind)) && (0..era.parties()).all(|index| era.luggage(index).has(kind, generation))
     }
 
     /// Puts `value` where the others will look for it.

@@ -22,7 +22,7 @@ use std::process::exit;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Runs a bench, with settings such that all three together take less than two minutes. The command line overrides
+/// Runs a bench, with settings such that all of them together take two minutes or so. The command line overrides
 /// them.
 pub(crate) fn bench(tables: impl FnOnce(&mut Criterion)) {
     let mut criterion = Criterion::default()

@@ -100,3 +100,59 @@ int versus_openmp_late(const int *cpus, int parties, int64_t trips, const struct
     }
     return failed;
 }
+
+/* What party `rank` brings to a reduction, and what all bring together: exact in a double, whatever the order. */
+static double brought(int rank, int64_t trip) { return (double)(trip & 1023) + 0.5 * rank; }
+
+static double expected(int parties, int64_t trip) {
+    return (double)parties * (double)(trip & 1023) + 0.25 * parties * (parties - 1);
+}
+
+/* One reduction and the barrier that ends the loop it belongs to: each thread has one iteration, with its value.
+ *
+ * A reduction adds to what its variable holds, and a thread that is ahead adds for its next trip while another still
+ * reads. So two variables take turns, and what was there before is taken off: no second barrier and no reset, the least
+ * that a correct program can do. */
+#define PRAGMA(text) _Pragma(#text)
+#define REDUCE(total, before)                                                                    \
+    do {                                                                                         \
+        PRAGMA(omp for schedule(static) reduction(+ : total))                                    \
+        for (int rank = 0; rank < parties; rank++)                                               \
+            total += brought(rank, trip);                                                        \
+        double all = total;                                                                      \
+        wrong += all - before != expected(parties, trip);                                        \
+        before = all;                                                                            \
+    } while (0)
+
+/* Rounds of reductions in place of bare barriers; every result is checked, those of the `verified` trips like all. */
+int versus_openmp_reduce(const int *cpus, int parties, int64_t opening, int64_t trips, int64_t verified,
+                         struct report *out) {
+    int64_t took = 0, wrong = 0;
+    int team = 0, failed = 0;
+    double even = 0, odd = 0;
+#pragma omp parallel num_threads(parties) shared(even, odd, took, team) reduction(+ : wrong, failed)
+    {
+        int me = omp_get_thread_num();
+        double even_before = 0, odd_before = 0;
+        int64_t start = 0;
+        failed += pin(cpus[me]);
+        if (me == 0)
+            team = omp_get_num_threads();
+        for (int64_t trip = 0; trip < opening + trips + verified; trip++) {
+            if (me == 0 && trip == opening)
+                start = now();
+            if (me == 0 && trip == opening + trips)
+                took = now() - start;
+            if (trip & 1)
+                REDUCE(odd, odd_before);
+            else
+                REDUCE(even, even_before);
+        }
+        if (me == 0 && verified == 0)
+            took = now() - start;
+    }
+    out->ns = took;
+    out->wrong = wrong;
+    out->team = team;
+    return failed;
+}

@@ -32,7 +32,7 @@ impl Check {
     /// One trip of one party. Trips are numbered upwards from 1, without regard to the peer.
     pub fn trip<C: Crossing>(&self, crossing: &mut C, rank: usize, trip: u64) {
         self.slots[rank].0.store(trip, Relaxed);
-        let leads = crossing.wait();
+        let leads = crossing.meet();
         for (other, slot) in self.slots.iter().enumerate() {
             let seen = slot.0.load(Relaxed);
             // The other may have gone on to the next trip, but no further: that one needs us.

@@ -96,6 +96,8 @@ pub enum Shape {
     Cold,
     /// The algorithms among themselves, for two parties, crowds, and many with a CPU each.
     Family,
+    /// What rides on a trip: values, an action, work between arrival and wait.
+    Riders,
 }
 
 impl Shape {
@@ -108,6 +110,7 @@ impl Shape {
             Self::Imbalance => "imbalance",
             Self::Cold => "cold",
             Self::Family => "family",
+            Self::Riders => "riders",
         }
     }
 }
@@ -146,6 +149,15 @@ impl Cli {
         match &*self.parties {
             [] => [2, 3, 4, 6, 8, 12, 16].into_iter().filter(|&parties| parties <= cpus).collect(),
             asked => asked.iter().copied().map(usize::from).collect(),
+        }
+    }
+
+    /// Of the crowds with luggage.
+    pub fn rider_crowd_sizes(&self) -> Vec<usize> {
+        match (&*self.crowd, self.mode()) {
+            ([], Mode::Smoke) => vec![4, 16],
+            ([], _) => vec![4, 16, 64],
+            (asked, _) => asked.iter().copied().map(usize::from).collect(),
         }
     }
 

@@ -26,6 +26,16 @@ pub trait Crossing: Send {
     fn counted(&self) -> Option<u64> {
         None
     }
+
+    /// A trip that the round's checks look at. What is measured for comparison and meets nobody has to meet here.
+    fn meet(&mut self) -> bool {
+        self.wait()
+    }
+
+    /// What was wrong with the results of all trips so far; asked between two rounds.
+    fn wrong(&self) -> Option<String> {
+        None
+    }
 }
 
 /// One party's part in a round of any shape.
@@ -115,6 +125,9 @@ impl<C: Crossing> Seat for Chair<C> {
             && counted != self.made
         {
             check.report(format!("rank {rank} made {} trips, and the peer counted {counted}", self.made));
+        }
+        if let Some(wrong) = self.crossing.wrong() {
+            check.report(format!("rank {rank}: {wrong}"));
         }
     }
 }

@@ -7,6 +7,9 @@ pub mod object;
 pub mod openmp;
 pub mod own;
 pub mod probe;
+pub mod riders;
+pub mod sums;
+pub mod work;
 
 use crate::seat::{Entrant, Role};
 use native::StdBarrier;

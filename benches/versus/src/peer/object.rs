@@ -18,9 +18,13 @@ pub struct StdBarrier {
 /// native/openmp.c.
 #[derive(Clone, Copy)]
 pub struct OpenMp {
-    pub cross: unsafe extern "C" fn(*const c_int, c_int, i64, i64, i64, *mut Report) -> c_int,
+    pub cross: Cross,
+    pub reduce: Cross,
     pub late: unsafe extern "C" fn(*const c_int, c_int, i64, *const Clock, *mut u64) -> c_int,
 }
+
+/// A round: on which CPUs, how many of them, opening trips, timed ones, checked ones; what was found.
+pub type Cross = unsafe extern "C" fn(*const c_int, c_int, i64, i64, i64, *mut Report) -> c_int;
 
 /// What a round of OpenMP's found.
 #[repr(C)]
@@ -70,6 +74,7 @@ mod place {
         unsafe {
             Ok(OpenMp {
                 cross: *library.get(b"versus_openmp").map_err(|e| e.to_string())?,
+                reduce: *library.get(b"versus_openmp_reduce").map_err(|e| e.to_string())?,
                 late: *library.get(b"versus_openmp_late").map_err(|e| e.to_string())?,
             })
         }
@@ -125,6 +130,14 @@ mod place {
                 checked: i64,
                 out: *mut Report,
             ) -> c_int;
+            fn versus_openmp_reduce(
+                cpus: *const c_int,
+                n: c_int,
+                opening: i64,
+                trips: i64,
+                checked: i64,
+                out: *mut Report,
+            ) -> c_int;
             fn versus_openmp_late(
                 cpus: *const c_int,
                 n: c_int,
@@ -133,7 +146,7 @@ mod place {
                 seen: *mut u64,
             ) -> c_int;
         }
-        Ok(OpenMp { cross: versus_openmp, late: versus_openmp_late })
+        Ok(OpenMp { cross: versus_openmp, reduce: versus_openmp_reduce, late: versus_openmp_late })
     }
 
     #[cfg(not(versus_gomp))]

@@ -1,10 +1,10 @@
-//! `#pragma omp barrier` of the OpenMP runtimes, crossed by their own threads.
+//! `#pragma omp barrier` of the OpenMP runtimes, and their `reduction`, crossed by their own threads.
 //!
 //! A runtime's barrier works only among the threads of its own team, so a round is one call of C (native/openmp.c): a
 //! parallel region whose threads pin themselves, cross, and take the time inside. While it runs our own threads but one
 //! sleep at the gate, and after it we wait until the pool's threads sleep.
 
-use super::object::{self, Clock, OpenMp, Report};
+use super::object::{self, Clock, Cross, OpenMp, Report};
 use crate::check::Check;
 use crate::clock::stamp;
 use crate::seat::{Card, Entrant, Lap, Passage, Role, Seat};
@@ -19,27 +19,46 @@ use std::time::Duration;
 /// GCC's runtime.
 pub fn libgomp(cpus: &[usize]) -> Result<Entrant, String> {
     // Its pool threads sleep after some milliseconds.
-    enter("libgomp", cpus, 1, object::libgomp())
+    enter("libgomp", cpus, 1, object::libgomp(), |runtime| runtime.cross)
 }
 
 /// LLVM's runtime.
 pub fn libomp(cpus: &[usize]) -> Result<Entrant, String> {
     // Its pool threads sleep after 200 ms, so it plays only each eighth round.
-    enter("libomp", cpus, 8, object::libomp())
+    enter("libomp", cpus, 8, object::libomp(), |runtime| runtime.cross)
+}
+
+/// The same two with a sum in place of the bare barrier.
+pub fn reductions(cpus: &[usize]) -> [Result<Entrant, String>; 2] {
+    let reduce = |runtime: &OpenMp| runtime.reduce;
+    [
+        enter("libgomp reduction", cpus, 1, object::libgomp(), reduce),
+        enter("libomp reduction", cpus, 8, object::libomp(), reduce),
+    ]
 }
 
 /// Must be called before the caller is pinned: the runtime counts its CPUs when it is loaded.
-fn enter(name: &str, cpus: &[usize], every: usize, runtime: Result<OpenMp, String>) -> Result<Entrant, String> {
+fn enter(
+    name: &str,
+    cpus: &[usize],
+    every: usize,
+    runtime: Result<OpenMp, String>,
+    cross: fn(&OpenMp) -> Cross,
+) -> Result<Entrant, String> {
     let runtime = runtime.map_err(|why| format!("{name}: {why}"))?;
     let numbers: Vec<c_int> = cpus.iter().map(|&cpu| cpu as c_int).collect();
-    let seat = |_| Box::new(Team { runtime, cpus: numbers.clone() }) as Box<dyn Seat>;
+    let seat = |_| Box::new(Team { runtime, cross: cross(&runtime), cpus: numbers.clone(), wrong: 0 }) as Box<dyn Seat>;
     let card = Card { name: name.into(), role: Role::Rival, leads: false, foreign: true, every };
     Ok(Entrant { card, seats: vec![cpus.iter().map(seat).collect()] })
 }
 
 struct Team {
     runtime: OpenMp,
+    /// What it does on a trip.
+    cross: Cross,
     cpus: Vec<c_int>,
+    /// Results of timed trips that were wrong.
+    wrong: i64,
 }
 
 impl Team {
@@ -47,9 +66,8 @@ impl Team {
         let mut report = Report::default();
         let (cpus, parties) = (self.cpus.as_ptr(), self.parties());
         // SAFETY: `cpus` has as many numbers as there are parties; `report` is valid for writes.
-        let error = unsafe {
-            (self.runtime.cross)(cpus, parties, opening as i64, trips as i64, verified as i64, &raw mut report)
-        };
+        let error =
+            unsafe { (self.cross)(cpus, parties, opening as i64, trips as i64, verified as i64, &raw mut report) };
         let team = report.team;
         assert!(error == 0 && team == i64::from(parties), "OpenMP: error {error}, a team of {team} threads");
         report
@@ -64,6 +82,7 @@ impl Seat for Team {
     fn back_to_back(&mut self, opening: u64, trips: u64) -> Lap {
         let before = Usage::of_process();
         let report = self.call(opening, trips, 0);
+        self.wrong += report.wrong;
         Lap { ns: report.ns as f64, trips, usage: Usage::of_process().since(before), all_trips: opening + trips }
     }
 
@@ -91,9 +110,9 @@ impl Seat for Team {
     }
 
     fn verified(&mut self, _: usize, _: u64, trips: u64, check: &Check) {
-        let wrong = self.call(0, 0, trips).wrong;
+        let wrong = self.call(0, 0, trips).wrong + std::mem::take(&mut self.wrong);
         if wrong != 0 {
-            check.report(format!("{wrong} wrong slots in {trips} trips"));
+            check.report(format!("{wrong} wrong slots or results"));
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::place;
 use crate::seat::Crossing;
-use phalanx::{Algorithm, Barrier, Party, WaitPolicy, compat};
+use phalanx::{Algorithm, Barrier, Builder, Party, WaitPolicy, compat};
 use std::sync::Arc;
 use std::time::Duration;
 use std::{fmt, iter};
@@ -19,10 +19,15 @@ pub fn with_timeout(parties: usize) -> Result<Vec<Own>, String> {
 
 /// With an algorithm, and every other default; told where its parties are, if they stay there.
 pub fn algorithm(parties: usize, algorithm: Algorithm, pinned: Option<&[usize]>) -> Result<Vec<Own>, String> {
+    claim(builder(parties, algorithm, pinned)?.build())
+}
+
+/// What [`algorithm`] builds from.
+pub fn builder(parties: usize, algorithm: Algorithm, pinned: Option<&[usize]>) -> Result<Builder, String> {
     let builder = Barrier::builder(parties).algorithm(algorithm);
-    claim(match pinned {
-        Some(cpus) => builder.placement(place::placement(cpus)?).build(),
-        None => builder.build(),
+    Ok(match pinned {
+        Some(cpus) => builder.placement(place::placement(cpus)?),
+        None => builder,
     })
 }
 
@@ -31,7 +36,7 @@ pub fn named(parties: usize, algorithm: Algorithm, policy: WaitPolicy) -> Result
     claim(Barrier::builder(parties).algorithm(algorithm).wait_policy(policy).build())
 }
 
-fn claim<E: fmt::Display>(barrier: Result<Barrier, E>) -> Result<Vec<Own>, String> {
+pub fn claim<E: fmt::Display>(barrier: Result<Barrier, E>) -> Result<Vec<Own>, String> {
     let barrier = barrier.map_err(|e| e.to_string())?;
     Ok(barrier.take_parties().map_err(|e| e.to_string())?.into_iter().map(Own).collect())
 }
@@ -57,7 +62,7 @@ impl Crossing for Own {
 
 #[cold]
 #[inline(never)]
-fn fail(broken: &dyn fmt::Display) -> ! {
+pub fn fail(broken: &dyn fmt::Display) -> ! {
     panic!("phalanx broke a trip that nothing disturbed: {broken}")
 }
 

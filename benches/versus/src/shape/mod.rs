@@ -6,6 +6,7 @@ pub mod crowd;
 pub mod family;
 pub mod imbalance;
 pub mod pair;
+pub mod riders;
 pub mod straggler;
 
 use crate::length::Length;

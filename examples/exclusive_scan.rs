@@ -1,5 +1,5 @@
-//! Compaction: each party keeps some of its part, and `exclusive_scan` of how many tells each where in the common output
-//! its own begin. One trip, no lock, and the order of the input is kept.
+//! Compaction: each party keeps some of its part, and `exclusive_scan` of how many tells each where in the common
+//! output its own begin. One trip, no lock, and the order of the input is kept.
 //!
 //! ```text
 //! cargo run --release --example exclusive_scan

@@ -1,5 +1,5 @@
-//! Heat in a ring, each party with a part of its own: it hands its edges to its neighbours, arrives, works on the inside,
-//! which needs nobody, and only then waits for the others' edges. The result has the same bits as that of one thread.
+//! Heat in a ring, each party with a part of its own: it hands its edges to its neighbours, arrives, works on the
+//! inside, which needs nobody, and only then waits for the others' edges. The result has the bits of one thread's.
 //!
 //! ```text
 //! cargo run --release --example split_phase

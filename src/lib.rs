@@ -139,7 +139,8 @@
 //! - **Reset.** One call returns a broken barrier to service, and no arrival from before it counts.
 //! - **Endless reuse.** Counters may wrap; a fast party cannot disturb one that is still leaving.
 //! - **One leader** per completed trip.
-//! - **Nothing hidden on the fast path**: no allocation, no lock, no system call.
+//! - **Nothing hidden on the fast path**: no allocation, no lock, no system call. ([`Party::cloning`] and
+//!   [`Party::serial`] send boxes; an action runs under a lock of its own.)
 //! - **Safe to free** the moment the last wait has returned.
 //! - **Spurious wakes** release nobody.
 //!

@@ -1,5 +1,5 @@
-//! What can go wrong: before the first trip ([`BuildError`], [`ClaimError`]), during one ([`Broken`], with its
-//! [`Cause`]), and when a broken barrier is put back into service ([`ResetError`]).
+//! What can go wrong: before the first trip ([`BuildError`], [`ClaimError`], [`JoinError`]), during one ([`Broken`], with
+//! its [`Cause`]), and when a broken barrier is put back into service ([`ResetError`]).
 
 use std::{collections::BTreeSet, fmt, sync::Arc, sync::Mutex, time::Duration};
 

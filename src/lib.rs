@@ -75,10 +75,32 @@
 //! | [`Dropped`](Cause::Dropped) | a party's handle went: an early `return`, a `?`, one loop shorter than the others | that rank's last lines |
 //! | [`Aborted`](Cause::Aborted) | somebody called `abort` | the reason given |
 //! | [`Reset`](Cause::Reset) | somebody called `reset` while parties waited | the caller |
-//! | [`ActionPanicked`](Cause::ActionPanicked) | the action of a [`compat::Barrier`] panicked | its message |
+//! | [`ActionPanicked`](Cause::ActionPanicked) | the barrier's action panicked | its message |
+//! | [`OperatorPanicked`](Cause::OperatorPanicked) | the closure of a reduction, a scan or a serial section panicked | its message |
+//! | [`Mismatched`](Cause::Mismatched) | on the trip before, two parties did not call the same operation | the two calls that are named |
+//! | [`NoSuchRank`](Cause::NoSuchRank) | a value was to go to a rank, or to come from one, that takes no part | the caller; who has left |
+//! | [`Reentered`](Cause::Reentered) | the action waited at its own barrier; the call is refused, and nothing is broken by it | the action |
 //!
 //! The barrier stays broken until [`Barrier::reset`]; a rank whose worker died is claimed again first
 //! ([`Barrier::claim`]).
+//!
+//! # What rides on a trip
+//!
+//! A trip can bring more than the news that all are there, under the same contract: one outcome for all, whatever goes
+//! wrong. Values are combined in the order of the ranks, so a sum of floats has the same bits on every run.
+//!
+//! | you want | take |
+//! |---|---|
+//! | something done once on every trip, before anybody goes on | [`Builder::action`] |
+//! | to work between arriving and waiting | [`Party::arrive`], [`Arrival`], [`Builder::split_phase`] |
+//! | one value of all, for all or for one | [`Party::all_reduce`], [`Party::reduce`] |
+//! | one party's value, or everybody's, for all | [`Party::broadcast`], [`Party::all_gather`], [`Party::all_gather_into`] |
+//! | where one's part of a common array begins | [`Party::exclusive_scan`] |
+//! | the same with values that are not `Copy` | [`Party::cloning`] |
+//! | one party to do something for all now and then | [`Party::serial`] |
+//! | parties that come and go | [`Barrier::join`], [`Party::leave`], [`Party::index`], [`Barrier::has_ended`] |
+//!
+//! docs/phase.md says of each what every party owes, what it costs, and when not to use it.
 //!
 //! # Choosing
 //!
@@ -117,7 +139,8 @@
 //! - **Reset.** One call returns a broken barrier to service, and no arrival from before it counts.
 //! - **Endless reuse.** Counters may wrap; a fast party cannot disturb one that is still leaving.
 //! - **One leader** per completed trip.
-//! - **Nothing hidden on the fast path**: no allocation, no lock, no system call.
+//! - **Nothing hidden on the fast path**: no allocation, no lock, no system call. ([`Party::cloning`] and
+//!   [`Party::serial`] send boxes; an action runs under a lock of its own.)
 //! - **Safe to free** the moment the last wait has returned.
 //! - **Spurious wakes** release nobody.
 //!
@@ -131,7 +154,10 @@
 //!
 //! Everything works wherever `std` has threads and 64-bit atomics. On Linux sleeping is a futex, and the fences of the
 //! fast path are moved to the rare side by `membarrier(2)`; elsewhere sleeping is a mutex and a condition variable, and
-//! the fast path has one full fence. There is no unsafe code in this crate.
+//! the fast path has one full fence.
+//!
+//! Unsafe code is denied but for the values that ride on a trip: the place that one lies in, and the two accesses to it
+//! (docs/verification.md).
 #![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -175,3 +201,8 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/choosing.md")]
 struct Choosing;
+
+/// And those of the page about what rides on a trip.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/phase.md")]
+struct Riders;

@@ -7,9 +7,9 @@
 //! any other algorithm each party reads the lines of all others once more: n - 1 transfers that overlap. Values of more
 //! than a word lie on lines of their own.
 //!
-//! Everybody does all the work, and the same work, n - 1 operations for a reduction of n: with small values that is cheaper than to wait for
-//! one who does it for all, and it needs no root. With dear operators or many parties on few CPUs it is not; `assemble.rs`
-//! is for these.
+//! Everybody does all the work, and the same work, n - 1 operations for a reduction of n: with small values that is
+//! cheaper than to wait for one who does it for all, and it needs no root. With dear operators or many parties on few
+//! CPUs it is not; `assemble.rs` is for these.
 //!
 //! # Protocol
 //!

@@ -63,12 +63,6 @@ impl Luggage {
     pub(crate) fn kind(&self, generation: u64) -> Option<Kind> {
         Tag(self.tag.load(Ordering::Relaxed)).kind(generation)
     }
-
-    /// Whether the party brought a thing of this kind to `generation`, which is complete.
-    #[inline(always)]
-    pub(crate) fn has(&self, kind: Kind, generation: u64) -> bool {
-        Tag(self.tag.load(Ordering::Relaxed)).has(kind, generation)
-    }
 }
 
 /// Room for a larger value of one party, and the word that says that it has left.

@@ -32,7 +32,6 @@ use crate::barrier::era::Era;
 use crate::barrier::member::Halt;
 use crate::barrier::party::Party;
 use crate::error::{Broken, Cause, Operation};
-use crate::fate::luggage::Kind;
 use crate::primitive::Berth;
 use crate::wait::Limit;
 use std::any::{Any, TypeId, type_name};
@@ -170,13 +169,6 @@ impl Party {
             self.move_on();
         }
         Ok(result)
-    }
-
-    /// Whether every party has brought the same, and there is a number for it: the quick form of [`Party::stranger`].
-    #[inline(always)]
-    fn all_have(&self, kind: Kind, generation: u64) -> bool {
-        let era = self.member.era();
-        kind.agrees(Some(kind)) && (0..era.parties()).all(|index| era.luggage(index).has(kind, generation))
     }
 
     /// Puts `value` where the others will look for it.

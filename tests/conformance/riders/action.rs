@@ -80,7 +80,9 @@ pub(crate) fn acts_once(family: Phalanx, watch: &Watch) {
         let (acted, left) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
         let control = build(family, watch, parties, first, {
             let (slots, acted, left) = (Arc::clone(&slots), Arc::clone(&acted), Arc::clone(&left));
+            let mut rng = watch.rng();
             move |info| {
+                rng.dawdle(); // time for whoever is let go too early
                 // A panic in here breaks the trip with its message, and who expects `Ok` tells it.
                 let trip = acted.load(Relaxed);
                 assert_eq!((info.generation, info.parties), (first.wrapping_add(trip), parties));

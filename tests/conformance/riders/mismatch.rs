@@ -83,12 +83,15 @@ pub(crate) fn strangers(family: Phalanx, watch: &Watch) {
     }
 }
 
+/// A call that names a rank.
+type Naming<'a> = &'a (dyn Fn(&mut Party) -> Result<(), Broken> + Sync);
+
 /// A rank that is not there, or is no more: whoever names it breaks the open trip for all.
 pub(crate) fn nobody_of_that_rank(family: Phalanx, watch: &Watch) {
     for parties in counts(family, 5) {
         for named in [parties, usize::MAX] {
             let control = build(family, watch, parties, 0);
-            let calls: [&(dyn Fn(&mut Party) -> Result<(), Broken> + Sync); 4] = [
+            let calls: [Naming<'_>; 4] = [
                 &|party| party.reduce(named, 1, i32::max).map(drop),
                 &|party| party.broadcast(named, || panic!("made for nobody")).map(|_: u8| ()),
                 &|party| party.cloning().reduce(named, String::new(), |a, _| a).map(drop),

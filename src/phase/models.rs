@@ -5,10 +5,12 @@
 
 use crate::algo::select::{Algorithm, Algorithm::*, Radix, Wake};
 use crate::barrier::Barrier;
-use crate::barrier::models::{barrier_from, explore};
+use crate::barrier::member::Member;
+use crate::barrier::models::{Waits, barrier_from, describe, era, explore};
 use crate::barrier::party::{Party, Trip};
 use crate::error::{Broken, Cause};
-use crate::primitive::{AtomicU32, Ordering, relax};
+use crate::primitive::{AtomicU32, Fences::Asymmetric, Ordering, relax};
+use crate::wait::Limit;
 use loom::thread;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
@@ -295,6 +297,40 @@ fn split_combining_two_of_three_go_away() {
 #[test]
 fn split_tree_two_of_three_go_away() {
     two_go_away(1, StaticTree(Wake::Flags));
+}
+
+/// One sleeps already when the other two come and go away: only the fence between arrival and look shows one of them that
+/// all are here. (With light fences that are full ones it would be needless, so these are not.)
+fn two_go_away_from_a_sleeper(bound: usize, algorithm: Algorithm) {
+    explore(bound, move || {
+        let era = era(algorithm, 3, Asymmetric, Waits::Sleeps);
+        let sleeping = {
+            let era = Arc::clone(&era);
+            thread::spawn(move || Member::new(&era, 2).cross(Limit::Never, describe))
+        };
+        let mut polls = 0;
+        while era.door().look().undisturbed() {
+            relax(polls);
+            polls += 1;
+        }
+        let going = {
+            let era = Arc::clone(&era);
+            thread::spawn(move || Member::new(&era, 1).arrive(None))
+        };
+        assert_eq!(Member::new(&era, 0).arrive(None), Ok(()));
+        assert_eq!(going.join().unwrap(), Ok(()));
+        assert_eq!(sleeping.join().unwrap(), Ok(false));
+    });
+}
+
+#[test]
+fn split_exchange_two_of_three_go_away_from_a_sleeper() {
+    two_go_away_from_a_sleeper(2, Exchange);
+}
+
+#[test]
+fn split_dissemination_two_of_three_go_away_from_a_sleeper() {
+    two_go_away_from_a_sleeper(1, Dissemination(Radix::Two));
 }
 
 /// What becomes of a split trip and the one behind it.

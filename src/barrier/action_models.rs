@@ -102,7 +102,8 @@ fn check(
             outsider.join().unwrap();
         }
         agree(&all);
-        // A trip whose action has run is complete, unless it is the action that failed.
+        // A trip whose action has run is complete, unless it is the action that failed. (Who came late to a trip that was
+        // broken already, and was its last party, once ran the action for it.)
         let complete = all[0].iter().filter(|outcome| outcome.is_ok()).count() as u32;
         let made = stage.made.load(Ordering::Relaxed);
         assert!(made == complete || made == fails && made == complete + 1, "{made} actions: {all:?}");

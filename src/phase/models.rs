@@ -191,7 +191,8 @@ fn carry_mismatched() {
     });
 }
 
-/// The panic of an operator is its party's own, on the last trip of an era: that party goes where all go.
+/// The panic of an operator is its party's own, on the last trip of an era: that party goes where all go. (It
+/// once waited for ever in the era that had ended.)
 #[test]
 fn carry_one_panics_where_an_era_ends() {
     explore(1, || {

@@ -10,6 +10,8 @@
 //! - [`compat`]: the barrier for callers without a handle, with `std`'s signature.
 
 pub(crate) mod action;
+#[cfg(all(test, phalanx_loom))]
+mod action_models;
 pub(crate) mod builder;
 pub mod compat;
 pub(crate) mod control;
@@ -17,12 +19,16 @@ pub(crate) mod era;
 pub(crate) mod explain;
 pub(crate) mod member;
 #[cfg(all(test, phalanx_loom))]
-mod models;
+pub(crate) mod models;
 pub(crate) mod party;
 mod registry;
+#[cfg(all(test, phalanx_loom))]
+mod registry_models;
 mod roll;
 #[cfg(all(test, phalanx_shuttle))]
 mod shuttle;
+#[cfg(all(test, phalanx_shuttle))]
+mod shuttle_riders;
 
 use crate::algo::select::Algorithm;
 use crate::error::{Broken, BuildError, Cause, ClaimError, JoinError, ResetError};

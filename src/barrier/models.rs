@@ -9,6 +9,7 @@
 //! clock, and loom decides when that is. A lost wake is a deadlock, which loom reports by aborting the process.
 
 use super::Barrier;
+use super::action::Act;
 use super::control::Control;
 use super::era::{Design, Era};
 use super::member::{Halt, Member};
@@ -23,12 +24,12 @@ use loom::thread;
 use std::sync::Arc;
 use std::time::Duration;
 
-const PATIENT: Limit = Limit::Never;
-const IMPATIENT: Limit = Limit::After(Duration::ZERO);
+pub(crate) const PATIENT: Limit = Limit::Never;
+pub(crate) const IMPATIENT: Limit = Limit::After(Duration::ZERO);
 
 /// What a waiting party does.
 #[derive(Clone, Copy)]
-enum Waits {
+pub(crate) enum Waits {
     /// Polls what its algorithm polls, and nothing else.
     Spins,
     /// Sleeps at once.
@@ -39,16 +40,28 @@ enum Waits {
 use Waits::{Sleeps, Spins, Yields};
 
 /// What one party did on one trip.
-type Outcome = Result<bool, Broken>;
+pub(crate) type Outcome = Result<bool, Broken>;
 
-fn describe(cause: Cause, census: Census) -> Broken {
+pub(crate) fn describe(cause: Cause, census: Census) -> Broken {
     Broken::by_count(cause, census.generation, census.missing.len() + census.arrived, census.arrived)
 }
 
 /// Shapes as deep as so few parties can have: groups of two, and two caches if there are four.
-fn blueprint(algorithm: Algorithm, parties: usize) -> Blueprint {
+pub(crate) fn blueprint(algorithm: Algorithm, parties: usize) -> Blueprint {
     let sites = if parties == 4 { Sites::grouped(&[&[0, 1], &[2, 3]]) } else { Sites::anywhere(parties) };
     Blueprint::new(algorithm, 2, &sites)
+}
+
+/// An era by itself.
+pub(crate) fn era(algorithm: Algorithm, parties: usize, fences: Fences, waits: Waits) -> Arc<Era> {
+    let plan = match waits {
+        Spins => Plan::modelled(false),
+        Sleeps => Plan::modelled(true),
+        Yields => Plan::modelled_to_yield(),
+    };
+    let design = Design::modelled(blueprint(algorithm, parties), (0..parties).collect(), plan, fences);
+    // Near the wrap, so that two trips cross it (C6).
+    Arc::new(Era::new(design, u64::MAX, false))
 }
 
 /// One barrier with the data that its parties exchange.
@@ -59,14 +72,7 @@ struct Stage {
 
 impl Stage {
     fn new(algorithm: Algorithm, parties: usize, fences: Fences, waits: Waits) -> Arc<Self> {
-        // Near the wrap, so that two trips cross it (C6).
-        let plan = match waits {
-            Spins => Plan::modelled(false),
-            Sleeps => Plan::modelled(true),
-            Yields => Plan::modelled_to_yield(),
-        };
-        let design = Design::modelled(blueprint(algorithm, parties), (0..parties).collect(), plan, fences);
-        let era = Arc::new(Era::new(design, u64::MAX, false));
+        let era = era(algorithm, parties, fences, waits);
         let data = (0..parties).map(|_| AtomicU32::new(0)).collect();
         Arc::new(Self { era, data })
     }
@@ -95,7 +101,7 @@ impl Stage {
 }
 
 /// The outcome of a crossing in an era that nobody leaves or joins.
-fn told(crossed: Result<bool, Halt>) -> Outcome {
+pub(crate) fn told(crossed: Result<bool, Halt>) -> Outcome {
     crossed.map_err(|halt| match halt {
         Halt::Broken(broken) => broken,
         other => panic!("nobody joins or leaves: {other:?}"),
@@ -103,7 +109,7 @@ fn told(crossed: Result<bool, Halt>) -> Outcome {
 }
 
 /// All parties saw the same, and each completed trip had one leader.
-fn agree(all: &[Vec<Outcome>]) {
+pub(crate) fn agree(all: &[Vec<Outcome>]) {
     for trip in 0..all.iter().map(Vec::len).max().unwrap_or(0) {
         let outcomes: Vec<_> = all.iter().filter_map(|party| party.get(trip)).collect();
         assert_eq!(outcomes.len(), all.len(), "some left after fewer trips: {all:?}");
@@ -148,9 +154,9 @@ fn check(
     });
 }
 
-const NOBODY: Option<fn(&Era)> = None;
+pub(crate) const NOBODY: Option<fn(&Era)> = None;
 
-const ABORTER: Option<fn(&Era)> = Some(|era| {
+pub(crate) const ABORTER: Option<fn(&Era)> = Some(|era| {
     let _ = era.break_open_trip(|census| describe(Cause::Aborted { reason: "model".into() }, census));
 });
 
@@ -243,17 +249,27 @@ models! {
     central_sleepers_meet_an_impatient_party: 2, Central, Symmetric, Sleeps, ONE_OF_THREE, NOBODY;
 }
 
-/// A whole barrier with its handles.
-fn barrier(algorithm: Algorithm, parties: usize, parks: bool) -> Barrier {
+/// A whole barrier with its handles, whose first trip is `first`.
+pub(crate) fn barrier_from(
+    first: u64,
+    algorithm: Algorithm,
+    parties: usize,
+    parks: bool,
+    action: Option<Box<dyn Act>>,
+) -> Barrier {
     let plan = Plan::modelled(parks);
     let designer = move |ranks: Arc<[usize]>| {
         let blueprint = blueprint(algorithm, ranks.len());
         Design::modelled(blueprint, ranks, plan, Symmetric)
     };
-    Control::new(Box::new(designer), parties, 0, WaitPolicy::Adaptive, None).into()
+    Control::new(Box::new(designer), parties, first, WaitPolicy::Adaptive, action).into()
 }
 
-fn explore(bound: usize, f: impl Fn() + Sync + Send + 'static) {
+fn barrier(algorithm: Algorithm, parties: usize, parks: bool) -> Barrier {
+    barrier_from(0, algorithm, parties, parks, None)
+}
+
+pub(crate) fn explore(bound: usize, f: impl Fn() + Sync + Send + 'static) {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(bound);
     model.max_branches = 100_000;

@@ -11,6 +11,7 @@
 //! `PHALANX_SHUTTLE_ITERATIONS=n` runs n times as many executions.
 
 use super::Barrier;
+use super::action::Act;
 use super::control::Control;
 use super::era::Design;
 use super::party::{Party, Trip};
@@ -32,7 +33,7 @@ use std::time::Duration;
 type Outcome = Result<Trip, Broken>;
 
 /// Near the wrap, so that the second trip crosses it (C6).
-const FIRST: u64 = u64::MAX;
+pub(super) const FIRST: u64 = u64::MAX;
 
 /// Preemptions that the PCT scheduler places, and one.
 const DEPTH: usize = 3;
@@ -47,7 +48,7 @@ fn setting(name: &str) -> Option<String> {
 /// Runs `scenario` for every algorithm, half of the time by each scheduler: `executions` of it, shared by all.
 ///
 /// Every one of `endings` must have been seen for each algorithm: a test that never meets what it is about shows nothing.
-fn explore<S>(executions: usize, endings: &[Ending], scenario: S)
+pub(super) fn explore<S>(executions: usize, endings: &[Ending], scenario: S)
 where
     S: Fn(Algorithm) -> Ending + Copy + Send + Sync + 'static,
 {
@@ -90,7 +91,7 @@ fn config() -> shuttle::Config {
 
 /// How an execution ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Ending {
+pub(super) enum Ending {
     /// Every trip completed.
     Whole,
     /// A trip broke.
@@ -127,17 +128,22 @@ const EIGHT: Scene =
     Scene { parties: 8, trips: 3, parks: false, impatient: 0, outsider: Outsider::Nobody, leave: false };
 
 fn barrier(algorithm: Algorithm, parties: usize, parks: bool) -> Barrier {
+    barrier_with(algorithm, parties, parks, None)
+}
+
+/// A barrier of modelled words, whose first trip is [`FIRST`].
+pub(super) fn barrier_with(algorithm: Algorithm, parties: usize, parks: bool, action: Option<Box<dyn Act>>) -> Barrier {
     let plan = Plan::modelled(parks);
     let designer = move |ranks: Arc<[usize]>| {
         let seats: Vec<usize> = (0..ranks.len()).collect();
         let sites = Sites::grouped(&seats.chunks(3).collect::<Vec<_>>());
         Design::modelled(Blueprint::new(algorithm, 3, &sites), ranks, plan, Fences::Symmetric)
     };
-    Control::new(Box::new(designer), parties, FIRST, WaitPolicy::Adaptive, None).into()
+    Control::new(Box::new(designer), parties, FIRST, WaitPolicy::Adaptive, action).into()
 }
 
 /// A random moment: others take steps meanwhile.
-fn dawdle(at_most: usize) {
+pub(super) fn dawdle(at_most: usize) {
     for _ in 0..thread_rng().gen_range(0..=at_most) {
         thread::yield_now();
     }
@@ -160,7 +166,7 @@ fn draw_limits(scene: Scene) -> Vec<Patience> {
 }
 
 /// What the parties exchange. Not shuttle's atomics: nothing may come between a party's release and its reading.
-type Data = Arc<[AtomicU32]>;
+pub(super) type Data = Arc<[AtomicU32]>;
 
 /// Takes one party through all trips, or to the first that is broken; behind a break too, where somebody resets.
 fn cross(party: &mut Party, data: &Data, scene: Scene, limit: Patience) -> Vec<Outcome> {

@@ -25,6 +25,12 @@ impl<F> fmt::Debug for Action<F> {
     }
 }
 
+/// An action for a barrier that no `Builder` makes.
+#[cfg(all(test, any(phalanx_loom, phalanx_shuttle)))]
+pub(crate) fn modelled(action: impl FnMut(&TripInfo) + Send + 'static) -> Box<dyn Act> {
+    Box::new(Action(Sole::new(action)))
+}
+
 impl Builder {
     /// Sets what happens once per trip, after the last arrival and before any release, on the thread of the party that
     /// arrives last.

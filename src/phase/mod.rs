@@ -23,11 +23,13 @@
 //!
 //! A party that leaves with a trip brings nothing to it, and is no obstacle: the others reduce and gather without it.
 
-mod action;
+pub(crate) mod action;
 pub(crate) mod arrival;
 mod assemble;
 mod carry;
 pub(crate) mod cloning;
+#[cfg(all(test, phalanx_loom))]
+mod models;
 pub(crate) mod values;
 
 use crate::barrier::party::Party;

@@ -241,6 +241,7 @@ impl Door {
 
     /// A full fence, whatever the light one is.
     pub(crate) fn fully(&self) {
+        // [split] For the one who calls it: `Member::arrive`.
         fence(Ordering::SeqCst);
     }
 

@@ -8,7 +8,8 @@
 //! ([`judge`]).
 //! Where things race (an abort with the arrivals, a join with the trip) the model has a set of answers: which trip broke,
 //! and with which cause, is taken from what happened, has to be one of those that may have, and then has to be what
-//! everybody was told; likewise which trip is a newcomer's first. All else follows.
+//! everybody was told; likewise which trip is a newcomer's first. All else follows. `PHALANX_TEST_TALLY` set to anything,
+//! with `--nocapture`, shows how often what has happened.
 //!
 //! What shows only on one party's clock (nobody is released early, no limit is missed) is tested elsewhere: `conformance`.
 

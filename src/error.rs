@@ -36,6 +36,8 @@ pub enum BuildError {
         /// The ranks whose hops are given.
         ranks: usize,
     },
+    /// Another barrier has the action already, built from a clone of this builder.
+    ActionTaken,
 }
 
 impl fmt::Display for BuildError {
@@ -49,6 +51,9 @@ impl fmt::Display for BuildError {
             }
             Self::Hops { parties, ranks } => {
                 write!(f, "the barrier has {parties} parties, but hops are given between {ranks} ranks")
+            }
+            Self::ActionTaken => {
+                f.write_str("the action belongs to a barrier that was built from a clone of this builder")
             }
         }
     }

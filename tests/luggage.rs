@@ -149,6 +149,14 @@ fn actions_take_turns() {
     });
 }
 
+#[test]
+fn an_action_is_for_one_barrier() {
+    let builder = Barrier::builder(1).action(|_| ());
+    let first = builder.clone().build().unwrap();
+    assert_eq!(builder.build().unwrap_err(), phalanx::BuildError::ActionTaken);
+    assert!(first.claim(0).unwrap().wait().is_ok());
+}
+
 /// The worst that an action can do: let newcomers leave inside it, of whom one is the last to arrive at the next trip.
 #[test]
 fn an_action_does_not_run_inside_itself() {

@@ -12,7 +12,7 @@ use crate::primitive::Fences;
 use crate::topology::Placement;
 use crate::wait::{Plan, Settings, WaitPolicy, calibration};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Makes a [`Barrier`]; from [`Barrier::builder`].
@@ -34,6 +34,7 @@ use std::time::Duration;
 /// assert_eq!(barrier.parties(), 4);
 /// # Ok::<(), phalanx::BuildError>(())
 /// ```
+#[derive(Clone)]
 #[must_use = "nothing is made before `build` is called"]
 pub struct Builder {
     parties: usize,
@@ -50,9 +51,13 @@ pub struct Builder {
     hops: Option<Hops>,
     /// Parties work between arrival and wait.
     split: bool,
-    action: Option<Box<dyn Act>>,
+    /// Of all clones together: an action is for one barrier.
+    action: Option<Arc<Takeable>>,
     first: u64,
 }
+
+/// An action, until a barrier has it.
+type Takeable = Mutex<Option<Box<dyn Act>>>;
 
 impl Builder {
     pub(super) fn new(parties: usize) -> Self {
@@ -147,7 +152,7 @@ impl Builder {
 
     /// Sets what [`Builder::action`] is made of.
     pub(crate) fn act(mut self, action: Box<dyn Act>) -> Self {
-        self.action = Some(action);
+        self.action = Some(Arc::new(Mutex::new(Some(action))));
         self
     }
 
@@ -166,7 +171,8 @@ impl Builder {
     /// # Errors
     ///
     /// [`BuildError::Parties`] if there are 0 parties, or more than [`MAX_PARTIES`]; [`BuildError::Placement`] and
-    /// [`BuildError::Hops`] if these are for another number of ranks.
+    /// [`BuildError::Hops`] if these are for another number of ranks; [`BuildError::ActionTaken`] if a clone of this builder
+    /// has built a barrier with its [action](Self::action).
     pub fn build(self) -> Result<Barrier, BuildError> {
         let Self { parties, algorithm, policy, spin, timeout, placement, hops, split, action, first } = self;
         if !(1..=MAX_PARTIES).contains(&parties) {
@@ -179,6 +185,12 @@ impl Builder {
         if let Some(ranks) = hops.as_ref().map(Hops::parties).filter(|&ranks| ranks != parties) {
             return Err(BuildError::Hops { parties, ranks });
         }
+        let action = match action {
+            Some(action) => {
+                Some(action.lock().unwrap_or_else(PoisonError::into_inner).take().ok_or(BuildError::ActionTaken)?)
+            }
+            None => None,
+        };
         // First of all: the kernel registers a process with one thread at once, and one with several (the calibration
         // starts one) only after a grace period of milliseconds.
         let cheapest = Fences::cheapest();

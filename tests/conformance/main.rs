@@ -24,6 +24,8 @@
 //!
 //! Stress finds behaviour bugs, not missing fences: those are proved by the loom models of the crate.
 
+#![allow(clippy::result_large_err)] // what a party was told is kept whole, to be compared
+
 #[path = "../common/mod.rs"]
 mod common;
 

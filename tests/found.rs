@@ -225,3 +225,39 @@ fn the_record_of_the_next_trip_names_its_own_members() {
     assert_eq!((told.cause(), told.generation(), told.parties()), (&Cause::Dropped { rank: 1 }, 1, 3));
     assert_eq!(parties[0].wait(), Err(told));
 }
+
+/// An arrival of a newcomer that had gone to work was lost when others joined behind it, until it asked.
+#[test]
+fn the_arrival_of_a_newcomer_is_carried_along_when_others_join_behind_it() {
+    watched("the_arrival_of_a_newcomer_is_carried_along", patience(), |_| {
+        for algorithm in Algorithm::NAMED {
+            for drops in [false, true] {
+                let barrier = Barrier::builder(2).algorithm(algorithm).build().unwrap();
+                let mut others = barrier.take_parties().unwrap();
+                let mut early = barrier.join().unwrap();
+                // The others cross the newcomer's first trip while it is busy with something else.
+                thread::scope(|scope| {
+                    let arrival = early.arrive();
+                    others.push(barrier.join().unwrap());
+                    others.push(barrier.join().unwrap());
+                    for mut party in others.drain(..) {
+                        scope.spawn(move || {
+                            while party.generation() < 2 {
+                                let _ = party.wait().unwrap();
+                            }
+                            party.leave();
+                        });
+                    }
+                    until(|| barrier.generation() == 2);
+                    if drops {
+                        drop(arrival);
+                    } else {
+                        assert_eq!(arrival.wait().unwrap().generation(), 1);
+                    }
+                    assert_eq!(early.wait().unwrap().generation(), 2);
+                    assert_eq!(early.wait().unwrap().generation(), 3, "alone");
+                });
+            }
+        }
+    });
+}

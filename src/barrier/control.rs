@@ -341,7 +341,7 @@ impl Control {
     #[cold]
     fn kind_of(&self, errand: Errand, name: &'static str) -> Kind {
         let mut kinds = self.kinds.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let next = u16::try_from(kinds.len() + 1).ok().filter(|&next| next < Kind::LEAVING.0);
+        let next = u16::try_from(kinds.len() + 1).ok().filter(|&next| next < Kind::ABSENT.0);
         let Some(next) = next else {
             return kinds.get(&errand).map_or(Kind::UNNUMBERED, |(kind, _)| *kind);
         };
@@ -350,7 +350,11 @@ impl Control {
 
     /// What a party did who brought this along, in words.
     pub(crate) fn name_of(&self, kind: Option<Kind>) -> String {
-        let Some(kind) = kind else { return "wait".into() };
+        let kind = match kind {
+            None => return "wait".into(),
+            Some(Kind::ABSENT) => return "arrive".into(),
+            Some(kind) => kind,
+        };
         let kinds = self.kinds.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         match kinds.iter().find(|(_, (other, _))| *other == kind) {
             Some((Errand { operation, rank, .. }, (_, name))) => match rank {

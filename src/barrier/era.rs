@@ -10,7 +10,7 @@ use crate::algo::seat::{Blueprint, Seat, Words};
 use crate::barrier::explain::Explanation;
 use crate::error::Broken;
 use crate::fate::epoch::reached;
-use crate::fate::luggage::{Kind, Luggage, Trunk};
+use crate::fate::luggage::{Kind, Luggage, Tag, Trunk};
 use crate::fate::{Census, Ended, Fate, Ruling, Slots, is_beyond};
 use crate::primitive::{AtomicU32, AtomicU64, Fences, Mutex, Ordering};
 use crate::wait::{Door, Plan};
@@ -119,6 +119,27 @@ impl Era {
     /// Whether somebody takes part both here and in the era `before`.
     pub(crate) fn continues(&self, before: &Self) -> bool {
         before.design.ranks.iter().any(|&rank| self.index_of(rank).is_some())
+    }
+
+    /// Its first trip.
+    pub(crate) fn first(&self) -> u64 {
+        self.first
+    }
+
+    /// Whether the party at seat `index` has arrived at the first trip and gone to work, and so would not find out that the
+    /// trip is held elsewhere.
+    pub(crate) fn is_absent(&self, index: usize) -> bool {
+        let arrived = self.words.slots().has_arrived(index, self.first);
+        arrived && self.luggage(index).kind(self.first) == Some(Kind::ABSENT)
+    }
+
+    /// Arrives at the first trip on behalf of `rank`, which has done so in an era that this one supersedes. It is not the
+    /// last to arrive: who takes part in the trip before it has still to come.
+    pub(crate) fn arrive_for(&self, rank: usize) {
+        if let Some(index) = self.index_of(rank) {
+            self.luggage(index).label(Tag::after(Tag::default(), self.first, Kind::ABSENT));
+            self.words.seat(index).arrive(self.first);
+        }
     }
 
     /// The seat of `rank`; if it takes no part, the one for those who only listen.

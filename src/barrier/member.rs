@@ -90,7 +90,13 @@ impl Member {
     pub(crate) fn follow(&mut self, era: &Arc<Era>) {
         let mut pace = std::mem::replace(&mut self.pace, Pace::new(era.design().plan));
         pace.adopt(era.design().plan);
+        let owed = self.owes;
         *self = Self { pace, ..Self::new(era, self.rank) };
+        let first = era.first();
+        if owed && self.is_seated() && self.generation == first.wrapping_add(1) && era.verdict().is_none() {
+            // Its arrival at a trip that was to be held elsewhere was made good here.
+            (self.generation, self.owes) = (first, true);
+        }
     }
 
     pub(crate) fn era(&self) -> &Arc<Era> {
@@ -206,13 +212,16 @@ impl Member {
     #[inline(never)]
     pub(crate) fn arrive(&mut self, at_root: Option<AtRoot<'_>>) -> Result<(), Halt> {
         let generation = self.generation;
-        // A party that does not stay would not find out, before it asks, that it has arrived where no trip is held: others
-        // have joined or left since it joined.
-        if self.era.door().look().asks() && self.era.fate().rule(generation) == Ruling::Elsewhere {
+        if self.is_elsewhere() {
             return Err(Halt::Elsewhere);
         }
         self.seat.arrive(generation);
         self.owes = true;
+        // A party that does not stay would not find out that it has arrived where no trip is held, since others have joined or
+        // left since it joined. Who sends it elsewhere sees the arrival, or is seen here.
+        if self.is_elsewhere() {
+            return Err(Halt::Elsewhere);
+        }
         let door = self.era.door();
         if self.seat.rooted().is_some() {
             let mut nothing = |_: &Arc<Era>, _| Ok(());
@@ -235,6 +244,11 @@ impl Member {
             self.era.door().wake_sleepers(generation);
         }
         Ok(())
+    }
+
+    /// Whether the trip that this party is to arrive at, or has arrived at, is held in another era.
+    fn is_elsewhere(&self) -> bool {
+        self.era.door().look().asks() && self.era.fate().rule(self.generation) == Ruling::Elsewhere
     }
 
     /// Stays until the trip is decided that this party has arrived at. `held` as in [`Member::try_attend`].
@@ -264,10 +278,7 @@ impl Member {
         }
         match self.era.fate().rule(self.generation) {
             Ruling::Broken(broken) => Err(Halt::Broken(self.resign(broken))),
-            Ruling::Elsewhere => {
-                self.owes = false;
-                Err(Halt::Elsewhere)
-            }
+            Ruling::Elsewhere => Err(Halt::Elsewhere),
             Ruling::Over if !held => {
                 self.seat = Seat::Over;
                 self.depart(false, leads)
@@ -307,10 +318,7 @@ impl Member {
         if self.era.door().look().asks() {
             match self.era.fate().rule(self.generation) {
                 Ruling::Broken(broken) => return Err(Halt::Broken(self.resign(broken))),
-                Ruling::Elsewhere => {
-                    self.owes = false;
-                    return Err(Halt::Elsewhere);
-                }
+                Ruling::Elsewhere => return Err(Halt::Elsewhere),
                 Ruling::Over | Ruling::Last | Ruling::NotBroken => {}
             }
         }
@@ -385,10 +393,7 @@ impl Member {
             };
             match ruling {
                 Ruling::Broken(broken) => return Err(Halt::Broken(self.resign(broken))),
-                Ruling::Elsewhere => {
-                    self.owes = false;
-                    return Err(Halt::Elsewhere);
-                }
+                Ruling::Elsewhere => return Err(Halt::Elsewhere),
                 Ruling::Over if seen.is_ok() || !manner.held => {
                     self.seat = Seat::Over;
                     return Ok(false);

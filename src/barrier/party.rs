@@ -259,8 +259,7 @@ impl Party {
         let control = Arc::clone(&self.control);
         let _handover = control.handover();
         if self.control.leave(&mut self.member) {
-            self.member.label(Kind::LEAVING);
-            let _ = self.arrive_at_open_trip();
+            let _ = self.arrive_at_open_trip(Kind::LEAVING);
         }
     }
 
@@ -393,16 +392,20 @@ impl Party {
         }
     }
 
-    /// Arrives at the open trip; if that is not held where this party is, where it is.
-    pub(crate) fn arrive_at_open_trip(&mut self) -> Result<(), Broken> {
+    /// Arrives at the open trip, with this label on; if that is not held where this party is, where it is.
+    pub(crate) fn arrive_at_open_trip(&mut self, kind: Kind) -> Result<(), Broken> {
         loop {
             let Self { member, control, .. } = self;
+            member.label(kind);
             let rank = member.rank();
             let mut act = |era: &Arc<Era>, generation| control.act(era, generation, rank);
             match member.arrive(control.acts().then_some(&mut act)) {
                 Ok(()) => return Ok(()),
                 Err(Halt::Broken(broken)) => return Err(self.unsettle(broken)),
                 Err(_) => self.move_on(),
+            }
+            if self.member.owes() {
+                return Ok(()); // its arrival has been made good there
             }
         }
     }
@@ -451,7 +454,7 @@ impl Party {
     pub(crate) fn arrive_deferred(&mut self) -> Result<(), Broken> {
         self.deferred -= 1;
         self.owe();
-        self.arrive_at_open_trip()
+        self.arrive_at_open_trip(Kind::ABSENT)
     }
 
     /// This party is about to arrive and not to stay: whatever it calls next has to see to that first.
@@ -485,7 +488,9 @@ impl Party {
             Err(Halt::Undecided) => Ok(None),
             Err(Halt::Elsewhere) => {
                 self.move_on();
-                self.arrive_at_open_trip()?;
+                if !self.member.owes() {
+                    self.arrive_at_open_trip(Kind::ABSENT)?;
+                }
                 Ok(None)
             }
         }

@@ -19,7 +19,8 @@
 //! 2. Whoever completes a trip in `present` sees the announcement and asks; who completes m moves to `next`. The first
 //!    one to do so *promotes* it: it is `present` now.
 //! 3. A second change before m is complete makes yet another `next`, with the same first trip. The one before is
-//!    *superseded*: it will hold no trip. Only newcomers can be waiting in it, and they move on.
+//!    *superseded*: it will hold no trip. Only newcomers can be waiting in it, and they move on. For those that have arrived
+//!    there and gone to work, which would not find out, the arrival is made in the new one.
 //! 4. Who leaves arrives at m first, like everybody, behind step 1: so nobody can complete m without knowing.
 //! 5. If m breaks, `next` is *condemned* to the same verdict, so that the newcomers are told as well. The reset makes its
 //!    era from `claims`.
@@ -252,6 +253,11 @@ impl Registry {
         if let Some(before) = before {
             before.era.bequeath(&heir);
             before.era.supersede();
+            // Behind the announcement: a newcomer that arrives and goes to work sees it, or is seen here.
+            if let Some(next) = &self.next {
+                let absent = |rank: &usize| before.era.index_of(*rank).is_some_and(|index| before.era.is_absent(index));
+                next.era.design().ranks.iter().filter(|rank| absent(rank)).for_each(|&rank| next.era.arrive_for(rank));
+            }
             self.retired.push(before.era);
         }
     }

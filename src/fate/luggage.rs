@@ -102,6 +102,9 @@ impl Kind {
     /// What a party brings that leaves with this trip: nothing, whatever the others bring.
     pub(crate) const LEAVING: Self = Self(u16::MAX - 1);
 
+    /// What a party brings that has arrived and gone to work: nothing, and it does not stay to see what becomes of the trip.
+    pub(crate) const ABSENT: Self = Self(u16::MAX - 2);
+
     /// Whether a party that brought `other` is no obstacle to those who bring this.
     pub(crate) fn agrees(self, other: Option<Self>) -> bool {
         (other == Some(self) && self != Self::UNNUMBERED) || other == Some(Self::LEAVING)

@@ -18,7 +18,7 @@
 //! others are on a board (`board.rs`): a line each, but for SMT siblings.
 
 use super::board::{Board, Spot};
-use super::epoch::publish;
+use super::epoch::{publish, reached};
 use super::luggage::Luggage;
 use crate::primitive::{AtomicU64, Ordering};
 use crossbeam_utils::CachePadded;
@@ -78,6 +78,11 @@ impl Slots {
     #[inline(always)]
     pub(crate) fn arrive(&self, rank: usize, generation: u64) {
         publish(self.slot(rank), generation);
+    }
+
+    /// Whether `rank` has arrived at `generation`, with all that its thread did before.
+    pub(crate) fn has_arrived(&self, rank: usize, generation: u64) -> bool {
+        reached(self.slot(rank), generation)
     }
 
     /// The generation that `rank` will arrive at next. Relaxed: only the party itself, or somebody who holds what

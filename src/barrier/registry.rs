@@ -203,29 +203,29 @@ impl Registry {
     /// it must not do before.
     pub(crate) fn leave(&mut self, designer: &Designer, rank: usize, era: &Arc<Era>) -> bool {
         self.advance();
-        let is_present = Arc::ptr_eq(era, &self.present);
         self.claims.remove(rank);
-        self.change(designer) && is_present
+        self.change(designer).is_some_and(|turned| Arc::ptr_eq(era, &turned))
     }
 
-    /// Steps 1 and 3: lets the present members take part from the trip on that follows the open one. False if the barrier
-    /// is broken, so that the reset will do it.
-    pub(crate) fn change(&mut self, designer: &Designer) -> bool {
+    /// Steps 1 and 3: lets the present members take part from the trip on that follows the open one. The era of the open one;
+    /// `None` if the barrier is broken, so that the reset will do it.
+    pub(crate) fn change(&mut self, designer: &Designer) -> Option<Arc<Era>> {
         loop {
             match self.present.turn() {
                 Ok(first) => {
+                    let turned = Arc::clone(&self.present);
                     self.replace_next(designer, first);
-                    return true;
+                    return Some(turned);
                 }
                 Err(Ended::Broken(_)) => {
                     let broken = Arc::clone(&self.present);
                     self.advance();
                     if Arc::ptr_eq(&broken, &self.present) {
-                        return false;
+                        return None;
                     }
                 }
                 // Nobody is left to hold a further trip.
-                Err(Ended::Complete) if self.next.is_none() => return false,
+                Err(Ended::Complete) if self.next.is_none() => return None,
                 Err(Ended::Complete) => self.advance(),
             }
         }
@@ -270,7 +270,7 @@ impl Registry {
         only: u64,
         describe: impl FnOnce(Census) -> Broken,
     ) -> bool {
-        if self.present().census().generation.wrapping_add(1) != only || !self.change(designer) {
+        if self.present().census().generation.wrapping_add(1) != only || self.change(designer).is_none() {
             return false;
         }
         match &self.next {

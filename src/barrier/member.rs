@@ -93,7 +93,7 @@ impl Member {
         let owed = self.owes;
         *self = Self { pace, ..Self::new(era, self.rank) };
         let first = era.first();
-        if owed && self.is_seated() && self.generation == first.wrapping_add(1) && era.verdict().is_none() {
+        if owed && self.is_seated() && era.words().slots().has_arrived(self.index, first) {
             // Its arrival at a trip that was to be held elsewhere was made good here.
             (self.generation, self.owes) = (first, true);
         }

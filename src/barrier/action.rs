@@ -2,7 +2,7 @@
 
 use crate::primitive::{Mutex, MutexGuard, lock};
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -45,23 +45,36 @@ impl Handover {
     }
 }
 
+/// The barriers whose actions a thread runs, by address, each inside the one before: an action may cross another barrier,
+/// which has an action as well. Beyond this depth everything counts as inside.
+#[derive(Clone, Copy)]
+struct Acting {
+    depth: usize,
+    barriers: [usize; 8],
+}
+
 per_thread! {
-    /// The barriers whose actions this thread runs, by address, each inside the one before: an action may cross another
-    /// barrier, which has an action as well.
-    static ACTING: RefCell<Vec<usize>> = RefCell::new(Vec::new());
+    static ACTING: Cell<Acting> = Cell::new(Acting { depth: 0, barriers: [0; 8] });
 }
 
 /// Runs part of the action of the barrier known by `address`; the message of its panic, if it panics.
 pub(crate) fn within(address: usize, part: impl FnOnce()) -> Result<(), String> {
-    ACTING.with(|acting| acting.borrow_mut().push(address));
+    let outer = ACTING.with(Cell::get);
+    let mut inner = outer;
+    if let Some(place) = inner.barriers.get_mut(outer.depth) {
+        *place = address;
+    }
+    inner.depth += 1;
+    ACTING.with(|acting| acting.set(inner));
     let result = catch_unwind(AssertUnwindSafe(part));
-    ACTING.with(|acting| acting.borrow_mut().pop());
+    ACTING.with(|acting| acting.set(outer));
     result.map_err(|panicked| message_of(&*panicked))
 }
 
 /// Whether this thread is inside the action of the barrier known by `address`.
 pub(crate) fn is_within(address: usize) -> bool {
-    ACTING.with(|acting| acting.borrow().contains(&address))
+    let Acting { depth, barriers } = ACTING.with(Cell::get);
+    barriers.get(..depth).is_none_or(|barriers| barriers.contains(&address))
 }
 
 /// The text of a panic, if it has one.

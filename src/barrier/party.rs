@@ -438,7 +438,10 @@ impl Party {
         if self.settled {
             return Ok(());
         }
-        self.control.settle(&mut self.member, self.told)?;
+        if let Err(broken) = self.control.settle(&mut self.member, self.told) {
+            self.deferred = 0;
+            return Err(broken);
+        }
         if !self.member.is_seated() {
             // Nobody is sent where he does not take part, but to be told of a break.
             let (rank, generation) = (self.rank(), self.generation());

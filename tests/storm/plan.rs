@@ -121,8 +121,7 @@ impl Plan {
             }
             Event::ActionPanic if acts => Twist::ActionPanic,
             Event::Mismatch { who, how, op, freight } => {
-                let mut who = masked(&ranks, who);
-                who.retain(|rank| how != Other::Leaves || has_come(rank));
+                let who = masked(&ranks, who);
                 if who.is_empty() || who.len() == ranks.len() {
                     Twist::Calm
                 } else {
@@ -176,16 +175,16 @@ impl Plan {
         self.open + self.at as u64
     }
 
-    /// Whether `rank` is one that only waits, or leaves, where the others have brought something.
+    /// Whether `rank` is one that only waits where the others have brought something.
     fn is_light(&self, rank: usize) -> bool {
-        matches!(&self.twist, Twist::Mismatch { who, how: Other::Waits | Other::Arrives | Other::Leaves }
+        matches!(&self.twist, Twist::Mismatch { who, how: Other::Waits | Other::Arrives }
             if who.contains(&rank))
     }
 
     /// The trip that `rank` leaves with.
     pub(crate) fn last_trip_of(&self, rank: usize) -> Option<u64> {
         let leaves = match &self.twist {
-            Twist::Leave { who } | Twist::Mismatch { who, how: Other::Leaves } => who.contains(&rank),
+            Twist::Leave { who } => who.contains(&rank),
             _ => false,
         };
         leaves.then(|| self.event_trip())
@@ -285,7 +284,6 @@ impl Plan {
         match how {
             Other::Waits => Deed::Meet(Manner::Wait),
             Other::Arrives => Deed::Meet(Manner::ArriveAndWait),
-            Other::Leaves => Deed::Leave,
             Other::Freight if freight == Freight::Word => value(op, Freight::Line),
             Other::Freight => value(op, Freight::Word),
             Other::Operation if op == Op::AllGather => value(Op::AllReduce, freight),

@@ -140,7 +140,6 @@ pub(crate) enum Other {
     Arrives,
     Freight,
     Operation,
-    Leaves,
 }
 
 /// What somebody does who is no party, meanwhile; after a delay of so many microseconds at most.
@@ -239,7 +238,7 @@ fn freight() -> impl Strategy<Value = Freight> {
 
 fn event() -> impl Strategy<Value = Event> {
     let with = || (op(), freight());
-    let other = select(vec![Other::Waits, Other::Arrives, Other::Freight, Other::Operation, Other::Leaves]);
+    let other = select(vec![Other::Waits, Other::Arrives, Other::Freight, Other::Operation]);
     prop_oneof![
         5 => Just(Event::Calm),
         4 => any::<u8>().prop_map(|who| Event::Leave { who: who & (who >> 4) }),

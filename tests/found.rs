@@ -261,3 +261,24 @@ fn the_arrival_of_a_newcomer_is_carried_along_when_others_join_behind_it() {
         }
     });
 }
+
+/// The only member of a trip had arrived before it was sent there, and nobody was left to let it go.
+#[test]
+fn a_carried_arrival_is_not_the_last_one() {
+    watched("a_carried_arrival_is_not_the_last_one", patience(), |_| {
+        for algorithm in Algorithm::NAMED {
+            for newcomers in [1, 2] {
+                let barrier = Barrier::builder(1).algorithm(algorithm).build().unwrap();
+                let old = barrier.claim(0).unwrap();
+                let mut parties: Vec<_> = (0..newcomers).map(|_| barrier.join().unwrap()).collect();
+                let arrivals: Vec<_> = parties.iter_mut().map(|party| party.arrive()).collect();
+                old.leave();
+                thread::scope(|scope| {
+                    for arrival in arrivals {
+                        scope.spawn(|| assert_eq!(arrival.wait().unwrap().generation(), 1));
+                    }
+                });
+            }
+        }
+    });
+}

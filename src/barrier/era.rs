@@ -133,8 +133,8 @@ impl Era {
         arrived && self.luggage(index).kind(self.first) == Some(Kind::ABSENT)
     }
 
-    /// Arrives at the first trip on behalf of `rank`, which has done so in an era that this one supersedes. It is not the
-    /// last to arrive: who takes part in the trip before it has still to come.
+    /// Arrives at the first trip on behalf of `rank`, which has done so in an era that this one supersedes. Never for the
+    /// last one to arrive.
     pub(crate) fn arrive_for(&self, rank: usize) {
         if let Some(index) = self.index_of(rank) {
             self.luggage(index).label(Tag::after(Tag::default(), self.first, Kind::ABSENT));

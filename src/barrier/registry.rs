@@ -255,8 +255,11 @@ impl Registry {
             before.era.supersede();
             // Behind the announcement: a newcomer that arrives and goes to work sees it, or is seen here.
             if let Some(next) = &self.next {
-                let absent = |rank: &usize| before.era.index_of(*rank).is_some_and(|index| before.era.is_absent(index));
-                next.era.design().ranks.iter().filter(|rank| absent(rank)).for_each(|&rank| next.era.arrive_for(rank));
+                let absent =
+                    |rank: &&usize| before.era.index_of(**rank).is_some_and(|index| before.era.is_absent(index));
+                // One of them is left to be the last, who may have something to do for all: nobody else waits for it.
+                let most = next.era.parties() - 1;
+                next.era.design().ranks.iter().filter(absent).take(most).for_each(|&rank| next.era.arrive_for(rank));
             }
             self.retired.push(before.era);
         }

@@ -13,7 +13,7 @@ type Call = fn(&mut Party) -> Result<(), Broken>;
 /// What parties may call, by the name that they are told: two that only wait, then those that want something.
 const CALLS: [(&str, Call); 14] = [
     ("wait", |party| party.wait().map(drop)),
-    ("wait", |party| party.arrive().wait().map(drop)),
+    ("arrive", |party| party.arrive().wait().map(drop)),
     ("all_reduce of u64", |party| party.all_reduce(1u64, u64::max).map(drop)),
     ("all_reduce of u32", |party| party.all_reduce(1u32, u32::max).map(drop)),
     ("all_reduce of [u8; 65]", |party| party.all_reduce([1u8; 65], |a, _| a).map(drop)),

@@ -156,8 +156,8 @@
 //! fast path are moved to the rare side by `membarrier(2)`; elsewhere sleeping is a mutex and a condition variable, and
 //! the fast path has one full fence.
 //!
-//! Unsafe code is denied but for the values that ride on a trip: the place that one lies in, and the two accesses to it
-//! (docs/verification.md).
+//! Unsafe code is denied but for what rides on a trip: the places of values and of an action's closure, and the three
+//! lines that use them.
 #![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -313,7 +313,9 @@ impl Barrier {
     /// Like Java's and Python's `reset`: parties that are waiting are told [`Cause::Reset`]; if the barrier is not
     /// broken and nobody waits, nothing changes. A party that had not come to wait for the broken trip is told of it at
     /// its next wait, and takes part from the one after that: work that it did for the broken trip cannot be taken for
-    /// work of the new one. Returns the number of the next trip.
+    /// work of the new one. (A party that has been told of a break and stays away during others hears of
+    /// none of those.) Returns the number of the next trip: the one after the broken one, or beyond it if newcomers had
+    /// been told already that the next one is broken.
     ///
     /// # Examples
     ///

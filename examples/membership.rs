@@ -1,9 +1,6 @@
 //! A group that changes while it works: two workers join, one leaves, one dies with a task in its hands, and whoever is
 //! told first takes the dead one out for all. No task is lost, and none is done twice.
-//!
-//! ```text
-//! cargo run --release --example membership
-//! ```
+//! (`cargo run --release --example membership`)
 
 use phalanx::{Barrier, Party};
 use std::{collections::BTreeMap, error::Error, sync::Mutex, sync::MutexGuard, thread};

@@ -36,13 +36,13 @@ impl Builder {
     /// arrives last.
     ///
     /// C++ calls this the completion function, Java the barrier action. It needs an algorithm with a root: one that has
-    /// none gives way to one that has, and [`Barrier::explain`] says so. The action sees everything that any party did
+    /// none gives way to one that has, and [`Barrier::explain`](crate::Barrier::explain) says so. The action sees everything that any party did
     /// before it arrived, and every party sees what it did. Once it runs, all have arrived: a limit that passes meanwhile
     /// breaks nothing, and an abort breaks the next trip.
     ///
     /// If it panics, the trip breaks for all parties with [`Cause::ActionPanicked`](crate::Cause::ActionPanicked); after a
-    /// [reset](Barrier::reset) the barrier is as good as new, and runs the same action again. No lock of the barrier is held
-    /// while it runs: it may use every method of [`Barrier`]. It cannot wait on its own barrier: that is refused with
+    /// [reset](crate::Barrier::reset) the barrier is as good as new, and runs the same action again. No lock of the barrier is held
+    /// while it runs: it may use every method of [`Barrier`](crate::Barrier). It cannot wait on its own barrier: that is refused with
     /// [`Cause::Reentered`](crate::Cause::Reentered).
     ///
     /// # Examples

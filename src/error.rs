@@ -275,6 +275,13 @@ pub enum Cause {
         /// The rank that it named.
         named: usize,
     },
+    /// A member of a [team](crate::team) returned an error.
+    Failed {
+        /// The member that failed.
+        rank: usize,
+        /// The text of its error.
+        message: String,
+    },
     /// The barrier's own action waited at the barrier. The call is refused, and nothing is broken by it.
     Reentered {
         /// The party with which it waited; for parties without ranks 0.
@@ -295,6 +302,7 @@ impl Cause {
             | Self::OperatorPanicked { rank, .. }
             | Self::Mismatched { rank, .. }
             | Self::NoSuchRank { rank, .. }
+            | Self::Failed { rank, .. }
             | Self::Reentered { rank } => Some(rank),
             Self::Aborted { .. } | Self::ActionPanicked { .. } | Self::Reset => None,
         }
@@ -318,6 +326,7 @@ impl fmt::Display for Cause {
             Self::NoSuchRank { rank, named } => {
                 write!(f, "rank {rank} named rank {named}, which the barrier does not have")
             }
+            Self::Failed { rank, message } => write!(f, "rank {rank} failed: {message}"),
             Self::Reentered { rank } => write!(f, "refused: rank {rank} waited inside the barrier's own action"),
             Self::Reset => f.write_str("the barrier was reset while parties were waiting"),
         }

@@ -180,6 +180,8 @@ mod barrier;
 
 mod phase;
 
+pub mod team;
+
 pub use algo::recommend::Recommendation;
 pub use algo::select::{Algorithm, Radix, Wake};
 pub use barrier::action::TripInfo;

@@ -122,6 +122,15 @@ impl Control {
         told.unwrap_or_else(|| Broken::by_rank(cause.clone(), self.era().census().generation, 0, Vec::new()))
     }
 
+    /// Breaks the open trip if somebody waits at it.
+    pub(crate) fn break_trip_of_waiters(&self, cause: &Cause) {
+        self.with(|registry| {
+            let present = registry.present();
+            // Nobody waits, or it is broken already: there is nothing to do.
+            drop(present.break_trip_of_waiters(|census| self.describe(cause.clone(), census)));
+        });
+    }
+
     /// Breaks trip `generation` of `era`, at which all have arrived, for a cause that lies in what rides on it; what its
     /// parties are told. `may_be_over`: parties leave it by themselves, and if one has, nothing is broken.
     pub(crate) fn break_complete(

@@ -344,6 +344,11 @@ impl Barrier {
         self.control().era().wake_spuriously();
     }
 
+    /// The era that counts now.
+    pub(crate) fn era(&self) -> Arc<era::Era> {
+        self.control().era()
+    }
+
     fn control(&self) -> &Arc<Control> {
         &self.handles.control
     }

@@ -33,6 +33,11 @@ pub struct Trip {
 }
 
 impl Trip {
+    /// A trip of another barrier behind the same face.
+    pub(crate) fn new(generation: u64, leader: bool) -> Self {
+        Self { generation, leader }
+    }
+
     /// The number of the trip, counted from 0.
     #[must_use]
     #[inline]
@@ -458,6 +463,17 @@ impl Party {
         self.deferred -= 1;
         self.owe();
         self.arrive_at_open_trip(Kind::ABSENT)
+    }
+
+    /// Whether others have arrived at the trip that this party arrives at next, and it has not.
+    pub(crate) fn is_awaited(&self) -> bool {
+        let census = self.member.era().census();
+        census.generation == self.generation() && census.arrived > 0 && census.missing.contains(&self.rank())
+    }
+
+    /// Whether it has arrived at a trip whose end it has not waited for.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.member.owes() || self.deferred > 0
     }
 
     /// This party is about to arrive and not to stay: whatever it calls next has to see to that first.

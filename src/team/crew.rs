@@ -13,10 +13,11 @@
 use super::dispatch::{Dispatch, FIRST};
 use super::error::MemberPanic;
 use super::share::Tally;
+use super::turnstile::{Turnstile, thread_token};
 use crate::barrier::Barrier;
 use crate::barrier::party::Party;
 use crate::error::{Broken, Cause};
-use crate::primitive::{AtomicU64, Mutex, Ordering, lock};
+use crate::primitive::{AtomicU32, Mutex, Ordering, lock};
 use crate::wait::{Limit, Pace};
 use std::any::Any;
 use std::cell::Cell;
@@ -47,10 +48,11 @@ pub(super) struct Shared {
     size: usize,
     pub(super) dispatch: Dispatch<Call>,
     tally: Tally,
-    /// The caller of the run under way, by [`thread_token`]; 0 between runs.
-    caller: AtomicU64,
+    turnstile: Turnstile,
     /// The panics of this run, the first one first.
     panics: Mutex<Vec<MemberPanic>>,
+    /// 1 if there are any: nobody takes the lock for nothing.
+    any_panics: AtomicU32,
     /// The barrier that the members meet at, until it breaks.
     region: Mutex<Barrier>,
     /// A new barrier's parties on their way to their members, by rank.
@@ -63,8 +65,9 @@ impl Shared {
             size,
             dispatch,
             tally: Tally::new(),
-            caller: AtomicU64::new(0),
+            turnstile: Turnstile::new(),
             panics: Mutex::new(Vec::new()),
+            any_panics: AtomicU32::new(0),
             region: Mutex::new(region),
             fresh: Mutex::new(Vec::new()),
         }
@@ -99,24 +102,24 @@ impl Shared {
     /// Takes the team for a run of the calling thread; `Err` says whether it is this thread's own run that is under way.
     pub(super) fn enter(&self) -> Result<(), Taken> {
         let token = thread_token();
-        // Acquire: pairs with the Release of `exit`; carries what the last run left in the team.
-        match self.caller.compare_exchange(0, token, Ordering::Acquire, Ordering::Relaxed) {
-            Ok(_) => Ok(()),
-            Err(_) if WORKS_FOR.get() == self.address() => Err(Taken::ByOwnRun),
+        match self.turnstile.enter(token) {
+            Ok(()) => Ok(()),
+            Err(_) if WORKS_FOR.with(Cell::get) == self.address() => Err(Taken::ByOwnRun),
             Err(caller) if caller == token => Err(Taken::ByOwnRun),
             Err(_) => Err(Taken::ByAnother),
         }
     }
 
     pub(super) fn exit(&self) {
-        // Release: pairs with the Acquire of `enter`.
-        self.caller.store(0, Ordering::Release);
+        self.turnstile.exit();
     }
 
     /// Takes note of a member's panic, and releases the others.
     #[cold]
     pub(super) fn panicked(&self, seat: &Seat, payload: Box<dyn Any + Send>) {
         lock(&self.panics).push(MemberPanic::new(seat.rank, payload));
+        // Relaxed: the caller looks behind this member's report.
+        self.any_panics.store(1, Ordering::Relaxed);
         self.break_trip(seat, Cause::Panicked { rank: seat.rank });
     }
 
@@ -126,8 +129,15 @@ impl Shared {
         seat.party.control.break_open_trip(&cause)
     }
 
-    pub(super) fn take_panics(&self) -> Vec<MemberPanic> {
-        std::mem::take(&mut *lock(&self.panics))
+    /// The panics of the run that is over, if there were any.
+    #[inline]
+    pub(super) fn take_panics(&self) -> Option<Vec<MemberPanic>> {
+        // Relaxed: behind all reports.
+        if self.any_panics.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        self.any_panics.store(0, Ordering::Relaxed);
+        Some(std::mem::take(&mut *lock(&self.panics)))
     }
 
     /// What a member does that has nothing to do while the others are still at call `number`: the module essay. Whether the
@@ -160,12 +170,6 @@ per_thread! {
     static WORKS_FOR: Cell<usize> = Cell::new(0);
 }
 
-/// What tells this thread from all others; never 0.
-fn thread_token() -> u64 {
-    per_thread! { static HERE: Cell<u8> = Cell::new(0); }
-    HERE.with(|here| std::ptr::from_ref(here).addr() as u64)
-}
-
 /// When an idle member looks after the others: first after so long, then after twice that, and so on, but at least every
 /// tenth of a second.
 const LOOKS: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(100));
@@ -192,7 +196,7 @@ impl Looks {
 /// The life of a worker: waits for a call, makes it, reports; until there is nothing in it.
 #[allow(unsafe_code)]
 pub(super) fn work(shared: &Shared, mut seat: Seat, mut pace: Pace) {
-    WORKS_FOR.set(shared.address());
+    WORKS_FOR.with(|team| team.set(shared.address()));
     let mut number = FIRST;
     // Before the first call there is nobody to look after.
     let mut looks: Option<Looks> = None;

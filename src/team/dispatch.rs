@@ -9,7 +9,7 @@
 //! |---|---|---|---|
 //! | `go` | caller | workers | an epoch (`fate/epoch.rs`): `k + 1` says that call number k is there |
 //! | `call` | caller, before `go` | workers, behind it | what to do; nothing in it means: end |
-//! | `reports[r]` | member r | caller; members that look after the others | an epoch: `k + 1` says that member r is done with call k |
+//! | `reports[r]`, `near` | member r | caller; members that look after the others | an epoch: `k + 1` says that member r is done with call k |
 //! | attention (`wait::Door`) | who sleeps and who wakes | all | workers sleep as for trip 2k, the caller as for trip 2k + 1: two different bits |
 //!
 //! Calls are numbered from 0, and at most one is under way.
@@ -43,6 +43,9 @@ use std::marker::PhantomData;
 struct Order {
     go: AtomicU64,
     call: Berth<2>,
+    /// The report of the one worker of a team of two, whose caller is a member: the line has to go there and back anyway.
+    /// (Measured on 2 virtual CPUs: a run is a tenth faster than with two lines.)
+    near: AtomicU64,
 }
 
 /// The words between the caller of a team and its members. `C` is what a call is; `None` ends the workers.
@@ -63,7 +66,11 @@ impl<C: Copy + Send> Dispatch<C> {
     pub(super) fn new(members: usize, fences: Fences) -> Self {
         const { assert!(Berth::<2>::fits::<Option<C>>()) };
         Self {
-            order: CachePadded::new(Order { go: AtomicU64::new(FIRST), call: Berth::new() }),
+            order: CachePadded::new(Order {
+                go: AtomicU64::new(FIRST),
+                call: Berth::new(),
+                near: AtomicU64::new(FIRST),
+            }),
             reports: (0..members).map(|_| CachePadded::new(AtomicU64::new(FIRST))).collect(),
             door: Door::new(fences),
             calls: PhantomData,
@@ -103,7 +110,7 @@ impl<C: Copy + Send> Dispatch<C> {
     /// Says that the member with this rank is done with call `number` (steps 2 and 3).
     #[inline]
     pub(super) fn report(&self, number: u64, rank: usize) {
-        publish(&self.reports[rank], number);
+        publish(self.report_of(rank), number);
         if !self.door.look().undisturbed() {
             self.report_to_a_sleeper(number);
         }
@@ -122,10 +129,10 @@ impl<C: Copy + Send> Dispatch<C> {
     #[inline]
     pub(super) fn await_reports(&self, number: u64, pace: &mut Pace, limit: Limit) -> Result<(), Stop> {
         let seen = Cell::new(0);
-        let (reports, seen) = (&*self.reports, &seen);
+        let (members, seen) = (self.reports.len(), &seen);
         let all = move || {
-            while let Some(report) = reports.get(seen.get()) {
-                if !reached(report, number) {
+            while seen.get() < members {
+                if !reached(self.report_of(seen.get()), number) {
                     return false;
                 }
                 seen.set(seen.get() + 1);
@@ -135,6 +142,12 @@ impl<C: Copy + Send> Dispatch<C> {
         self.door.until(Stay { generation: number.wrapping_mul(2).wrapping_add(1), pace, limit }, all)
     }
 
+    /// Whether anybody sleeps here.
+    #[cfg(all(test, phalanx_loom))]
+    pub(super) fn somebody_sleeps(&self) -> bool {
+        !self.door.look().undisturbed()
+    }
+
     /// Whether call `number` has been made.
     pub(super) fn is_called(&self, number: u64) -> bool {
         reached(&self.order.go, number)
@@ -142,6 +155,12 @@ impl<C: Copy + Send> Dispatch<C> {
 
     /// Whether all members are done with call `number`.
     pub(super) fn is_over(&self, number: u64) -> bool {
-        self.reports.iter().all(|report| reached(report, number))
+        (0..self.reports.len()).all(|rank| reached(self.report_of(rank), number))
+    }
+
+    /// Where the member with this rank reports.
+    #[inline(always)]
+    fn report_of(&self, rank: usize) -> &AtomicU64 {
+        if rank == 1 && self.reports.len() == 2 { &self.order.near } else { &self.reports[rank] }
     }
 }

@@ -23,8 +23,11 @@ mod crew;
 mod dispatch;
 mod error;
 mod member;
+#[cfg(all(test, phalanx_loom))]
+mod models;
 pub mod rendezvous;
 mod share;
+mod turnstile;
 
 use crate::barrier::builder::Builder;
 use crate::barrier::era::Era;
@@ -282,14 +285,13 @@ impl Team {
         // returned, behind the reports of all members. It is shared: `F` is `Sync`; each member writes its own place of
         // `results`, whose values may go from thread to thread, `R` being `Send`.
         unsafe { self.call_all(helm, Work::<R, F>::make, std::ptr::from_ref(&work).cast()) };
-        let panics = self.shared.take_panics();
-        if panics.is_empty() {
+        let Some(panics) = self.shared.take_panics() else {
             // SAFETY: there is room for all, and each member that does not panic has written its place.
             unsafe { results.set_len(self.size()) };
             // SAFETY: as above.
             let results = results.into_iter().map(|place| unsafe { place.into_inner().assume_init() }).collect();
             return Ok((results, helm.region.is_broken().then(|| helm.region.verdict()).flatten()));
-        }
+        };
         let panicked: Vec<usize> = panics.iter().map(MemberPanic::rank).collect();
         for rank in (0..self.size()).filter(|rank| !panicked.contains(rank)) {
             // SAFETY: the member of this rank has not panicked, and so has written its place.

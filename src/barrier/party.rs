@@ -26,7 +26,6 @@ use std::time::{Duration, Instant};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use = "one party per trip is the leader; use `let _ =` if nobody needs to be"]
 pub struct Trip {
     generation: u64,
     leader: bool,

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(if cfg!(miri) { 600 } else { 60 });
 
 fn team(threads: usize) -> Team {
     Team::builder().threads(threads).build().unwrap()
@@ -21,7 +21,7 @@ fn team(threads: usize) -> Team {
 
 /// Teams of all sizes, with and without their caller.
 fn every_team() -> impl Iterator<Item = Team> {
-    let sizes = if cfg!(miri) { &[1, 2, 3][..] } else { &[1, 2, 3, 4, 7, 8, 16] };
+    let sizes = if cfg!(miri) { &[2][..] } else { &[1, 2, 3, 4, 7, 8, 16] };
     sizes.iter().flat_map(|&threads| {
         [true, false].map(|joins| Team::builder().threads(threads).caller_joins(joins).build().unwrap())
     })
@@ -126,7 +126,7 @@ fn a_panic_of_any_member_at_any_point_is_named_and_the_team_goes_on() {
     watched("a_panic_of_any_member_at_any_point_is_named_and_the_team_goes_on", LIMIT, |_| {
         for team in every_team() {
             for who in 0..team.size() {
-                for point in 0..4 {
+                for point in 0..if cfg!(miri) { 2 } else { 4 } {
                     let failed = team.run(|m| {
                         for step in 0..4 {
                             if step == point && m.rank() == who {
@@ -425,9 +425,9 @@ fn workers_are_where_the_plan_says() {
     watched("workers_are_where_the_plan_says", LIMIT, |_| {
         let team = Team::builder().threads(4).place(Bind::Spread).build().unwrap();
         let cpus = team.run(|_| phalanx::topology::current_cpu()).unwrap();
-        for rank in 1..4 {
+        for (rank, cpu) in cpus.into_iter().enumerate().skip(1) {
             assert!(team.is_pinned(rank));
-            assert_eq!(cpus[rank], team.placement().cpu(rank).map(|cpu| cpu.id));
+            assert_eq!(cpu, team.placement().cpu(rank).map(|cpu| cpu.id));
         }
         assert!(!team.is_pinned(0) && !team.is_pinned(99));
         let pinned = team.pin_caller().unwrap().unwrap();

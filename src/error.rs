@@ -135,12 +135,18 @@ pub enum ResetError {
     },
     /// All parties have [left](crate::Party::leave): there will be no further trip.
     Ended,
+    /// A [`CancelToken`](crate::CancelToken) that the barrier is bound to was cancelled.
+    Cancelled {
+        /// What its caller said.
+        reason: String,
+    },
 }
 
 impl fmt::Display for ResetError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ended => f.write_str("all parties have left the barrier"),
+            Self::Cancelled { reason } => write!(f, "the barrier was cancelled for good: {reason}"),
             Self::Deserted { ranks } => {
                 let (whom, what) = match ranks.len() {
                     1 => ("its handle was", "it"),
@@ -275,6 +281,11 @@ pub enum Cause {
         /// The rank that it named.
         named: usize,
     },
+    /// A [`CancelToken`](crate::CancelToken) that the barrier is bound to was cancelled.
+    Cancelled {
+        /// What the caller said.
+        reason: String,
+    },
     /// A member of a [team](crate::team) returned an error.
     Failed {
         /// The member that failed.
@@ -304,7 +315,7 @@ impl Cause {
             | Self::NoSuchRank { rank, .. }
             | Self::Failed { rank, .. }
             | Self::Reentered { rank } => Some(rank),
-            Self::Aborted { .. } | Self::ActionPanicked { .. } | Self::Reset => None,
+            Self::Aborted { .. } | Self::Cancelled { .. } | Self::ActionPanicked { .. } | Self::Reset => None,
         }
     }
 }
@@ -326,6 +337,7 @@ impl fmt::Display for Cause {
             Self::NoSuchRank { rank, named } => {
                 write!(f, "rank {rank} named rank {named}, which the barrier does not have")
             }
+            Self::Cancelled { reason } => write!(f, "cancelled: {reason}"),
             Self::Failed { rank, message } => write!(f, "rank {rank} failed: {message}"),
             Self::Reentered { rank } => write!(f, "refused: rank {rank} waited inside the barrier's own action"),
             Self::Reset => f.write_str("the barrier was reset while parties were waiting"),

@@ -74,6 +74,8 @@
 //! | [`Panicked`](Cause::Panicked) | a party's thread panicked | that rank's panic message |
 //! | [`Dropped`](Cause::Dropped) | a party's handle went: an early `return`, a `?`, one loop shorter than the others | that rank's last lines |
 //! | [`Aborted`](Cause::Aborted) | somebody called `abort` | the reason given |
+//! | [`Cancelled`](Cause::Cancelled) | a [`CancelToken`] was cancelled; final | the reason given |
+//! | [`Failed`](Cause::Failed) | a member of a [`team`] returned an error | that member's error |
 //! | [`Reset`](Cause::Reset) | somebody called `reset` while parties waited | the caller |
 //! | [`ActionPanicked`](Cause::ActionPanicked) | the barrier's action panicked | its message |
 //! | [`OperatorPanicked`](Cause::OperatorPanicked) | the closure of a reduction, a scan or a serial section panicked | its message |
@@ -186,6 +188,9 @@ pub use algo::recommend::Recommendation;
 pub use algo::select::{Algorithm, Radix, Wake};
 pub use barrier::action::TripInfo;
 pub use barrier::builder::Builder;
+pub use barrier::cancel::CancelToken;
+#[cfg(feature = "ctrl-c")]
+pub use barrier::cancel::CtrlCError;
 pub use barrier::explain::Explanation;
 pub use barrier::party::{Party, Trip};
 pub use barrier::{Barrier, compat};

@@ -1,6 +1,7 @@
 //! How a barrier is made: choices in, [`Barrier`] or an error out.
 
 use super::action::Act;
+use super::cancel::CancelToken;
 use super::era::Design;
 use super::explain::Explanation;
 use super::{Barrier, control::Control};
@@ -51,6 +52,8 @@ pub struct Builder {
     hops: Option<Hops>,
     /// Parties work between arrival and wait.
     split: bool,
+    /// Each of these can break it for good.
+    tokens: Vec<CancelToken>,
     /// Of all clones together: an action is for one barrier.
     action: Option<Arc<Takeable>>,
     first: u64,
@@ -70,6 +73,7 @@ impl Builder {
             placement: None,
             hops: None,
             split: false,
+            tokens: Vec::new(),
             action: None,
             first: 0,
         }
@@ -150,6 +154,29 @@ impl Builder {
         self
     }
 
+    /// Binds the barrier to `token`, for all its life: a cancellation breaks its open trip with
+    /// [`Cause::Cancelled`](crate::Cause::Cancelled), and no [`reset`](crate::Barrier::reset) mends it. Any number of tokens.
+    ///
+    /// With a token that has been cancelled already, `build` makes a barrier that is broken.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use phalanx::{Barrier, CancelToken};
+    ///
+    /// let token = CancelToken::new();
+    /// let barrier = Barrier::builder(1).cancel_on(&token).build()?;
+    /// let mut party = barrier.claim(0)?;
+    /// assert!(party.wait().is_ok());
+    /// token.cancel("shutting down");
+    /// assert_eq!(party.wait().unwrap_err().to_string(), "trip 1 broken: cancelled: shutting down; not arrived: rank 0");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn cancel_on(mut self, token: &CancelToken) -> Self {
+        self.tokens.push(token.clone());
+        self
+    }
+
     /// Sets what [`Builder::action`] is made of.
     pub(crate) fn act(mut self, action: Box<dyn Act>) -> Self {
         self.action = Some(Arc::new(Mutex::new(Some(action))));
@@ -174,7 +201,7 @@ impl Builder {
     /// [`BuildError::Hops`] if these are for another number of ranks; [`BuildError::ActionTaken`] if a clone of this builder
     /// has built a barrier with its [action](Self::action).
     pub fn build(self) -> Result<Barrier, BuildError> {
-        let Self { parties, algorithm, policy, spin, timeout, placement, hops, split, action, first } = self;
+        let Self { parties, algorithm, policy, spin, timeout, placement, hops, split, tokens, action, first } = self;
         if !(1..=MAX_PARTIES).contains(&parties) {
             return Err(BuildError::Parties { parties });
         }
@@ -213,7 +240,9 @@ impl Builder {
             cheapest,
         };
         let designer = Box::new(move |ranks: Arc<[usize]>| recipe.design(ranks));
-        Ok(Barrier::from(Control::new(designer, parties, first, policy, action)))
+        let barrier = Barrier::from(Control::new(designer, parties, first, policy, action).cancelled_by(tokens));
+        barrier.control().bind_to_tokens();
+        Ok(barrier)
     }
 }
 
@@ -227,6 +256,7 @@ impl fmt::Debug for Builder {
             .field("timeout", &self.timeout)
             .field("placement", &self.placement)
             .field("split_phase", &self.split)
+            .field("tokens", &self.tokens)
             .field("action", &self.action)
             .finish_non_exhaustive()
     }

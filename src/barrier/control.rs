@@ -3,10 +3,12 @@
 //!
 //! # Locks
 //!
-//! Taken in this order, none on the fast path: the registry, an era's verdict (`fate`), `threads` (names). None is held
+//! Taken in this order, none on the fast path: the registry, an era's verdict (`fate`), `threads` (names); or the registry,
+//! a token (`cancel`). None is held
 //! while an action, an operator or the drop of a value runs.
 
 use super::action::{Act, Handover, TripInfo, is_within, within};
+use super::cancel::CancelToken;
 use super::era::Era;
 use super::explain::Explanation;
 use super::member::Member;
@@ -31,6 +33,7 @@ pub(crate) struct Control {
     action: Option<Box<dyn Act>>,
     handover: Handover,
     kinds: std::sync::Mutex<Kinds>,
+    tokens: Vec<CancelToken>,
 }
 
 /// An operation on values of one type, towards one rank if that matters.
@@ -72,7 +75,21 @@ impl Control {
         let registry = Mutex::new(Registry::new(design, first));
         let kinds = std::sync::Mutex::default();
         let (threads, handover) = (Threads::new(), Handover::new());
-        Self { registry, designer, threads, policy, action, handover, kinds }
+        Self { registry, designer, threads, policy, action, handover, kinds, tokens: Vec::new() }
+    }
+
+    /// Any of these breaks the barrier for good, once [`Control::bind_to_tokens`] has told them.
+    pub(super) fn cancelled_by(self, tokens: Vec<CancelToken>) -> Self {
+        Self { tokens, ..self }
+    }
+
+    /// Tells the tokens of this barrier; breaks it if one of them has been cancelled.
+    pub(super) fn bind_to_tokens(self: &Arc<Self>) {
+        for token in &self.tokens {
+            if let Some(reason) = token.bind(self) {
+                self.break_open_trip(&Cause::Cancelled { reason });
+            }
+        }
     }
 
     /// Does something to the registry; what it no longer needs is dropped behind the lock.
@@ -273,6 +290,10 @@ impl Control {
         self.with(|registry| {
             if registry.has_ended() {
                 return Err(ResetError::Ended);
+            }
+            // Under the registry's lock (`cancel.rs`, step 3).
+            if let Some(reason) = self.tokens.iter().find_map(CancelToken::reason) {
+                return Err(ResetError::Cancelled { reason });
             }
             let ranks = registry.claims().in_state(Claim::Deserted);
             if !ranks.is_empty() {

@@ -7,12 +7,16 @@
 //! - [`member`], [`era`]: one party's way across; the words of one life of a barrier.
 //! - [`registry`], [`roll`]: who belongs to the barrier, who holds which rank, which era holds which trip.
 //! - [`control`]: these, and the rare operations on them; [`action`]: what is done once per trip.
+//! - [`cancel`]: a token that breaks any number of barriers, for good.
 //! - [`compat`]: the barrier for callers without a handle, with `std`'s signature.
 
 pub(crate) mod action;
 #[cfg(all(test, phalanx_loom))]
 mod action_models;
 pub(crate) mod builder;
+pub(crate) mod cancel;
+#[cfg(all(test, phalanx_loom))]
+mod cancel_models;
 pub mod compat;
 pub(crate) mod control;
 pub(crate) mod era;
@@ -332,7 +336,7 @@ impl Barrier {
     /// # Errors
     ///
     /// [`ResetError::Deserted`] if a party's handle was dropped and its rank not claimed again: without it no trip
-    /// could complete.
+    /// could complete. [`ResetError::Cancelled`] if a token that the barrier is bound to was cancelled.
     pub fn reset(&self) -> Result<u64, ResetError> {
         self.control().reset()
     }

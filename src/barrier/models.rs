@@ -10,6 +10,7 @@
 
 use super::Barrier;
 use super::action::Act;
+use super::cancel::CancelToken;
 use super::control::Control;
 use super::era::{Design, Era};
 use super::member::{Halt, Member};
@@ -257,12 +258,30 @@ pub(crate) fn barrier_from(
     parks: bool,
     action: Option<Box<dyn Act>>,
 ) -> Barrier {
+    control_from(first, algorithm, parties, parks, action).into()
+}
+
+/// One that `token` can break.
+pub(crate) fn cancellable(algorithm: Algorithm, parties: usize, token: &CancelToken) -> Barrier {
+    let control = control_from(0, algorithm, parties, false, None).cancelled_by(vec![token.clone()]);
+    let barrier = Barrier::from(control);
+    barrier.control().bind_to_tokens();
+    barrier
+}
+
+fn control_from(
+    first: u64,
+    algorithm: Algorithm,
+    parties: usize,
+    parks: bool,
+    action: Option<Box<dyn Act>>,
+) -> Control {
     let plan = Plan::modelled(parks);
     let designer = move |ranks: Arc<[usize]>| {
         let blueprint = blueprint(algorithm, ranks.len());
         Design::modelled(blueprint, ranks, plan, Symmetric)
     };
-    Control::new(Box::new(designer), parties, first, WaitPolicy::Adaptive, action).into()
+    Control::new(Box::new(designer), parties, first, WaitPolicy::Adaptive, action)
 }
 
 fn barrier(algorithm: Algorithm, parties: usize, parks: bool) -> Barrier {

@@ -6,6 +6,7 @@ use super::dispatch::Dispatch;
 use super::error::TeamError;
 use crate::barrier::Barrier;
 use crate::barrier::builder::Builder;
+use crate::barrier::cancel::CancelToken;
 use crate::error::MAX_PARTIES;
 use crate::primitive::Fences;
 use crate::topology::{Bind, PinError, Placement, Topology, available_cpus, pin_current, startup_mask};
@@ -78,6 +79,8 @@ pub struct TeamBuilder {
     caller_joins: bool,
     /// `None`: as `RUST_MIN_STACK` says, else std's default.
     stack: Option<usize>,
+    /// Each of these can break the team's barrier for good.
+    tokens: Vec<CancelToken>,
     /// For tests: the rank whose thread the system does not give.
     fail_at: Option<usize>,
 }
@@ -93,6 +96,7 @@ impl TeamBuilder {
             timeout: None,
             caller_joins: true,
             stack: None,
+            tokens: Vec::new(),
             fail_at: None,
         }
     }
@@ -142,6 +146,26 @@ impl TeamBuilder {
     /// workers, and the caller waits for them.
     pub fn caller_joins(mut self, joins: bool) -> Self {
         self.caller_joins = joins;
+        self
+    }
+
+    /// Binds the team to `token`: a cancellation breaks the trip of the run that is under way, and every later run is refused.
+    /// Any number of tokens.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use phalanx::{CancelToken, Cause, team::{RunError, Team}};
+    ///
+    /// let token = CancelToken::new();
+    /// let team = Team::builder().threads(2).cancel_on(&token).build()?;
+    /// token.cancel("shutting down");
+    /// let refused = team.run(|_| ()).unwrap_err();
+    /// assert!(matches!(refused, RunError::Broken(broken) if matches!(broken.cause(), Cause::Cancelled { .. })));
+    /// # Ok::<(), phalanx::team::TeamError>(())
+    /// ```
+    pub fn cancel_on(mut self, token: &CancelToken) -> Self {
+        self.tokens.push(token.clone());
         self
     }
 
@@ -224,6 +248,9 @@ impl TeamBuilder {
     /// How the team's barrier is made, whenever a new one is needed.
     fn recipe(&self, threads: usize, placement: &Placement) -> Builder {
         let mut recipe = Barrier::builder(threads).placement(placement.clone());
+        for token in &self.tokens {
+            recipe = recipe.cancel_on(token);
+        }
         if let Some(policy) = self.policy {
             recipe = recipe.wait_policy(policy);
         }

@@ -343,6 +343,61 @@ impl<T> Sole<T> {
     }
 }
 
+/// A value that many threads read or one writes, kept apart by trips instead of a lock.
+pub(crate) struct Plot<T> {
+    cell: std::cell::UnsafeCell<T>,
+    /// In a model, takes note of who does what, and finds accesses that nothing keeps apart.
+    #[cfg(all(test, phalanx_loom))]
+    guard: loom::cell::UnsafeCell<()>,
+}
+
+// SAFETY: the value is only reached through `read` and `write`, whose callers promise what a lock for many readers or one
+// writer would enforce; so what such a lock asks of the value is enough.
+#[allow(unsafe_code)]
+unsafe impl<T: Send + Sync> Sync for Plot<T> {}
+
+#[allow(unsafe_code)]
+impl<T> Plot<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self {
+            cell: std::cell::UnsafeCell::new(value),
+            #[cfg(all(test, phalanx_loom))]
+            guard: loom::cell::UnsafeCell::new(()),
+        }
+    }
+
+    /// The value, to read.
+    ///
+    /// # Safety
+    ///
+    /// Nobody writes it as long as the reference lives, and every earlier writing happens before this call.
+    #[inline(always)]
+    pub(crate) unsafe fn read(&self) -> &T {
+        #[cfg(all(test, phalanx_loom))]
+        self.guard.with(|_| ());
+        // SAFETY: by the caller's promise, this reference is shared with none that is exclusive.
+        unsafe { &*self.cell.get() }
+    }
+
+    /// The value, to write.
+    ///
+    /// # Safety
+    ///
+    /// Nobody else reads or writes it as long as the reference lives, and all that others did to it happens before this call.
+    #[inline(always)]
+    #[allow(clippy::mut_from_ref)] // a cell's kind of access, for which the caller answers
+    pub(crate) unsafe fn write(&self) -> &mut T {
+        #[cfg(all(test, phalanx_loom))]
+        self.guard.with_mut(|_| ());
+        // SAFETY: by the caller's promise, this reference is the only one.
+        unsafe { &mut *self.cell.get() }
+    }
+
+    pub(crate) fn get_mut(&mut self) -> &mut T {
+        self.cell.get_mut()
+    }
+}
+
 /// A word that threads can sleep on.
 ///
 /// On Linux and Android a private futex; elsewhere (and in a model, and under Miri) the same three operations over a

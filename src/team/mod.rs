@@ -3,6 +3,7 @@
 //! - [`Team`], [`TeamBuilder`]: made once; [`Team::run`] then lets all members run one closure (SPMD), in about two hops of
 //!   a cache line.
 //! - [`Member`]: what the closure is given: rank, size, barrier, reductions, its share of a loop.
+//! - [`lockstep`]: the engine for simulations in ticks.
 //! - [`rendezvous`]: the seam for tests and comparisons.
 //!
 //! What OpenMP's parallel region is to C. Threads outlive a run, the closure may borrow from the caller, results come back
@@ -22,6 +23,7 @@ mod builder;
 mod crew;
 mod dispatch;
 mod error;
+pub mod lockstep;
 mod member;
 #[cfg(all(test, phalanx_loom))]
 mod models;
@@ -95,6 +97,11 @@ impl Team {
         let helm = Helm { next: FIRST, pace, seat, region: shared.region().era() };
         let pinned = vec![false; placement.parties()];
         Self { shared, helm: Sole::new(helm), recipe, placement, workers: Vec::new(), pinned }
+    }
+
+    /// How barriers like the members' own are made.
+    fn recipe(&self) -> Builder {
+        self.recipe.clone()
     }
 
     fn shared(&self) -> &Arc<Shared> {

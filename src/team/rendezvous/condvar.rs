@@ -7,7 +7,7 @@ use crate::barrier::party::Trip;
 use crate::error::{Broken, Cause, Missing};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// One thread's place at a barrier made of a mutex and a condition variable.
 ///
@@ -18,6 +18,8 @@ pub struct CondvarParty {
     shared: Arc<Shared>,
     rank: usize,
     reductions: u64,
+    /// The limit of waits that name none.
+    patience: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -51,9 +53,14 @@ struct State {
 /// ```
 #[must_use]
 pub fn condvar_parties(parties: usize) -> Vec<CondvarParty> {
+    condvar_parties_within(parties, None)
+}
+
+/// The same, with a limit for waits that name none.
+pub(in crate::team) fn condvar_parties_within(parties: usize, patience: Option<Duration>) -> Vec<CondvarParty> {
     let state = State { generation: 0, arrived: vec![false; parties], gone: Vec::new(), broken: None };
     let shared = Arc::new(Shared { state: Mutex::new(state), next: Condvar::new(), board: Board::new(parties) });
-    (0..parties).map(|rank| CondvarParty { shared: Arc::clone(&shared), rank, reductions: 0 }).collect()
+    (0..parties).map(|rank| CondvarParty { shared: Arc::clone(&shared), rank, reductions: 0, patience }).collect()
 }
 
 impl State {
@@ -147,7 +154,7 @@ impl Rendezvous for CondvarParty {
     }
 
     fn wait(&mut self) -> Result<Trip, Broken> {
-        self.cross(None)
+        self.cross(self.patience.and_then(|patience| Instant::now().checked_add(patience)))
     }
 
     fn wait_deadline(&mut self, deadline: Instant) -> Result<Trip, Broken> {

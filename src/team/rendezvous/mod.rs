@@ -20,6 +20,7 @@ mod timed;
 
 use crate::barrier::party::{Party, Trip};
 use crate::error::Broken;
+pub(super) use condvar::condvar_parties_within;
 pub use condvar::{CondvarParty, condvar_parties};
 pub use scripted::{Scene, Script, Scripted};
 use std::time::Instant;

@@ -1,6 +1,6 @@
 //! A barrier that does what a test has written down: who arrives when, who fails, on which trip, and why.
 
-use super::condvar::{CondvarParty, condvar_parties};
+use super::condvar::{CondvarParty, condvar_parties_within};
 use super::{Rendezvous, sealed};
 use crate::barrier::party::Trip;
 use crate::error::{Broken, Cause};
@@ -97,12 +97,17 @@ impl Script {
     /// Makes the parties of a new barrier, in the order of the ranks. They play the scenes that have not been played.
     #[must_use]
     pub fn parties(&self, parties: usize) -> Vec<Scripted> {
+        self.parties_within(parties, None)
+    }
+
+    /// The same, with a limit for waits that name none.
+    pub(in crate::team) fn parties_within(&self, parties: usize, patience: Option<Duration>) -> Vec<Scripted> {
         let order: Arc<[usize]> = self.order.iter().copied().filter(|&rank| rank < parties).collect();
         let party = |inner: CondvarParty| {
             let before = order.iter().position(|&rank| rank == inner.rank()).unwrap_or(0);
             Scripted { inner, shared: Arc::clone(&self.shared), order: Arc::clone(&order), before, trip: 0 }
         };
-        condvar_parties(parties).into_iter().map(party).collect()
+        condvar_parties_within(parties, patience).into_iter().map(party).collect()
     }
 
     /// Who arrived at which trip, in the order of the arrivals, on all barriers made from this script.

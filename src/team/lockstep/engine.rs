@@ -3,7 +3,7 @@
 use super::buffers::{Buffers, Front};
 use super::control::{Answer, Handle};
 use super::error::{ChoiceError, Failure, LockstepError};
-use super::flight::{Course, Flight, Landing, Position, Why};
+use super::flight::{Course, Flight, Landing, Position, Why, Words};
 use super::report::{Ended, Report};
 use super::retry::RetryPolicy;
 use super::stop::Stop;
@@ -12,6 +12,7 @@ use crate::barrier::cancel::CancelToken;
 use crate::error::Cause;
 use crate::team::rendezvous::{Rendezvous, Script, condvar_parties_within, std_parties};
 use crate::team::{RunError, Team};
+use crossbeam_utils::CachePadded;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -322,9 +323,18 @@ impl<'t, W: World> Lockstep<'t, W> {
     ) -> Result<(Vec<Landing<W::Measure>>, Result<Ended, Failure>), LockstepError> {
         let Self { phases, per_trip, deadline, timing, every, .. } = *self;
         let course = Course { phases, per_trip, goal, condition: stop.condition.as_ref(), every, deadline, timing };
-        let observer = self.observer.as_ref();
-        let flight =
-            Flight::new(&self.world, &self.buffers, self.position, course, &self.handle, &self.tokens, observer);
+        // On a line of its own: all read it on every trip.
+        let words = CachePadded::new(Words::new());
+        let flight = Flight {
+            world: &self.world,
+            buffers: &self.buffers,
+            start: self.position,
+            course,
+            handle: &self.handle,
+            tokens: &self.tokens,
+            observer: self.observer.as_ref(),
+            words: &words,
+        };
         let members = self.team.size();
         let landed = match &self.meeting {
             Meeting::Phalanx => {

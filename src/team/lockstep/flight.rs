@@ -37,7 +37,6 @@ use crate::barrier::cancel::CancelToken;
 use crate::error::Broken;
 use crate::primitive::{AtomicU32, AtomicU64, Ordering};
 use crate::team::rendezvous::Rendezvous;
-use crossbeam_utils::CachePadded;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -61,9 +60,7 @@ pub(super) struct Flight<'a, 'o, W: World> {
     pub(super) handle: &'a Handle,
     pub(super) tokens: &'a [CancelToken],
     pub(super) observer: Option<&'a Mutex<Observer<'o, W>>>,
-    pub(super) words: CachePadded<Words>,
-    failures: Mutex<Vec<Failure>>,
-    ended: Mutex<Option<Ended>>,
+    pub(super) words: &'a Words,
 }
 
 /// What was asked for.
@@ -103,11 +100,21 @@ pub(super) struct Words {
     pause_at: AtomicU64,
     /// 1 once a member has failed.
     failed: AtomicU32,
+    /// Who has failed, and how.
+    failures: Mutex<Vec<Failure>>,
+    /// Why rank 0 lets all stop.
+    ended: Mutex<Option<Ended>>,
 }
 
 impl Words {
     pub(super) fn new() -> Self {
-        Self { stop_at: AtomicU64::new(NEVER), pause_at: AtomicU64::new(NEVER), failed: AtomicU32::new(0) }
+        Self {
+            stop_at: AtomicU64::new(NEVER),
+            pause_at: AtomicU64::new(NEVER),
+            failed: AtomicU32::new(0),
+            failures: Mutex::default(),
+            ended: Mutex::default(),
+        }
     }
 
     /// Before the arrival at `trip`: all leave behind it.
@@ -150,21 +157,7 @@ pub(super) enum Why {
     Broken(Broken),
 }
 
-impl<'a, 'o, W: World> Flight<'a, 'o, W> {
-    pub(super) fn new(
-        world: &'a W,
-        buffers: &'a Buffers<W::Part>,
-        start: Position,
-        course: Course<'a, W::Measure>,
-        handle: &'a Handle,
-        tokens: &'a [CancelToken],
-        observer: Option<&'a Mutex<Observer<'o, W>>>,
-    ) -> Self {
-        let words = CachePadded::new(Words::new());
-        let (failures, ended) = Default::default();
-        Self { world, buffers, start, course, handle, tokens, observer, words, failures, ended }
-    }
-
+impl<W: World> Flight<'_, '_, W> {
     /// One member's way. Returns where all others do.
     pub(super) fn fly<M: Rendezvous>(&self, mut party: M, index: usize) -> Landing<W::Measure> {
         let mut landing = Landing { position: self.start, waited: Duration::ZERO, measure: None, why: Why::Failed };
@@ -224,7 +217,7 @@ impl<'a, 'o, W: World> Flight<'a, 'o, W> {
                 return Why::Ended(Ended::Condition);
             }
             if self.words.stops_behind(last) {
-                let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                let ended = self.words.ended.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 return Why::Ended(ended.unwrap_or(Ended::Stopped));
             }
             if self.words.pause_at.load(Ordering::Relaxed) == last {
@@ -283,7 +276,7 @@ impl<'a, 'o, W: World> Flight<'a, 'o, W> {
     /// Rank 0 turns what others wish for into what all find behind trip `last`.
     fn look_for_wishes(&self, last: u64) {
         if let Some(cancelled) = self.cancelled() {
-            *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = Some(cancelled);
+            *self.words.ended.lock().unwrap_or_else(PoisonError::into_inner) = Some(cancelled);
             self.words.stop_behind(last);
             return;
         }
@@ -304,12 +297,12 @@ impl<'a, 'o, W: World> Flight<'a, 'o, W> {
 
     #[cold]
     fn note(&self, failure: Failure) {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner).push(failure);
+        self.words.failures.lock().unwrap_or_else(PoisonError::into_inner).push(failure);
     }
 
     /// The failure of the lowest rank, if there was any.
     pub(super) fn failure(&self) -> Option<Failure> {
-        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let failures = self.words.failures.lock().unwrap_or_else(PoisonError::into_inner);
         failures
             .iter()
             .min_by_key(|failure| match failure {

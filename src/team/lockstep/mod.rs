@@ -27,6 +27,8 @@ mod control;
 mod engine;
 mod error;
 mod flight;
+#[cfg(all(test, phalanx_loom))]
+mod models;
 mod report;
 mod retry;
 mod stop;

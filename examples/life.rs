@@ -9,22 +9,18 @@
 //! It prints the population, the ticks per second, and the time that each party spent waiting. For the patterns in
 //! `examples/data` it says whether the population is the known one.
 //!
-//! Where things are: `life/run.rs` is the lockstep loop, `life/meet.rs` has the three barriers, `life/halo.rs` is how
-//! the bands see each other with one trip per tick, `life/grid.rs` a band of rows, `life/kernel.rs` the rule,
-//! `life/rle.rs` reads patterns.
+//! Where things are: `life/run.rs` puts the grid on the lockstep engine, `life/grid.rs` is a band of rows, `life/kernel.rs`
+//! the rule, `life/rle.rs` reads patterns. With `--features ctrl-c` the first Ctrl-C ends the run behind a whole tick, and the
+//! report is that of the ticks done.
 
 #[path = "life/fault.rs"]
 mod fault;
 #[path = "life/grid.rs"]
 mod grid;
-#[path = "life/halo.rs"]
-mod halo;
 #[path = "life/kernel.rs"]
 mod kernel;
 #[path = "life/known.rs"]
 mod known;
-#[path = "life/meet.rs"]
-mod meet;
 #[path = "life/picture.rs"]
 mod picture;
 #[path = "life/rle.rs"]
@@ -36,10 +32,9 @@ use clap::Parser;
 use grid::Size;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use known::Known;
-use meet::Kind;
 use phalanx::topology::{Bind, Topology, available_cpus, startup_mask};
 use rle::Pattern;
-use run::{Outcome, Plan};
+use run::{Kind, Outcome, Plan};
 use std::error::Error;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
@@ -127,14 +122,14 @@ fn play(options: &Options) -> Result<(), Box<dyn Error>> {
     // The bar costs the compute threads nothing, but without anyone to see it there is no need to wake up for it.
     let seen = !options.quiet && io::stderr().is_terminal();
     let mut draw = |tick| bar.draw(tick);
-    let outcome = run::run(&plan, options.barrier, seen.then_some(&mut draw));
+    let outcome = run::run(&plan, options.barrier.into(), seen.then_some(&mut draw));
     bar.clear(); // before any error is printed
     let outcome = outcome?;
 
     // The file first: a reader of the report that goes away early must not cost the picture.
     if let Some(image) = &options.image {
         let path = image.path().display();
-        image.save(plan.size, &outcome.picture()).map_err(|error| format!("cannot write {path}: {error}"))?;
+        image.save(plan.size, &outcome.picture).map_err(|error| format!("cannot write {path}: {error}"))?;
     }
     let report = Report { options, plan: &plan, bind: &bind, known, outcome: &outcome };
     let mut out = io::stdout().lock();
@@ -153,8 +148,10 @@ impl Report<'_> {
         writeln!(out, "grid        {}, dead beyond its border", plan.size)?;
         writeln!(out, "parties     {} at a {} barrier, bind {}", plan.placement.parties(), options.barrier, self.bind)?;
         let seconds = outcome.elapsed.as_secs_f64();
-        let rate = if plan.ticks == 0 { 0.0 } else { plan.ticks as f64 / seconds };
-        writeln!(out, "ticks       {} in {seconds:.3} s, {rate:.0} ticks/s", plan.ticks)?;
+        let rate = if outcome.ticks == 0 { 0.0 } else { outcome.ticks as f64 / seconds };
+        let short =
+            if outcome.ticks == plan.ticks { String::new() } else { format!(" of {}, {}", plan.ticks, outcome.ended) };
+        writeln!(out, "ticks       {}{short} in {seconds:.3} s, {rate:.0} ticks/s", outcome.ticks)?;
         writeln!(out, "population  {}{}", outcome.population, self.judgement())?;
         if let Some(tick) = outcome.reached_border {
             writeln!(out, "border      reached at tick {tick}: from there on this is not Life on an unbounded plane")?;
@@ -166,22 +163,18 @@ impl Report<'_> {
     }
 
     fn print_waiting(&self, out: &mut impl Write) -> io::Result<()> {
-        writeln!(out, "waiting     all trips but the first")?;
+        writeln!(out, "waiting")?;
         writeln!(out, "  rank   cpu           rows       waited   share")?;
+        let seconds = self.outcome.elapsed.as_secs_f64();
         for (rank, party) in self.outcome.parties.iter().enumerate() {
             let cpu = party.cpu.map_or("?".into(), |cpu| cpu.to_string());
-            let cpu = match &party.bound {
-                Ok(true) => cpu,
-                Ok(false) => format!("{cpu} (floats)"),
-                Err(why) => format!("{cpu} (not bound: {why})"),
-            };
+            let cpu = if party.bound { cpu } else { format!("{cpu} (floats)") };
             let waited = party.waited.as_secs_f64();
-            let share = 100.0 * waited / party.elapsed.as_secs_f64().max(f64::MIN_POSITIVE);
+            let share = 100.0 * waited / seconds.max(f64::MIN_POSITIVE);
             writeln!(out, "  {rank:>4}   {cpu:<12} {:>5} {waited:>10.3} s  {share:>5.1} %", party.rows)?;
         }
-        let by_waiting = |rank: &usize| self.outcome.parties[*rank].waited;
-        match (0..self.outcome.parties.len()).min_by_key(by_waiting) {
-            Some(rank) if self.outcome.parties.len() > 1 && self.plan.ticks > 1 => {
+        match self.outcome.straggler {
+            Some(rank) if self.plan.ticks > 1 => {
                 writeln!(out, "straggler   rank {rank} waited least: the others waited for it")
             }
             _ => Ok(()),
@@ -190,7 +183,7 @@ impl Report<'_> {
 
     /// The known population at the end of this run, if there is one.
     fn expected(&self) -> Option<Known> {
-        self.known.filter(|known| known.tick == self.plan.ticks)
+        self.known.filter(|known| known.tick == self.outcome.ticks)
     }
 
     fn judgement(&self) -> String {

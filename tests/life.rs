@@ -7,14 +7,10 @@
 mod fault;
 #[path = "../examples/life/grid.rs"]
 mod grid;
-#[path = "../examples/life/halo.rs"]
-mod halo;
 #[path = "../examples/life/kernel.rs"]
 mod kernel;
 #[path = "../examples/life/known.rs"]
 mod known;
-#[path = "../examples/life/meet.rs"]
-mod meet;
 #[allow(dead_code)]
 #[path = "../examples/life/picture.rs"]
 mod picture;
@@ -26,11 +22,11 @@ mod run;
 
 use fault::{ParseError, Problem};
 use grid::Size;
-use meet::{Kind, Meet};
+use phalanx::team::lockstep::{Failure, LockstepError, Meeting};
+use phalanx::team::rendezvous::{Scene, Script};
 use phalanx::topology::Placement;
-use phalanx::{Broken, Party};
 use rle::{Pattern, Run};
-use run::{Outcome, Plan, RunError};
+use run::{Kind, Outcome, Plan, RunError};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -55,7 +51,7 @@ impl Random {
 
 fn run(pattern: &Pattern, size: Size, ticks: u64, parties: usize, kind: Kind) -> Outcome {
     let plan = Plan { pattern, size, ticks, placement: Placement::anywhere(parties) };
-    run::run(&plan, kind, None).unwrap_or_else(|error| panic!("{size}, {parties} parties, {kind:?}: {error}"))
+    run::run(&plan, kind.into(), None).unwrap_or_else(|error| panic!("{size}, {parties} parties, {kind:?}: {error}"))
 }
 
 // The parser.
@@ -216,12 +212,12 @@ fn random_soups_agree_with_the_naive_reference() {
                     for parties in [1, 2, 3, 8] {
                         let outcome = run(&pattern, size, tick, parties, KINDS[random.below(3)]);
                         let place = format!("{size}, tick {tick}, {parties} parties");
-                        assert_eq!(outcome.picture(), packed(&cells), "{place}");
+                        assert_eq!(outcome.picture, packed(&cells), "{place}");
                         assert_eq!(outcome.reached_border, reached, "{place}");
                         let population = cells.iter().flatten().filter(|&&cell| cell).count() as u64;
                         assert_eq!(outcome.population, population, "{place}");
                         assert_eq!(outcome.parties.iter().map(|party| party.rows).sum::<usize>(), height, "{place}");
-                        assert!(outcome.parties.iter().all(|party| party.waited <= party.elapsed), "{place}");
+                        assert!(outcome.parties.iter().all(|party| party.waited <= outcome.elapsed), "{place}");
                     }
                 }
                 cells = naive_tick(&cells);
@@ -243,7 +239,7 @@ fn a_glider_crosses_words_and_bands_in_a_wide_empty_grid() {
     }
     for parties in [1, 2, 7] {
         let outcome = run(&pattern, size, 560, parties, Kind::Phalanx);
-        assert_eq!(outcome.picture(), packed(&cells), "{parties} parties");
+        assert_eq!(outcome.picture, packed(&cells), "{parties} parties");
         assert_eq!(outcome.reached_border, None);
     }
 }
@@ -278,30 +274,16 @@ fn rows_are_shared_out_without_gap_or_overlap() {
     }
 }
 
-/// A party that panics before its trip number `fuse`.
-struct Bomb(Party, Option<u32>);
-
-impl Meet for Bomb {
-    fn meet(&mut self) -> Result<bool, Broken> {
-        self.1 = self.1.map(|fuse| fuse.checked_sub(1).unwrap_or_else(|| std::panic::resume_unwind(Box::new("boom"))));
-        self.0.meet()
-    }
-}
-
 #[test]
 fn a_panic_in_one_worker_ends_the_run_for_all() {
     let pattern = known::KNOWN[0].pattern();
     let size = Size { width: 256, height: 256 };
     let plan = Plan { pattern: &pattern, size, ticks: u64::MAX, placement: Placement::anywhere(3) };
-    let parties = meet::phalanx_parties(3).expect("a barrier").into_iter();
-    let bombs = parties
-        .map(|party| {
-            let fuse = (party.rank() == 1).then_some(50);
-            Bomb(party, fuse)
-        })
-        .collect();
-    match run::run_with(&plan, bombs, None) {
-        Err(RunError::Panicked { rank: 1, message }) => assert_eq!(message, "boom"),
+    let script = Script::new().at(50, 1, Scene::Panic("boom".into()));
+    match run::run(&plan, Meeting::Scripted(script), None) {
+        Err(RunError::Engine(LockstepError::Tick { tick: 50, failure, .. })) => {
+            assert_eq!(failure, Failure::Panicked { rank: 1, message: "boom".into() });
+        }
         Err(other) => panic!("another error: {other}"),
         Ok(_) => panic!("2^64 ticks cannot be over"),
     }
@@ -316,20 +298,14 @@ fn the_watcher_is_called_while_the_run_goes_on() {
         ticks: 3_000,
         placement: Placement::anywhere(2),
     };
-    // Slow parties, so that the run outlasts a few looks whatever the machine.
-    struct Slow(std::sync::Arc<std::sync::Barrier>);
-    impl Meet for Slow {
-        fn meet(&mut self) -> Result<bool, Broken> {
-            std::thread::sleep(std::time::Duration::from_micros(150));
-            self.0.meet()
-        }
-    }
+    // A slow party, so that the run outlasts a few looks whatever the machine.
+    let late = Scene::Late(std::time::Duration::from_micros(150));
+    let script = (0..3_000).fold(Script::new(), |script, trip| script.at(trip, 0, late.clone()));
     let mut seen = Vec::new();
     let mut watch = |tick| seen.push(tick);
-    let slow = meet::std_parties(2).into_iter().map(Slow).collect();
-    let outcome = run::run_with(&plan, slow, Some(&mut watch)).expect("a blinker");
+    let outcome = run::run(&plan, Meeting::Scripted(script), Some(&mut watch)).expect("a blinker");
     assert_eq!(outcome.population, 3);
-    assert!(!seen.is_empty() && seen.is_sorted() && seen.iter().all(|&tick| tick < 3_000), "{seen:?}");
+    assert!(!seen.is_empty() && seen.is_sorted() && seen.iter().all(|&tick| tick <= 3_000), "{seen:?}");
 }
 
 /// `#..#..#..#` over `..#..#..#.`

@@ -4,9 +4,8 @@
 //!
 //! A cell is a bit: cell x of a row is bit `x % 64` of word `1 + x / 64`. Words 0 and `words + 1` of each row stay
 //! zero, and so do the bits behind the last column (`tail` masks them): cells beyond the border are dead, and the
-//! kernel needs no special case at either end. A [`Band`] owns the rows of one party, in two buffers ("now" and "next")
-//! of plain `u64`, each with one more row above and below: copies of the neighbours' edge rows, brought in by
-//! [`crate::halo`].
+//! kernel needs no special case at either end. A [`Band`] holds the rows of one party at one tick, plain `u64`; the engine has
+//! two of each, and the next one is made from the present one and its neighbours' edge rows, which are read where they are.
 //!
 //! Why not one shared grid? In safe Rust that is a `Vec<AtomicU64>` with relaxed accesses, which needs no copying, but
 //! compilers do not vectorise atomics. Measured on a dense 2560 x 512 grid, one core of a virtual Xeon (AVX-512), rustc
@@ -91,6 +90,11 @@ impl Span {
         self.lo >= self.hi
     }
 
+    /// The same in a count that begins with 1.
+    fn shifted(self) -> Span {
+        if self.is_empty() { self } else { Span { lo: self.lo + 1, hi: self.hi + 1 } }
+    }
+
     fn one(index: usize) -> Span {
         Span { lo: index, hi: index + 1 }
     }
@@ -121,15 +125,6 @@ impl Span {
     }
 }
 
-/// One buffer of a band: its rows between the two copied ones.
-struct Layer {
-    words: Vec<u64>,
-    /// By row: where it lives.
-    spans: Vec<Span>,
-    /// The rows that live, without the copied ones.
-    live: Span,
-}
-
 /// What a band needs to know of the border of the grid.
 #[derive(Clone, Copy)]
 struct Border {
@@ -150,53 +145,61 @@ impl Border {
     }
 }
 
-/// The rows of one party.
+/// The rows of one party, at one tick: a part of the world.
+#[derive(Clone)]
 pub(crate) struct Band {
     rows: usize,
     /// From a row to the one below it.
     stride: usize,
     border: Border,
-    now: Layer,
-    next: Layer,
-    tick: u64,
+    words: Vec<u64>,
+    /// By row: where it lives.
+    spans: Vec<Span>,
+    own: Own,
+}
+
+/// What only the band's own party reads and writes: off the lines on which the neighbours find the rows. (Measured: on
+/// them a tick of two parties takes a tenth longer.)
+#[derive(Clone)]
+#[repr(align(128))]
+struct Own {
+    /// The rows that live.
+    live: Span,
+    /// The first tick with a live cell on the border.
     reached_border: Option<u64>,
 }
 
 impl Band {
     /// Makes the band of the rows `rows` of a grid, with the part of `pattern` that falls on them.
-    ///
-    /// To be called by the thread that will compute it, once pinned: on a machine with several memory nodes
-    /// the first to touch a page decides where it lives.
     pub(crate) fn new(size: Size, rows: Range<usize>, pattern: &Pattern, origin: (usize, usize)) -> Band {
         let (count, last) = (rows.len(), size.words());
         let stride = last + 2;
-        let layer =
-            || Layer { words: vec![0; stride * (count + 2)], spans: vec![Span::EMPTY; count + 2], live: Span::EMPTY };
         let border = Border {
-            rows: [(rows.start == 0).then_some(1), (rows.end == size.height).then_some(count)],
+            rows: [(rows.start == 0).then_some(0), (rows.end == size.height).then(|| count.wrapping_sub(1))],
             last,
             tail: u64::MAX >> (63 - (size.width - 1) % 64),
         };
-        let (now, next) = (layer(), layer());
-        let mut band = Band { rows: count, stride, border, now, next, tick: 0, reached_border: None };
+        let (words, spans) = (vec![0; stride * count], vec![Span::EMPTY; count]);
+        let own = Own { live: Span::EMPTY, reached_border: None };
+        let mut band = Band { rows: count, stride, border, words, spans, own };
         for run in &pattern.runs {
             let row = origin.1 + run.row as usize;
             if rows.contains(&row) {
                 let start = origin.0 + run.column as usize;
                 for x in start..start + run.length as usize {
-                    band.now.words[(row - rows.start + 1) * stride + 1 + x / 64] |= 1 << (x % 64);
+                    band.words[(row - rows.start) * stride + 1 + x / 64] |= 1 << (x % 64);
                 }
             }
         }
-        for row in 1..=count {
-            let words = &band.now.words[row * stride..][..stride];
+        for row in 0..count {
+            let words = &band.words[row * stride..][..stride];
             let span = trimmed(words, Span { lo: 1, hi: stride - 1 });
             if !span.is_empty() {
-                band.now.spans[row] = span;
-                band.now.live = band.now.live.hull(Span::one(row));
+                band.spans[row] = span;
+                band.own.live = band.own.live.hull(Span::one(row));
             }
             if border.reached(row, words, span) {
-                band.reached_border = Some(0);
+                band.own.reached_border = Some(0);
             }
         }
         band
@@ -210,7 +213,7 @@ impl Band {
     /// The first tick at which a live cell stood on the border of the grid. Up to there the bounded grid and the
     /// unbounded plane agree; behind it cells may be missing.
     pub(crate) fn reached_border(&self) -> Option<u64> {
-        self.reached_border
+        self.own.reached_border
     }
 
     /// Counts the live cells.
@@ -220,61 +223,82 @@ impl Band {
 
     /// The words of the rows from top to bottom, without margins.
     pub(crate) fn picture(&self) -> impl Iterator<Item = u64> + '_ {
-        let rows = self.now.words[self.stride..].chunks_exact(self.stride).take(self.rows);
-        rows.flat_map(|row| row[1..row.len() - 1].iter().copied())
+        self.words.chunks_exact(self.stride).flat_map(|row| row[1..row.len() - 1].iter().copied())
     }
 
-    /// The first row and its span, and the last one: what the neighbours need to know. The band must have rows.
-    pub(crate) fn edges(&self) -> [(&[u64], Span); 2] {
-        [1, self.rows].map(|row| (&self.now.words[row * self.stride..][..self.stride], self.now.spans[row]))
+    /// The first row, as a neighbour sees it, if there is one.
+    fn first(&self) -> Option<Row<'_>> {
+        (self.rows > 0).then(|| self.row(0))
     }
 
-    /// The places of the row above the first and the row below the last, to be filled before the next
-    /// [`step`](Band::step). Their spans say what was there two ticks ago.
-    pub(crate) fn margins(&mut self) -> [(&mut [u64], &mut Span); 2] {
-        let (above, rest) = self.now.words.split_at_mut(self.stride);
-        let below = &mut rest[self.rows * self.stride..];
-        let (above_span, spans) = self.now.spans.split_first_mut().expect("two margins");
-        [(above, above_span), (below, &mut spans[self.rows])]
+    /// The last row.
+    fn last(&self) -> Option<Row<'_>> {
+        self.rows.checked_sub(1).map(|last| self.row(last))
     }
 
-    /// One tick.
-    pub(crate) fn step(&mut self) {
-        let Band { rows, stride, border, .. } = *self;
-        let (now, next) = (&self.now, &mut self.next);
-        self.tick += 1;
+    fn row(&self, row: usize) -> Row<'_> {
+        Row { words: &self.words[row * self.stride..][..self.stride], span: self.spans[row] }
+    }
 
-        let margins = [0, rows + 1].into_iter().filter(|&row| !now.spans[row].is_empty());
-        let live = margins.fold(now.live, |live, row| live.hull(Span::one(row)));
-        // Where something may live next, and where the buffer still holds something of two ticks ago.
-        let visit = live.widened(rows + 1).hull(next.live);
-        next.live = Span::EMPTY;
-        for row in visit.lo..visit.hi {
-            let spans = &now.spans[row - 1..row + 2];
-            let near = spans[0].hull(spans[1]).hull(spans[2]).widened(stride - 1);
-            let target = &mut next.words[row * stride..][..stride];
-            next.spans[row].clear_outside(near, target);
-            next.spans[row] = near;
+    /// Becomes what `now`, which lies between these two bands, is after tick `tick`. What this band holds before is of an
+    /// earlier tick: its spans say which words have to be cleared.
+    pub(crate) fn follow(&mut self, now: &Band, above: Option<&Band>, below: Option<&Band>, tick: u64) {
+        let Band { rows, stride, border, .. } = *now;
+        let dead = Row { words: &[], span: Span::EMPTY };
+        let above = above.and_then(Band::last).unwrap_or(dead);
+        let below = below.and_then(Band::first).unwrap_or(dead);
+
+        // Rows are numbered from 1 here, so that the neighbours' are 0 and one more than there are.
+        let margins = [(0, above), (rows + 1, below)].into_iter().filter(|(_, row)| !row.span.is_empty());
+        let live = margins.fold(now.own.live.shifted(), |live, (row, _)| live.hull(Span::one(row)));
+        // Where something may live next, and where this band still holds something of two ticks ago.
+        let visit = live.widened(rows + 1).hull(self.own.live.shifted());
+        self.own.live = Span::EMPTY;
+        self.own.reached_border = now.own.reached_border;
+        for row in (visit.lo..visit.hi).map(|row| row - 1) {
+            let over = if row == 0 { above } else { now.row(row - 1) };
+            let under = if row + 1 == rows { below } else { now.row(row + 1) };
+            let here = now.row(row);
+            let near = over.span.hull(here.span).hull(under.span).widened(stride - 1);
+            let target = &mut self.words[row * stride..][..stride];
+            self.spans[row].clear_outside(near, target);
+            self.spans[row] = near;
             if near.is_empty() {
                 continue;
             }
-            let around = |row: usize| &now.words[row * stride..][near.lo - 1..near.hi + 1];
-            tick_words(around(row - 1), around(row), around(row + 1), &mut target[near.lo..near.hi]);
+            tick_words(over.around(near), here.around(near), under.around(near), &mut target[near.lo..near.hi]);
             if near.hi > border.last {
                 target[border.last] &= border.tail;
             }
             let span = trimmed(target, near);
-            next.spans[row] = span;
+            self.spans[row] = span;
             if !span.is_empty() {
-                next.live = next.live.hull(Span::one(row));
+                self.own.live = self.own.live.hull(Span::one(row));
             }
-            if self.reached_border.is_none() && border.reached(row, target, span) {
-                self.reached_border = Some(self.tick);
+            if self.own.reached_border.is_none() && border.reached(row, target, span) {
+                self.own.reached_border = Some(tick);
             }
         }
-        std::mem::swap(&mut self.now, &mut self.next);
     }
 }
+
+/// A row of some band.
+#[derive(Clone, Copy)]
+struct Row<'a> {
+    /// None for the row beyond the border.
+    words: &'a [u64],
+    span: Span,
+}
+
+impl<'a> Row<'a> {
+    /// The words of `near`, and one more at both sides.
+    fn around(self, near: Span) -> &'a [u64] {
+        if self.words.is_empty() { &DEAD[..near.hi - near.lo + 2] } else { &self.words[near.lo - 1..near.hi + 1] }
+    }
+}
+
+/// Beyond the border of the grid everything is dead: as many words as the longest row has.
+static DEAD: [u64; Size::LONGEST / 64 + 2] = [0; Size::LONGEST / 64 + 2];
 
 /// The part of `span` that is left without the dead words at both ends.
 fn trimmed(row: &[u64], span: Span) -> Span {

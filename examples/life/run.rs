@@ -1,33 +1,57 @@
-//! The lockstep loop: pinned threads, one band each, one trip per tick.
-//!
-//! ```text
-//! publish edges of tick 0
-//! for each tick:  meet  ->  fetch the neighbours' edges  ->  step the band  ->  publish the new edges
-//! ```
+//! Life on the lockstep engine: a band of rows for each member, one trip per tick.
 //!
 //! # What the numbers mean
 //!
-//! *Time* runs from the first trip to a party's last step, so starting threads and making bands is not in it. *Waiting*
-//! is the time inside `meet`, on all trips but the first. The two looks at the clock cost some 50 ns per trip, with any
-//! barrier. Looking on one trip in 17 and scaling would save that, and was tried: on a busy machine most of the waiting
-//! is in a few trips during which the system had taken a party off its CPU, and the estimates went up to 250 % of the
-//! run.
+//! *Time* is that of the ticks: starting threads and making bands is not in it. *Waiting* is the time at the trips. The two
+//! looks at the clock cost some 50 ns per trip, with any barrier.
 //!
 //! The party that waits least is the straggler: the others wait for it. In a run with equal bands that is where the
 //! cells are.
 
 use crate::grid::{Band, Size};
-use crate::halo::Halos;
-use crate::meet::{self, Kind, Meet};
 use crate::rle::Pattern;
-use phalanx::Broken;
-use phalanx::topology::{Placement, current_cpu, pin_current};
+use phalanx::team::lockstep::{At, Ended, Fault, Front, Handle, Lockstep, LockstepError, Meeting, Stop, World};
+use phalanx::team::{Team, TeamError};
+use phalanx::topology::{Placement, current_cpu};
 use std::error::Error;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{RwLock, mpsc};
+use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+/// Which barrier the parties meet at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Kind {
+    /// phalanx::Barrier, with a deadline of 30 s for each tick
+    Phalanx,
+    /// std::sync::Barrier
+    Std,
+    /// a mutex, a counter and a condition variable, as in the textbooks
+    Condvar,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Kind::Phalanx => "phalanx",
+            Kind::Std => "std",
+            Kind::Condvar => "condvar",
+        })
+    }
+}
+
+impl From<Kind> for Meeting {
+    fn from(kind: Kind) -> Meeting {
+        match kind {
+            Kind::Phalanx => Meeting::Phalanx,
+            Kind::Std => Meeting::Std,
+            Kind::Condvar => Meeting::Condvar,
+        }
+    }
+}
+
+/// Ends a run when a party is this late. Far above any tick, so that only a worker that is stuck meets it.
+const DEADLINE: Duration = Duration::from_secs(30);
 
 /// How often the caller of [`run`] is told how far the run has come.
 const LOOK: Duration = Duration::from_millis(100);
@@ -41,42 +65,57 @@ pub(crate) struct Plan<'a> {
     pub(crate) placement: Placement,
 }
 
-impl Plan<'_> {
-    /// The distance between two reports of progress, a power of two: some ten milliseconds of a dense grid, so that the
-    /// word is written rarely and a slow grid still shows that it moves.
-    fn report(&self) -> u64 {
-        let words = (self.size.words() * self.size.height) as u64;
-        ((1 << 22) / words).clamp(1, 4096).next_power_of_two()
+/// The grid, as the engine sees it.
+struct Life<'a> {
+    pattern: &'a Pattern,
+    size: Size,
+    /// Column and row of the pattern's corner.
+    origin: (usize, usize),
+}
+
+impl World for Life<'_> {
+    type Part = Band;
+    type Measure = ();
+
+    fn part(&self, index: usize, parts: usize) -> Band {
+        Band::new(self.size, self.size.rows_of(index, parts), self.pattern, self.origin)
     }
+
+    fn step(&self, at: At, front: Front<'_, Band>, back: &mut Band) -> Result<(), Fault> {
+        let above = at.index.checked_sub(1).map(|above| front.part(above));
+        let below = (at.index + 1 < at.parts).then(|| front.part(at.index + 1));
+        back.follow(front.own(), above, below, at.tick + 1);
+        Ok(())
+    }
+
+    fn measure(&self, _: &Band) {}
+
+    fn combine(&self, (): (), (): ()) {}
 }
 
 /// What one party did.
 pub(crate) struct PartyReport {
     /// The CPU that it was on at the end, by the system's account; `None` where that cannot be asked.
     pub(crate) cpu: Option<usize>,
-    /// Whether it was bound to the CPU that the plan gave it, and if not, why.
-    pub(crate) bound: Result<bool, String>,
+    /// Whether it was bound to the CPU that the plan gave it.
+    pub(crate) bound: bool,
     pub(crate) rows: usize,
-    pub(crate) elapsed: Duration,
     pub(crate) waited: Duration,
 }
 
 /// What came out.
 pub(crate) struct Outcome {
     pub(crate) parties: Vec<PartyReport>,
-    /// From the first trip to the last step of the last party.
     pub(crate) elapsed: Duration,
+    /// Ticks done: fewer than planned if somebody has interrupted the run.
+    pub(crate) ticks: u64,
+    pub(crate) ended: Ended,
+    pub(crate) straggler: Option<usize>,
     pub(crate) population: u64,
-    bands: Vec<Band>,
+    /// The words of the final grid, row by row.
+    pub(crate) picture: Vec<u64>,
     /// The first tick with a live cell on the border.
     pub(crate) reached_border: Option<u64>,
-}
-
-impl Outcome {
-    /// The words of the final grid, row by row.
-    pub(crate) fn picture(&self) -> Vec<u64> {
-        self.bands.iter().flat_map(Band::picture).collect()
-    }
 }
 
 /// Why there is no outcome.
@@ -84,14 +123,13 @@ impl Outcome {
 pub(crate) enum RunError {
     /// The pattern (width and height) does not fit on the grid.
     TooSmall { grid: Size, pattern: (u32, u32) },
-    /// The barrier could not be made.
-    Barrier(Box<dyn Error + Send + Sync>),
-    /// The system gave no thread for this rank.
-    Spawn { rank: usize, error: std::io::Error },
-    /// A worker panicked.
-    Panicked { rank: usize, message: String },
-    /// The barrier broke.
-    Broken(Broken),
+    /// There is no team.
+    Team(TeamError),
+    /// A tick failed.
+    Engine(LockstepError),
+    /// Ctrl-C cannot be caught.
+    #[cfg(feature = "ctrl-c")]
+    CtrlC(phalanx::CtrlCError),
 }
 
 impl fmt::Display for RunError {
@@ -100,146 +138,81 @@ impl fmt::Display for RunError {
             RunError::TooSmall { grid, pattern: (width, height) } => {
                 write!(f, "a grid of {grid} is too small for a pattern of {width} x {height}")
             }
-            RunError::Barrier(error) => write!(f, "cannot make the barrier: {error}"),
-            RunError::Spawn { rank, error } => {
-                write!(f, "cannot start the thread of rank {rank}: {error}")
-            }
-            RunError::Panicked { rank, message } => write!(f, "rank {rank} panicked: {message}"),
-            RunError::Broken(broken) => write!(f, "{broken}"),
+            RunError::Team(error) => write!(f, "{error}"),
+            RunError::Engine(error) => write!(f, "{error}"),
+            #[cfg(feature = "ctrl-c")]
+            RunError::CtrlC(error) => write!(f, "{error}"),
         }
     }
 }
 
 impl Error for RunError {}
 
-/// Runs the plan with a barrier of this kind; `watch` is called with the tick about ten times a second.
-pub(crate) fn run(plan: &Plan, kind: Kind, watch: Option<&mut dyn FnMut(u64)>) -> Result<Outcome, RunError> {
-    let parties = plan.placement.parties();
-    match kind {
-        Kind::Phalanx => run_with(plan, meet::phalanx_parties(parties).map_err(RunError::Barrier)?, watch),
-        Kind::Std => run_with(plan, meet::std_parties(parties), watch),
-        Kind::Condvar => run_with(plan, meet::condvar_parties(parties), watch),
+impl From<LockstepError> for RunError {
+    fn from(error: LockstepError) -> RunError {
+        RunError::Engine(error)
     }
 }
 
-/// Runs the plan with these parties, by rank.
-pub(crate) fn run_with<M: Meet>(
-    plan: &Plan,
-    parties: Vec<M>,
-    watch: Option<&mut dyn FnMut(u64)>,
-) -> Result<Outcome, RunError> {
+/// Runs the plan with a barrier of this kind; `watch` is called with the tick about ten times a second.
+pub(crate) fn run(plan: &Plan, meeting: Meeting, watch: Option<&mut dyn FnMut(u64)>) -> Result<Outcome, RunError> {
     let (width, height) = (plan.pattern.width, plan.pattern.height);
     let too_small = RunError::TooSmall { grid: plan.size, pattern: (width, height) };
     let origin = plan.size.centre(plan.pattern).ok_or(too_small)?;
-    let halos = Halos::new(parties.len().min(plan.size.height), plan.size.words());
-    let progress = AtomicU64::new(0);
-    // Held until all threads run. If one cannot be started the gate says no: behind std's barrier those already there
-    // would otherwise wait for it for ever.
-    let gate = RwLock::new(false);
-    let (running, finished) = mpsc::channel::<()>();
+    let parties = plan.placement.parties();
+    let team = Team::builder().threads(parties).place(plan.placement.clone()).name("life").build();
+    let team = team.map_err(RunError::Team)?;
 
-    let results = thread::scope(|scope| {
-        let mut open = gate.write().expect("never poisoned");
-        let mut threads = Vec::with_capacity(parties.len());
-        for (rank, party) in parties.into_iter().enumerate() {
-            let (running, gate, halos, progress) = (running.clone(), &gate, &halos, &progress);
-            let worker = move || {
-                let _running = running; // dropped at the end, in a panic too: that is the signal to the watcher
-                let started = *gate.read().expect("never poisoned");
-                started.then(|| work(plan, origin, rank, party, halos, progress))
-            };
-            let thread = thread::Builder::new().name(format!("life-{rank}")).spawn_scoped(scope, worker);
-            threads.push(thread.map_err(|error| RunError::Spawn { rank, error })?);
+    let world = Life { pattern: plan.pattern, size: plan.size, origin };
+    let mut builder = Lockstep::builder(world);
+    if matches!(meeting, Meeting::Phalanx) {
+        builder = builder.tick_deadline(DEADLINE);
+    }
+    #[cfg(feature = "ctrl-c")]
+    {
+        builder = builder.cancel_on(&phalanx::CancelToken::on_ctrl_c().map_err(RunError::CtrlC)?);
+    }
+    let builder = builder.barrier(meeting);
+    // Where the run goes on in another thread, so that this one can watch, that thread is rank 0: it is the one to be pinned,
+    // before it makes its part of the grid.
+    let go = |tell: Option<mpsc::Sender<Handle>>| -> Result<_, RunError> {
+        let pinned = team.pin_caller().ok().flatten();
+        let mut life = builder.build(&team)?;
+        if let Some(tell) = &tell {
+            // Nobody listens if the watcher has gone: then nobody wants to know.
+            drop(tell.send(life.handle()));
         }
-        *open = true;
-        drop(open);
-        drop(running);
-        if let Some(watch) = watch {
-            while finished.recv_timeout(LOOK) == Err(mpsc::RecvTimeoutError::Timeout) {
-                watch(progress.load(Relaxed));
-            }
-        }
-        Ok(threads.into_iter().map(thread::ScopedJoinHandle::join).collect::<Vec<_>>())
-    })?;
-    assemble(results)
-}
-
-type Worked = Option<Result<(Band, PartyReport), Broken>>;
-
-/// Puts the bands together, or finds the error that explains the others.
-fn assemble(results: Vec<thread::Result<Worked>>) -> Result<Outcome, RunError> {
-    let mut outcome = Outcome {
-        parties: Vec::new(),
-        elapsed: Duration::ZERO,
-        population: 0,
-        bands: Vec::new(),
-        reached_border: None,
+        let report = life.run(Stop::after(plan.ticks))?;
+        let cpus = team.run(|_| current_cpu()).map_err(LockstepError::from)?;
+        let bound = |rank| if rank == 0 { pinned.is_some() } else { team.is_pinned(rank) };
+        let waited = report.waited().unwrap_or_default();
+        let party = |((rank, band), cpu): ((usize, &Band), Option<usize>)| PartyReport {
+            cpu,
+            bound: bound(rank),
+            rows: band.rows(),
+            waited: waited.get(rank).copied().unwrap_or_default(),
+        };
+        Ok(Outcome {
+            parties: life.parts().enumerate().zip(cpus).map(party).collect(),
+            elapsed: report.elapsed(),
+            ticks: report.ticks(),
+            ended: report.ended().clone(),
+            straggler: report.straggler(),
+            population: life.parts().map(Band::population).sum(),
+            picture: life.parts().flat_map(Band::picture).collect(),
+            reached_border: life.parts().filter_map(Band::reached_border).min(),
+        })
     };
-    let mut broken = None;
-    for (rank, result) in results.into_iter().enumerate() {
-        match result {
-            // First of all a panic: it broke the barrier, not the other way round.
-            Err(payload) => {
-                return Err(RunError::Panicked { rank, message: message(payload.as_ref()) });
+    let Some(watch) = watch else { return go(None) };
+    thread::scope(|s| {
+        let (tell, told) = mpsc::channel();
+        let running = s.spawn(move || go(Some(tell)));
+        if let Ok(handle) = told.recv() {
+            // Until the sender goes, at the end of the run.
+            while matches!(told.recv_timeout(LOOK), Err(mpsc::RecvTimeoutError::Timeout)) {
+                watch(handle.tick());
             }
-            Ok(Some(Ok((band, report)))) => {
-                outcome.elapsed = outcome.elapsed.max(report.elapsed);
-                outcome.population += band.population();
-                outcome.reached_border = match (outcome.reached_border, band.reached_border()) {
-                    (Some(one), Some(other)) => Some(one.min(other)),
-                    (one, other) => one.or(other),
-                };
-                outcome.parties.push(report);
-                outcome.bands.push(band);
-            }
-            Ok(Some(Err(error))) => broken = broken.or(Some(error)),
-            Ok(None) => unreachable!("the gate is closed only when a thread is missing"),
         }
-    }
-    broken.map_or(Ok(outcome), |broken| Err(RunError::Broken(broken)))
-}
-
-/// What a panic said.
-fn message(payload: &(dyn std::any::Any + Send)) -> String {
-    let text = payload.downcast_ref::<&str>().copied();
-    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message").into()
-}
-
-/// One party's run.
-fn work<M: Meet>(
-    plan: &Plan,
-    origin: (usize, usize),
-    rank: usize,
-    mut party: M,
-    halos: &Halos,
-    progress: &AtomicU64,
-) -> Result<(Band, PartyReport), Broken> {
-    let pin = plan.placement.cpu(rank).map(|cpu| pin_current(cpu.id));
-    let mut band = Band::new(plan.size, plan.size.rows_of(rank, plan.placement.parties()), plan.pattern, origin);
-    halos.publish(rank, 0, &band);
-
-    let report = plan.report();
-    let (mut started, mut waited) = (Instant::now(), Duration::ZERO);
-    for tick in 0..plan.ticks {
-        let before = Instant::now();
-        let leader = party.meet()?;
-        let after = Instant::now();
-        if tick == 0 {
-            started = after; // until now others were still starting
-        } else {
-            waited += after - before;
-        }
-        // One writer, and seldom: the line it shares with the watcher stays out of the other ticks.
-        if leader && tick & (report - 1) == 0 {
-            progress.store(tick, Relaxed);
-        }
-        halos.fetch(rank, tick, &mut band);
-        band.step();
-        halos.publish(rank, tick + 1, &band);
-    }
-    let elapsed = started.elapsed();
-    let bound =
-        pin.as_ref().map_or(Ok(false), |pin| pin.as_ref().map_or_else(|error| Err(error.to_string()), |_| Ok(true)));
-    let report = PartyReport { cpu: current_cpu(), bound, rows: band.rows(), elapsed, waited };
-    Ok((band, report))
+        running.join().unwrap_or_else(|payload| std::panic::resume_unwind(payload))
+    })
 }

@@ -19,6 +19,8 @@ mod fault;
 mod grid;
 #[path = "life/kernel.rs"]
 mod kernel;
+#[path = "common/kind.rs"]
+mod kind;
 #[path = "life/known.rs"]
 mod known;
 #[path = "life/picture.rs"]
@@ -31,10 +33,11 @@ mod run;
 use clap::Parser;
 use grid::Size;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use kind::Kind;
 use known::Known;
 use phalanx::topology::{Bind, Topology, available_cpus, startup_mask};
 use rle::Pattern;
-use run::{Kind, Outcome, Plan};
+use run::{Outcome, Plan};
 use std::error::Error;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;

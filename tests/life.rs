@@ -9,6 +9,8 @@ mod fault;
 mod grid;
 #[path = "../examples/life/kernel.rs"]
 mod kernel;
+#[path = "../examples/common/kind.rs"]
+mod kind;
 #[path = "../examples/life/known.rs"]
 mod known;
 #[allow(dead_code)]
@@ -22,16 +24,17 @@ mod run;
 
 use fault::{ParseError, Problem};
 use grid::Size;
+use kind::Kind;
 use phalanx::team::lockstep::{Failure, LockstepError, Meeting};
 use phalanx::team::rendezvous::{Scene, Script};
 use phalanx::topology::Placement;
 use rle::{Pattern, Run};
-use run::{Kind, Outcome, Plan, RunError};
+use run::{Outcome, Plan, RunError};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-const KINDS: [Kind; 3] = [Kind::Phalanx, Kind::Std, Kind::Condvar];
+const KINDS: [Kind; 3] = Kind::ALL;
 
 /// xorshift64: the same inputs on every machine.
 struct Random(u64);

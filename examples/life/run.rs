@@ -9,6 +9,7 @@
 //! cells are.
 
 use crate::grid::{Band, Size};
+use crate::kind::DEADLINE;
 use crate::rle::Pattern;
 use phalanx::team::lockstep::{At, Ended, Fault, Front, Handle, Lockstep, LockstepError, Meeting, Stop, World};
 use phalanx::team::{Team, TeamError};
@@ -18,40 +19,6 @@ use std::fmt;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
-
-/// Which barrier the parties meet at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Kind {
-    /// phalanx::Barrier, with a deadline of 30 s for each tick
-    Phalanx,
-    /// std::sync::Barrier
-    Std,
-    /// a mutex, a counter and a condition variable, as in the textbooks
-    Condvar,
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Kind::Phalanx => "phalanx",
-            Kind::Std => "std",
-            Kind::Condvar => "condvar",
-        })
-    }
-}
-
-impl From<Kind> for Meeting {
-    fn from(kind: Kind) -> Meeting {
-        match kind {
-            Kind::Phalanx => Meeting::Phalanx,
-            Kind::Std => Meeting::Std,
-            Kind::Condvar => Meeting::Condvar,
-        }
-    }
-}
-
-/// Ends a run when a party is this late. Far above any tick, so that only a worker that is stuck meets it.
-const DEADLINE: Duration = Duration::from_secs(30);
 
 /// How often the caller of [`run`] is told how far the run has come.
 const LOOK: Duration = Duration::from_millis(100);

@@ -1,0 +1,336 @@
+//! NAS CG: the smallest eigenvalue of a large, sparse, random matrix, by inverse iteration with 25 steps of conjugate
+//! gradients each.
+//!
+//! D. Bailey et al., "The NAS Parallel Benchmarks", RNR-94-007 (1994), section 2.4, and the verification values of NPB 3.
+//! Written from the description; sizes, seeds and the order of the random numbers are fixed by it.
+//!
+//! # What is shared out
+//!
+//! Rows, in [`BLOCKS`] blocks that do not depend on the number of members. Sums are made per block, put up for all, and added
+//! in the order of the blocks by everybody, so every number of members gives the same bits. Only the vector that the matrix is
+//! multiplied by is read by all: it is made of atomics, read and written with relaxed accesses, which are plain moves; the
+//! trips order them. Three trips per step.
+
+use crate::random::Random;
+use phalanx::Broken;
+use phalanx::team::rendezvous::Rendezvous;
+use rayon::prelude::*;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// The published problem sizes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[value(rename_all = "verbatim")]
+pub(crate) enum Class {
+    S,
+    W,
+    A,
+}
+
+pub(crate) struct Problem {
+    /// The order of the matrix.
+    pub(crate) n: usize,
+    /// Nonzeros in each of the random vectors that it is made of.
+    nonzeros: usize,
+    shift: f64,
+    /// What it has to come to, to within 1e-10 of it.
+    pub(crate) zeta: f64,
+}
+
+/// Inverse iterations, and steps of each.
+pub(crate) const ITERATIONS: usize = 15;
+const STEPS: usize = 25;
+const RCOND: f64 = 0.1;
+
+impl Class {
+    pub(crate) fn problem(self) -> Problem {
+        let (n, nonzeros, shift, zeta) = match self {
+            Class::S => (1_400, 7, 10.0, 8.597_177_507_864_8),
+            Class::W => (7_000, 8, 12.0, 10.362_595_087_124),
+            Class::A => (14_000, 11, 20.0, 17.130_235_054_029),
+        };
+        Problem { n, nonzeros, shift, zeta }
+    }
+}
+
+impl Problem {
+    /// Floating-point operations in all, as the benchmark counts them.
+    pub(crate) fn operations(&self) -> f64 {
+        let row = (self.nonzeros * (self.nonzeros + 1)) as f64;
+        2.0 * ITERATIONS as f64 * self.n as f64 * (3.0 + row + STEPS as f64 * (5.0 + row) + 3.0)
+    }
+
+    pub(crate) fn verified(&self, zeta: f64) -> bool {
+        ((zeta - self.zeta) / self.zeta).abs() <= 1e-10
+    }
+}
+
+/// Blocks of rows; more members than these have nothing to do.
+pub(crate) const BLOCKS: usize = 32;
+
+/// The rows of a block.
+fn rows(block: usize, n: usize) -> Range<usize> {
+    n * block / BLOCKS..n * (block + 1) / BLOCKS
+}
+
+/// The matrix, row by row.
+pub(crate) struct Matrix {
+    starts: Vec<usize>,
+    columns: Vec<u32>,
+    values: Vec<f64>,
+}
+
+impl Matrix {
+    /// The sum of the outer products of `n` sparse random vectors with themselves, each weighed less than the one before, and
+    /// a shifted multiple of the identity.
+    pub(crate) fn new(problem: &Problem) -> Matrix {
+        let n = problem.n;
+        let mut random = Random::new(314_159_265);
+        random.next();
+        let range = n.next_power_of_two();
+        let vectors: Vec<Vec<(usize, f64)>> =
+            (0..n).map(|row| sparse_vector(&mut random, n, range, problem.nonzeros, row)).collect();
+
+        let mut rows: Vec<Vec<(u32, f64)>> = vec![Vec::new(); n];
+        let ratio = RCOND.powf(1.0 / n as f64);
+        let mut weight = 1.0;
+        for (i, vector) in vectors.iter().enumerate() {
+            for &(row, left) in vector {
+                for &(column, right) in vector {
+                    let mut value = right * (weight * left);
+                    if row == i && column == i {
+                        value += RCOND - problem.shift;
+                    }
+                    let entries = &mut rows[row];
+                    match entries.binary_search_by_key(&(column as u32), |entry| entry.0) {
+                        Ok(place) => entries[place].1 += value,
+                        Err(place) => entries.insert(place, (column as u32, value)),
+                    }
+                }
+            }
+            weight *= ratio;
+        }
+        let starts = std::iter::once(0).chain(rows.iter().scan(0, |sum, row| {
+            *sum += row.len();
+            Some(*sum)
+        }));
+        let starts = starts.collect();
+        let (columns, values) = rows.into_iter().flatten().unzip();
+        Matrix { starts, columns, values }
+    }
+
+    /// One row times a vector.
+    #[inline]
+    fn row(&self, row: usize, vector: impl Fn(usize) -> f64) -> f64 {
+        let entries = self.starts[row]..self.starts[row + 1];
+        let entries = self.columns[entries.clone()].iter().zip(&self.values[entries]);
+        entries.map(|(&column, &value)| value * vector(column as usize)).sum()
+    }
+}
+
+/// A vector with `nonzeros` random entries at random places, and 0.5 at `own`.
+fn sparse_vector(random: &mut Random, n: usize, range: usize, nonzeros: usize, own: usize) -> Vec<(usize, f64)> {
+    let mut entries: Vec<(usize, f64)> = Vec::with_capacity(nonzeros + 1);
+    while entries.len() < nonzeros {
+        let value = random.next();
+        let place = (range as f64 * random.next()) as usize;
+        if place < n && entries.iter().all(|entry| entry.0 != place) {
+            entries.push((place, value));
+        }
+    }
+    match entries.iter_mut().find(|entry| entry.0 == own) {
+        Some(entry) => entry.1 = 0.5,
+        None => entries.push((own, 0.5)),
+    }
+    entries
+}
+
+/// A vector that all read and each writes a part of, between trips.
+struct Shared(Vec<AtomicU64>);
+
+impl Shared {
+    fn new(n: usize) -> Shared {
+        Shared((0..n).map(|_| AtomicU64::new(0)).collect())
+    }
+
+    #[inline]
+    fn get(&self, i: usize) -> f64 {
+        f64::from_bits(self.0[i].load(Relaxed))
+    }
+
+    #[inline]
+    fn set(&self, i: usize, value: f64) {
+        self.0[i].store(value.to_bits(), Relaxed);
+    }
+}
+
+/// What the members share beside the matrix.
+pub(crate) struct Board {
+    direction: Shared,
+    /// Sums of blocks: two sets, used in turn, so that one trip is enough.
+    sums: [Shared; 2],
+}
+
+impl Board {
+    pub(crate) fn new(problem: &Problem) -> Board {
+        Board { direction: Shared::new(problem.n), sums: [(); 2].map(|()| Shared::new(BLOCKS)) }
+    }
+}
+
+/// A block's own rows of the vectors that nobody else reads.
+struct Rows {
+    at: Range<usize>,
+    x: Vec<f64>,
+    z: Vec<f64>,
+    r: Vec<f64>,
+    q: Vec<f64>,
+    p: Vec<f64>,
+}
+
+impl Rows {
+    fn new(at: Range<usize>) -> Rows {
+        let zeros = || vec![0.0; at.len()];
+        Rows { x: vec![1.0; at.len()], z: zeros(), r: zeros(), q: zeros(), p: zeros(), at }
+    }
+
+    fn begin(&mut self) -> f64 {
+        self.z.fill(0.0);
+        self.r.clone_from(&self.x);
+        self.p.clone_from(&self.x);
+        dot(&self.r, &self.r)
+    }
+
+    fn multiply(&mut self, matrix: &Matrix, direction: impl Fn(usize) -> f64 + Copy) -> f64 {
+        for (q, row) in self.q.iter_mut().zip(self.at.clone()) {
+            *q = matrix.row(row, direction);
+        }
+        dot(&self.p, &self.q)
+    }
+
+    fn advance(&mut self, alpha: f64) -> f64 {
+        for (z, p) in self.z.iter_mut().zip(&self.p) {
+            *z += alpha * p;
+        }
+        for (r, q) in self.r.iter_mut().zip(&self.q) {
+            *r -= alpha * q;
+        }
+        dot(&self.r, &self.r)
+    }
+
+    fn turn(&mut self, beta: f64) {
+        for (p, r) in self.p.iter_mut().zip(&self.r) {
+            *p = r + beta * *p;
+        }
+    }
+
+    fn norms(&self) -> [f64; 2] {
+        [dot(&self.x, &self.z), dot(&self.z, &self.z)]
+    }
+
+    fn normalise(&mut self, factor: f64) {
+        for (x, z) in self.x.iter_mut().zip(&self.z) {
+            *x = factor * z;
+        }
+    }
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+/// One member's part of the whole benchmark; the eigenvalue, the same for all.
+pub(crate) fn solve<M: Rendezvous>(
+    problem: &Problem,
+    matrix: &Matrix,
+    board: &Board,
+    party: &mut M,
+) -> Result<f64, Broken> {
+    let (rank, members) = (party.rank(), party.parties());
+    let own = BLOCKS * rank / members..BLOCKS * (rank + 1) / members;
+    let mut blocks: Vec<(usize, Rows)> = own.map(|block| (block, Rows::new(rows(block, problem.n)))).collect();
+    let mut sums = Sums { board, party, turn: 0 };
+    let mut zeta = 0.0;
+    for _ in 0..ITERATIONS {
+        let mut rho = sums.of(&mut blocks, |rows| show(board, rows, Rows::begin))?;
+        for _ in 0..STEPS {
+            let d = sums.of(&mut blocks, |rows| rows.multiply(matrix, |i| board.direction.get(i)))?;
+            let alpha = rho / d;
+            let last = rho;
+            rho = sums.of(&mut blocks, |rows| rows.advance(alpha))?;
+            let beta = rho / last;
+            for (_, rows) in &mut blocks {
+                show(board, rows, |rows| rows.turn(beta));
+            }
+            sums.party.wait()?;
+        }
+        let xz = sums.of(&mut blocks, |rows| rows.norms()[0])?;
+        let zz = sums.of(&mut blocks, |rows| rows.norms()[1])?;
+        zeta = problem.shift + 1.0 / xz;
+        blocks.iter_mut().for_each(|(_, rows)| rows.normalise(1.0 / zz.sqrt()));
+    }
+    Ok(zeta)
+}
+
+/// Does something to the rows, and shows the others the direction that comes of it.
+fn show<R>(board: &Board, rows: &mut Rows, change: impl FnOnce(&mut Rows) -> R) -> R {
+    let result = change(rows);
+    for (i, &p) in rows.at.clone().zip(&rows.p) {
+        board.direction.set(i, p);
+    }
+    result
+}
+
+/// Sums over all blocks, in their order.
+struct Sums<'a, M> {
+    board: &'a Board,
+    party: &'a mut M,
+    turn: usize,
+}
+
+impl<M: Rendezvous> Sums<'_, M> {
+    fn of(&mut self, blocks: &mut [(usize, Rows)], part: impl Fn(&mut Rows) -> f64) -> Result<f64, Broken> {
+        let sums = &self.board.sums[self.turn % 2];
+        self.turn += 1;
+        for (block, rows) in blocks {
+            sums.set(*block, part(rows));
+        }
+        self.party.wait()?;
+        Ok((0..BLOCKS).map(|block| sums.get(block)).sum())
+    }
+}
+
+/// The same as a rayon user writes it: a parallel loop for each phase.
+pub(crate) fn solve_with_rayon(problem: &Problem, matrix: &Matrix, pool: &rayon::ThreadPool) -> f64 {
+    pool.install(|| {
+        let mut blocks: Vec<Rows> = (0..BLOCKS).map(|block| Rows::new(rows(block, problem.n))).collect();
+        let mut direction = vec![0.0; problem.n];
+        // In the order of the blocks, whoever computes which.
+        let sum = |blocks: &mut Vec<Rows>, part: &(dyn Fn(&mut Rows) -> f64 + Sync)| -> f64 {
+            blocks.par_iter_mut().map(part).collect::<Vec<f64>>().into_iter().sum()
+        };
+        let collect = |blocks: &[Rows], direction: &mut Vec<f64>| {
+            direction.clear();
+            blocks.iter().for_each(|rows| direction.extend_from_slice(&rows.p));
+        };
+        let mut zeta = 0.0;
+        for _ in 0..ITERATIONS {
+            let mut rho = sum(&mut blocks, &Rows::begin);
+            collect(&blocks, &mut direction);
+            for _ in 0..STEPS {
+                let seen = &direction;
+                let d = sum(&mut blocks, &|rows| rows.multiply(matrix, |i| seen[i]));
+                let alpha = rho / d;
+                let last = rho;
+                rho = sum(&mut blocks, &|rows| rows.advance(alpha));
+                let beta = rho / last;
+                blocks.par_iter_mut().for_each(|rows| rows.turn(beta));
+                collect(&blocks, &mut direction);
+            }
+            let xz = sum(&mut blocks, &|rows| rows.norms()[0]);
+            let zz = sum(&mut blocks, &|rows| rows.norms()[1]);
+            zeta = problem.shift + 1.0 / xz;
+            blocks.par_iter_mut().for_each(|rows| rows.normalise(1.0 / zz.sqrt()));
+        }
+        zeta
+    })
+}

@@ -4,6 +4,7 @@
 //!   a cache line.
 //! - [`Member`]: what the closure is given: rank, size, barrier, reductions, its share of a loop.
 //! - [`lockstep`]: the engine for simulations in ticks.
+//! - `rayon`: members on the threads of a rayon pool (feature `rayon`).
 //! - [`rendezvous`]: the seam for tests and comparisons.
 //!
 //! What OpenMP's parallel region is to C. Threads outlive a run, the closure may borrow from the caller, results come back
@@ -27,6 +28,8 @@ pub mod lockstep;
 mod member;
 #[cfg(all(test, phalanx_loom))]
 mod models;
+#[cfg(feature = "rayon")]
+pub mod rayon;
 pub mod rendezvous;
 mod share;
 mod turnstile;
@@ -244,20 +247,7 @@ impl Team {
             }
             result
         })?;
-        if all.iter().all(Result::is_ok) {
-            return Ok(all.into_iter().filter_map(Result::ok).collect());
-        }
-        let first = match broken {
-            Some(broken) => match *broken.cause() {
-                Cause::Failed { rank, .. } => Some(rank),
-                _ => return Err(RunError::Broken(broken)),
-            },
-            None => None,
-        };
-        let mut errors = all.into_iter().enumerate().filter_map(|(rank, result)| Some((rank, result.err()?)));
-        let found = errors.find(|(rank, _)| first.is_none_or(|first| first == *rank));
-        let (rank, error) = found.expect("not all are `Ok`, and who broke the trip by failing is not");
-        Err(RunError::Failed { rank, error })
+        all_or_first(all, broken)
     }
 
     /// A run of whatever kind: the results, and what broke the team's barrier meanwhile.
@@ -346,6 +336,24 @@ impl Team {
             looks.next();
         }
     }
+}
+
+/// What all made, or the error of the one that broke the trip.
+fn all_or_first<R, E>(all: Vec<Result<R, E>>, broken: Option<Broken>) -> Result<Vec<R>, RunError<E>> {
+    if all.iter().all(Result::is_ok) {
+        return Ok(all.into_iter().filter_map(Result::ok).collect());
+    }
+    let first = match broken {
+        Some(broken) => match *broken.cause() {
+            Cause::Failed { rank, .. } => Some(rank),
+            _ => return Err(RunError::Broken(broken)),
+        },
+        None => None,
+    };
+    let mut errors = all.into_iter().enumerate().filter_map(|(rank, result)| Some((rank, result.err()?)));
+    let found = errors.find(|(rank, _)| first.is_none_or(|first| first == *rank));
+    let (rank, error) = found.expect("not all are `Ok`, and who broke the trip by failing is not");
+    Err(RunError::Failed { rank, error })
 }
 
 /// What to tell of a run in which members panicked: what broke the trip first.

@@ -29,13 +29,20 @@ pub(super) struct Seat {
     pub(super) party: Party,
 }
 
-/// One call of all members, with its types forgotten.
+/// One call of all members, with its types forgotten. All that a member needs to know lies in the line that calls it: a
+/// pointer to more would cost a further transfer.
 #[derive(Clone, Copy)]
 pub(super) struct Call {
     /// Makes the call on behalf of a seat.
-    pub(super) make: unsafe fn(*const (), &mut Seat, &Shared),
-    /// What `make` is to be given: a call's own data, which lives until all have reported.
-    pub(super) data: *const (),
+    pub(super) make: unsafe fn(Data, &mut Seat, &Shared),
+    pub(super) data: Data,
+}
+
+/// What a call is given, and where its results go: lives until all have reported.
+#[derive(Clone, Copy)]
+pub(super) struct Data {
+    pub(super) body: *const (),
+    pub(super) results: *mut (),
 }
 
 // SAFETY: `data` is only given to `make`, by members between the call and their reports; whoever makes a `Call` promises

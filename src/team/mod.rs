@@ -41,7 +41,7 @@ use crate::primitive::Sole;
 use crate::topology::{PinError, Pinned, Placement, pin_current};
 use crate::wait::Pace;
 pub use builder::{Plan, TeamBuilder};
-use crew::{Call, Looks, Seat, Shared, Taken};
+use crew::{Call, Data, Looks, Seat, Shared, Taken};
 use crossbeam_utils::CachePadded;
 use dispatch::FIRST;
 pub use error::{MemberPanic, RunError, TeamError};
@@ -202,7 +202,7 @@ impl Team {
         F: Fn(&mut Member<'_>) -> R + Sync,
         R: Send,
     {
-        self.run_all(&body).map(|(results, _)| results)
+        self.run_all(body).map(|(results, _)| results)
     }
 
     /// Lets every member call `body`, which can fail; and returns what each made of it, by rank, if nobody did.
@@ -240,7 +240,7 @@ impl Team {
         R: Send,
         E: fmt::Display + Send,
     {
-        let (all, broken) = self.run_all(&|member: &mut Member<'_>| {
+        let (all, broken) = self.run_all(move |member: &mut Member<'_>| {
             let result = body(member);
             if let Err(error) = &result {
                 member.give_up(error.to_string());
@@ -252,7 +252,7 @@ impl Team {
 
     /// A run of whatever kind: the results, and what broke the team's barrier meanwhile.
     #[allow(unsafe_code)]
-    fn run_all<R, E, F>(&self, body: &F) -> Result<(Vec<R>, Option<Broken>), RunError<E>>
+    fn run_all<R, E, F>(&self, body: F) -> Result<(Vec<R>, Option<Broken>), RunError<E>>
     where
         F: Fn(&mut Member<'_>) -> R + Sync,
         R: Send,
@@ -267,7 +267,7 @@ impl Team {
     }
 
     #[allow(unsafe_code)]
-    fn run_alone<R, E, F>(&self, helm: &mut Helm, body: &F) -> Result<(Vec<R>, Option<Broken>), RunError<E>>
+    fn run_alone<R, E, F>(&self, helm: &mut Helm, body: F) -> Result<(Vec<R>, Option<Broken>), RunError<E>>
     where
         F: Fn(&mut Member<'_>) -> R + Sync,
         R: Send,
@@ -276,12 +276,19 @@ impl Team {
             self.renew(helm)?;
         }
         self.shared.tally().clear();
+        // The closure lies beside the call, if it is small, or in this frame.
+        let mut frame = MaybeUninit::<F>::uninit();
+        let place = self.shared.dispatch.room().unwrap_or(frame.as_mut_ptr());
+        // SAFETY: `place` is valid for an `F`, and nobody reads the room from the last call's reports to the next call, which is
+        // below.
+        unsafe { place.write(body) };
+        let body = DropInPlace(place);
         let mut results: Vec<Place<R>> = Vec::with_capacity(self.size());
-        let work = Work { body, results: results.as_mut_ptr() };
-        // SAFETY: `make` gets a pointer to a `Work` of these very types, which lives in this frame until `call_all` has
-        // returned, behind the reports of all members. It is shared: `F` is `Sync`; each member writes its own place of
-        // `results`, whose values may go from thread to thread, `R` being `Send`.
-        unsafe { self.call_all(helm, Work::<R, F>::make, std::ptr::from_ref(&work).cast()) };
+        let data = Data { body: body.0.cast_const().cast(), results: results.as_mut_ptr().cast() };
+        // SAFETY: `make_part` gets pointers to an `F` and to places for `R`s, which live until `call_all` has returned, behind
+        // the reports of all members; `body` drops the `F` after that. The `F` is shared, being `Sync`; each member writes its own place of `results`, whose
+        // values may go from thread to thread, `R` being `Send`.
+        unsafe { self.call_all(helm, make_part::<R, F>, data) };
         let Some(panics) = self.shared.take_panics() else {
             // SAFETY: there is room for all, and each member that does not panic has written its place.
             unsafe { results.set_len(self.size()) };
@@ -306,7 +313,7 @@ impl Team {
         helm.region = region.era();
         self.shared.renew(region.clone(), parties);
         // SAFETY: `refit` takes no notice of its data.
-        unsafe { self.call_all(helm, refit, std::ptr::null()) };
+        unsafe { self.call_all(helm, refit, Data { body: std::ptr::null(), results: std::ptr::null_mut() }) };
         // By a token that was cancelled before.
         region.broken().map_or(Ok(()), |broken| Err(RunError::Broken(broken)))
     }
@@ -318,7 +325,7 @@ impl Team {
     /// `make` may be called with `data`, for each seat once and on any thread, until this returns.
     #[allow(unsafe_code)]
     #[inline]
-    unsafe fn call_all(&self, helm: &mut Helm, make: unsafe fn(*const (), &mut Seat, &Shared), data: *const ()) {
+    unsafe fn call_all(&self, helm: &mut Helm, make: unsafe fn(Data, &mut Seat, &Shared), data: Data) {
         let (shared, number) = (&*self.shared, helm.next);
         helm.next = number.wrapping_add(1);
         // SAFETY: the last call was number `number - 1`, as only whoever has the helm calls, and was awaited below.
@@ -373,31 +380,34 @@ fn first_of<E>(panics: Vec<MemberPanic>, broken: Option<Broken>) -> RunError<E> 
 /// One member's result. Padded: all members write theirs at about the same time.
 type Place<R> = CachePadded<MaybeUninit<R>>;
 
-/// What the members of a run are sent: where the closure is, and where the results go.
-struct Work<'a, R, F> {
-    body: &'a F,
-    results: *mut Place<R>,
+/// Drops the closure of a run where it was put.
+struct DropInPlace<F>(*mut F);
+
+impl<F> Drop for DropInPlace<F> {
+    #[allow(unsafe_code)]
+    fn drop(&mut self) {
+        // SAFETY: whoever made this has put an `F` there, and nobody uses it any more.
+        unsafe { self.0.drop_in_place() }
+    }
 }
 
-impl<R, F: Fn(&mut Member<'_>) -> R> Work<'_, R, F> {
-    /// One member's part. Nothing escapes it: a panic is taken note of.
-    ///
-    /// # Safety
-    ///
-    /// `data` points to a `Work<R, F>` whose `results` have room for all members, and no other call is for this seat.
-    #[allow(unsafe_code)]
-    unsafe fn make(data: *const (), seat: &mut Seat, shared: &Shared) {
-        // SAFETY: by the caller's promise.
-        let work = unsafe { &*data.cast::<Self>() };
-        match catch_unwind(AssertUnwindSafe(|| (work.body)(&mut Member::new(seat, shared)))) {
-            // SAFETY: the place of this rank exists and is nobody else's, by the caller's promise.
-            Ok(result) => unsafe { work.results.add(seat.rank).cast::<R>().write(result) },
-            Err(payload) => shared.panicked(seat, payload),
-        }
-        if seat.party.is_behind() {
-            // It has arrived and not waited: the next run would begin with members that are not in step.
-            shared.break_trip(seat, Cause::Dropped { rank: seat.rank });
-        }
+/// One member's part of a run. Nothing escapes it: a panic is taken note of.
+///
+/// # Safety
+///
+/// `data` points to an `F` and to places for the results of all members, and no other call is for this seat.
+#[allow(unsafe_code)]
+unsafe fn make_part<R, F: Fn(&mut Member<'_>) -> R>(data: Data, seat: &mut Seat, shared: &Shared) {
+    // SAFETY: by the caller's promise.
+    let body = unsafe { &*data.body.cast::<F>() };
+    match catch_unwind(AssertUnwindSafe(|| body(&mut Member::new(seat, shared)))) {
+        // SAFETY: the place of this rank exists and is nobody else's, by the caller's promise.
+        Ok(result) => unsafe { data.results.cast::<Place<R>>().add(seat.rank).cast::<R>().write(result) },
+        Err(payload) => shared.panicked(seat, payload),
+    }
+    if seat.party.is_behind() {
+        // It has arrived and not waited: the next run would begin with members that are not in step.
+        shared.break_trip(seat, Cause::Dropped { rank: seat.rank });
     }
 }
 
@@ -407,7 +417,7 @@ impl<R, F: Fn(&mut Member<'_>) -> R> Work<'_, R, F> {
 ///
 /// None needed: it takes no notice of its data.
 #[allow(unsafe_code)]
-unsafe fn refit(_: *const (), seat: &mut Seat, shared: &Shared) {
+unsafe fn refit(_: Data, seat: &mut Seat, shared: &Shared) {
     shared.refit(seat);
 }
 

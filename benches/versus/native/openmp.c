@@ -156,3 +156,46 @@ int versus_openmp_reduce(const int *cpus, int parties, int64_t opening, int64_t 
     out->team = team;
     return failed;
 }
+
+/* Parallel regions with next to nothing in them, one after the other, timed by the thread that opens them: each member adds
+ * one to a counter of its own. With `idle` the thread sleeps so many nanoseconds before each region, and only the regions
+ * are timed. */
+int versus_openmp_fork(const int *cpus, int parties, int64_t opening, int64_t regions, int64_t idle, struct report *out) {
+    int64_t took = 0;
+    int team = 0, failed = parties > MOST;
+    for (int i = 0; i < parties && !failed; i++)
+        slots[i].trip = 0;
+    if (failed)
+        return failed;
+#pragma omp parallel num_threads(parties) reduction(+ : failed)
+    {
+        failed += pin(cpus[omp_get_thread_num()]);
+        if (omp_get_thread_num() == 0)
+            team = omp_get_num_threads();
+    }
+    int64_t start = now();
+    for (int64_t region = 0; region < opening + regions; region++) {
+        if (region == opening)
+            start = now();
+        int64_t called = 0;
+        if (idle) {
+            struct timespec t = {0, idle};
+            nanosleep(&t, 0);
+            called = now();
+        }
+#pragma omp parallel num_threads(parties)
+        {
+            slots[omp_get_thread_num()].trip++;
+        }
+        if (idle && region >= opening)
+            took += now() - called;
+    }
+    if (!idle)
+        took = now() - start;
+    out->ns = took;
+    out->team = team;
+    out->wrong = 0;
+    for (int i = 0; i < parties; i++)
+        out->wrong += slots[i].trip != opening + regions;
+    return failed;
+}

@@ -96,6 +96,8 @@ pub enum Shape {
     Cold,
     /// The algorithms among themselves, for two parties, crowds, and many with a CPU each.
     Family,
+    /// A closure on all members, again and again: teams, pools, new threads.
+    ForkJoin,
     /// What rides on a trip: values, an action, work between arrival and wait.
     Riders,
 }
@@ -110,6 +112,7 @@ impl Shape {
             Self::Imbalance => "imbalance",
             Self::Cold => "cold",
             Self::Family => "family",
+            Self::ForkJoin => "fork-join",
             Self::Riders => "riders",
         }
     }

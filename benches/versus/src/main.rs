@@ -27,7 +27,7 @@ use cli::{Child, Cli, Shape};
 use machine::Machine;
 use place::{Place, allowed};
 use report::{Report, Section};
-use shape::{Context, busy, cold, crowd, family, imbalance, pair, riders, straggler};
+use shape::{Context, busy, cold, crowd, family, fork_join, imbalance, pair, riders, straggler};
 use share::Since;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -104,6 +104,7 @@ fn measure(shape: Shape, context: &Context, cli: &Cli) -> Section {
         Shape::Imbalance => imbalance::run(context),
         Shape::Cold => cold::run(context),
         Shape::Family => family::run(context, &cli.family_crowd_sizes(), &cli.party_counts(context.allowed.len())),
+        Shape::ForkJoin => fork_join::run(context),
         Shape::Riders => riders::run(context, &cli.rider_crowd_sizes()),
     };
     let shares = since.shares();

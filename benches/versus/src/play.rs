@@ -102,7 +102,7 @@ type Seats = Vec<Vec<Box<dyn Seat>>>;
 ///
 /// Not a rotation: in one, everybody always follows the same neighbour, and a process that shares the CPU with us can
 /// fall into step with the whole cycle and always hit the same one.
-fn shuffled(entrants: usize, round: usize) -> Vec<usize> {
+pub fn shuffled(entrants: usize, round: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..entrants).collect();
     let mut state = round as u64;
     for place in (1..entrants).rev() {

@@ -7,6 +7,7 @@ pub mod object;
 pub mod openmp;
 pub mod own;
 pub mod probe;
+pub mod regions;
 pub mod riders;
 pub mod sums;
 pub mod work;

@@ -20,6 +20,8 @@ pub struct StdBarrier {
 pub struct OpenMp {
     pub cross: Cross,
     pub reduce: Cross,
+    /// The last but one number is how long to idle before each region.
+    pub fork: Cross,
     pub late: unsafe extern "C" fn(*const c_int, c_int, i64, *const Clock, *mut u64) -> c_int,
 }
 
@@ -75,6 +77,7 @@ mod place {
             Ok(OpenMp {
                 cross: *library.get(b"versus_openmp").map_err(|e| e.to_string())?,
                 reduce: *library.get(b"versus_openmp_reduce").map_err(|e| e.to_string())?,
+                fork: *library.get(b"versus_openmp_fork").map_err(|e| e.to_string())?,
                 late: *library.get(b"versus_openmp_late").map_err(|e| e.to_string())?,
             })
         }
@@ -138,6 +141,14 @@ mod place {
                 checked: i64,
                 out: *mut Report,
             ) -> c_int;
+            fn versus_openmp_fork(
+                cpus: *const c_int,
+                n: c_int,
+                opening: i64,
+                trips: i64,
+                idle: i64,
+                out: *mut Report,
+            ) -> c_int;
             fn versus_openmp_late(
                 cpus: *const c_int,
                 n: c_int,
@@ -146,7 +157,12 @@ mod place {
                 seen: *mut u64,
             ) -> c_int;
         }
-        Ok(OpenMp { cross: versus_openmp, reduce: versus_openmp_reduce, late: versus_openmp_late })
+        Ok(OpenMp {
+            cross: versus_openmp,
+            reduce: versus_openmp_reduce,
+            fork: versus_openmp_fork,
+            late: versus_openmp_late,
+        })
     }
 
     #[cfg(not(versus_gomp))]

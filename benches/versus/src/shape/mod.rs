@@ -4,6 +4,7 @@ pub mod busy;
 pub mod cold;
 pub mod crowd;
 pub mod family;
+pub mod fork_join;
 pub mod imbalance;
 pub mod pair;
 pub mod riders;

@@ -1,0 +1,179 @@
+//! Those who run one closure on several threads, as often as asked: teams and pools of threads.
+//!
+//! Every region does the same next to nothing: each member adds one to a counter of its own, on lines of its own, and the
+//! counters are checked at the end of each round. A crew is made for each round and ended behind it, since some of them spin
+//! while they are idle and would take the others' CPUs.
+
+use super::object::{self, OpenMp, Report};
+use crate::clock::{ns, stamp};
+use crate::gate::Line;
+use phalanx::team::Team;
+use phalanx::topology::{Placement, pin_current};
+use std::ffi::c_int;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::thread;
+use std::time::Duration;
+
+/// What a round is to be.
+#[derive(Clone, Copy)]
+pub struct Regions {
+    /// Not timed.
+    pub opening: u64,
+    pub timed: u64,
+    /// To sleep before each, untimed.
+    pub idle: Duration,
+}
+
+/// Nanoseconds per region, or what was wrong.
+pub type Round = Result<f64, String>;
+
+/// A round for members on these CPUs; the caller is pinned to the first one.
+type Play = Box<dyn Fn(&[usize], Regions) -> Round>;
+
+/// One entrant.
+pub struct Crew {
+    pub name: &'static str,
+    pub round: Play,
+}
+
+/// A counter for each member.
+struct Counters(Vec<Line<AtomicU64>>);
+
+impl Counters {
+    fn new(members: usize) -> Self {
+        Self((0..members).map(|_| Line::default()).collect())
+    }
+
+    #[inline(always)]
+    fn count(&self, member: usize) {
+        let counter = &self.0[member].0;
+        counter.store(counter.load(Relaxed) + 1, Relaxed);
+    }
+
+    fn check(&self, regions: Regions) -> Result<(), String> {
+        let due = regions.opening + regions.timed;
+        let wrong = self.0.iter().filter(|counter| counter.0.load(Relaxed) != due).count();
+        if wrong == 0 { Ok(()) } else { Err(format!("{wrong} members have not run {due} times")) }
+    }
+}
+
+/// Times `region`, and checks what it counted.
+#[inline(always)]
+fn timed(members: usize, regions: Regions, mut region: impl FnMut(&Counters)) -> Round {
+    let counters = Counters::new(members);
+    for _ in 0..regions.opening {
+        region(&counters);
+    }
+    let mut took = 0.0;
+    if regions.idle.is_zero() {
+        let start = stamp();
+        for _ in 0..regions.timed {
+            region(&counters);
+        }
+        took = ns(stamp() - start);
+    } else {
+        for _ in 0..regions.timed {
+            thread::sleep(regions.idle);
+            let start = stamp();
+            region(&counters);
+            took += ns(stamp() - start);
+        }
+    }
+    counters.check(regions)?;
+    Ok(took / regions.timed as f64)
+}
+
+/// Where the members are to be, for those that can be told.
+fn placed(cpus: &[usize]) -> Result<Placement, String> {
+    crate::place::placement(cpus)
+}
+
+/// With the caller on any of the CPUs, which the threads that it starts inherit.
+fn on_any<R>(cpus: &[usize], round: impl FnOnce() -> R) -> R {
+    crate::place::restrict_to(cpus);
+    let result = round();
+    crate::place::pin_to(cpus[0]);
+    result
+}
+
+/// [`phalanx::team::Team::run`].
+pub fn phalanx() -> Crew {
+    let round = |cpus: &[usize], regions| {
+        let team = Team::builder().threads(cpus.len()).place(placed(cpus)?).build().map_err(|e| e.to_string())?;
+        timed(cpus.len(), regions, |counters| {
+            team.run(|m| counters.count(m.rank())).expect("nobody panics");
+        })
+    };
+    Crew { name: "phalanx team", round: Box::new(round) }
+}
+
+/// `rayon::ThreadPool::broadcast`, on pinned threads; the caller waits.
+pub fn rayon() -> Crew {
+    let round = |cpus: &[usize], regions| {
+        let at = cpus.to_vec();
+        let pin = move |thread: usize| std::mem::forget(pin_current(at[thread]));
+        let builder = ::rayon::ThreadPoolBuilder::new().num_threads(cpus.len()).start_handler(pin);
+        let pool = builder.build().map_err(|e| e.to_string())?;
+        timed(cpus.len(), regions, |counters| {
+            pool.broadcast(|context| counters.count(context.index()));
+        })
+    };
+    Crew { name: "rayon broadcast", round: Box::new(round) }
+}
+
+/// `forkunion`, as it comes, on any of the CPUs.
+pub fn forkunion() -> Crew {
+    let round = |cpus: &[usize], regions| {
+        on_any(cpus, || {
+            let topology = ::forkunion::Topology::new().map_err(|e| format!("{e:?}"))?;
+            let mut pool = ::forkunion::ThreadPool::try_spawn(&topology, cpus.len()).map_err(|e| format!("{e:?}"))?;
+            timed(cpus.len(), regions, |counters| pool.for_threads(&|thread, _| counters.count(thread)).join())
+        })
+    };
+    Crew { name: "forkunion", round: Box::new(round) }
+}
+
+/// `std::thread::scope`: new threads each time, on any of the CPUs.
+pub fn scope() -> Crew {
+    let round = |cpus: &[usize], regions| {
+        on_any(cpus, || {
+            timed(cpus.len(), regions, |counters| {
+                thread::scope(|s| {
+                    for member in 1..counters.0.len() {
+                        s.spawn(move || counters.count(member));
+                    }
+                    counters.count(0);
+                });
+            })
+        })
+    };
+    Crew { name: "std::thread::scope", round: Box::new(round) }
+}
+
+/// OpenMP's parallel region, with the runtimes that are at hand; and why others are not.
+pub fn openmp() -> Vec<Result<Crew, String>> {
+    let entrant = |name: &'static str, runtime: Result<OpenMp, String>| {
+        let runtime = runtime.map_err(|why| format!("{name}: {why}"))?;
+        Ok(Crew { name, round: Box::new(move |cpus, regions| region(runtime, cpus, regions)) })
+    };
+    vec![entrant("libgomp parallel", object::libgomp()), entrant("libomp parallel", object::libomp())]
+}
+
+fn region(runtime: OpenMp, cpus: &[usize], regions: Regions) -> Round {
+    let mut report = Report::default();
+    let numbers: Vec<c_int> = cpus.iter().map(|&cpu| cpu as c_int).collect();
+    let (members, idle) = (numbers.len() as c_int, regions.idle.as_nanos() as i64);
+    let (opening, timed) = (regions.opening as i64, regions.timed as i64);
+    // SAFETY: `numbers` has as many CPUs as there are members; `report` is valid for writes.
+    let error = unsafe { (runtime.fork)(numbers.as_ptr(), members, opening, timed, idle, &raw mut report) };
+    if error != 0 || report.team != i64::from(members) {
+        return Err(format!("error {error}, a team of {} threads", report.team));
+    }
+    // Its pool threads spin for a while behind the last region: they would take the others' CPUs.
+    crate::usage::settle();
+    if report.wrong != 0 {
+        Err(format!("{} members have not run each time", report.wrong))
+    } else {
+        Ok(report.ns as f64 / timed as f64)
+    }
+}

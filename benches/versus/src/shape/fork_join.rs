@@ -1,0 +1,120 @@
+//! Fork and join: a closure of next to nothing on all members, again and again; a team against pools, new threads and OpenMP.
+//!
+//! The entrants have threads of their own, so they are not played by the crew of the other shapes: in each round each entrant,
+//! in another order each time, makes its threads, runs its regions, and ends them. Ratios are paired by round.
+
+use super::{Context, Mode, Series, find};
+use crate::peer::regions::{self, Crew, Regions};
+use crate::report::{Ratio, Row, Section, Sense, Table, Verdict};
+use crate::seat::Role;
+use std::time::Duration;
+
+const SUBJECT: &str = "phalanx team";
+
+pub fn run(context: &Context) -> Section {
+    let mut section = Section::new(
+        "fork-join",
+        "Fork and join",
+        "The calling thread, pinned, lets all members run one closure that counts, and waits for them. Nanoseconds per region, by the caller's clock; threads are made anew for each round, and the first regions are not timed.",
+    );
+    let pair = context.place.cpus;
+    // Before the caller is pinned: from here on phalanx knows which CPUs there are.
+    drop(phalanx::topology::startup_mask().clone());
+    context.place.pin(0);
+    let hot =
+        Regions { opening: context.pick(20, 300, 300), timed: context.pick(50, 2_000, 5_000), idle: Duration::ZERO };
+    let table =
+        Sheet { title: "2 members, hot", cpus: &pair, rounds: context.pick(2, 25, 101), regions: hot, forkunion: true };
+    let all = play(context, &mut section, &table);
+    let at_most = |all: &[Series], claim: &str, by: &str, limit: f64| {
+        let measured = || Some(find(all, SUBJECT)?.over(find(all, by)?));
+        let measured = if context.mode == Mode::Smoke { None } else { measured() };
+        Verdict::new(claim, measured, Sense::AtMost, limit)
+    };
+    section.verdicts.push(at_most(&all, "2 members: the team over forkunion", "forkunion", 0.7));
+    for by in ["rayon broadcast", "std::thread::scope", "libgomp parallel", "libomp parallel"] {
+        section.verdicts.push(at_most(&all, &format!("2 members: the team over {by}"), by, 1.0));
+    }
+
+    let idle = Regions { opening: 2, timed: context.pick(2, 10, 30), idle: Duration::from_millis(5) };
+    let rounds = context.pick(1, 9, 25);
+    play(
+        context,
+        &mut section,
+        &Sheet {
+            title: "2 members, each region after 5 ms of idling",
+            cpus: &pair,
+            rounds,
+            regions: idle,
+            forkunion: true,
+        },
+    );
+
+    for (members, title) in [(4, "4 members on 2 CPUs"), (8, "8 members on 2 CPUs"), (16, "16 members on 2 CPUs")] {
+        let cpus: Vec<usize> = pair.iter().copied().cycle().take(members).collect();
+        let regions =
+            Regions { opening: context.pick(5, 50, 100), timed: context.pick(20, 300, 1_000), idle: Duration::ZERO };
+        let sheet = Sheet { title, cpus: &cpus, rounds: context.pick(1, 9, 31), regions, forkunion: false };
+        let all = play(context, &mut section, &sheet);
+        for by in ["rayon broadcast", "std::thread::scope", "libgomp parallel", "libomp parallel"] {
+            section.verdicts.push(at_most(&all, &format!("{members} on 2: the team over {by}"), by, 1.0));
+        }
+    }
+    context.place.restrict();
+    section.notes.push(
+        "forkunion takes no part where members outnumber CPUs: its threads never give theirs up, and a region takes scheduler time slices (milliseconds).".into(),
+    );
+    section
+}
+
+/// One table.
+struct Sheet<'a> {
+    title: &'a str,
+    cpus: &'a [usize],
+    rounds: usize,
+    regions: Regions,
+    forkunion: bool,
+}
+
+fn play(context: &Context, section: &mut Section, sheet: &Sheet<'_>) -> Vec<Series> {
+    let mut crews: Vec<Crew> = vec![regions::phalanx(), regions::rayon(), regions::scope()];
+    if sheet.forkunion {
+        crews.push(regions::forkunion());
+    }
+    for entrant in regions::openmp() {
+        match entrant {
+            Ok(crew) => crews.push(crew),
+            Err(why) if section.absent.contains(&why) => {}
+            Err(why) => section.absent.push(why),
+        }
+    }
+    let role = |name: &str| if name == SUBJECT { Role::Subject } else { Role::Rival };
+    let series =
+        |crew: &Crew| Series { name: crew.name.into(), role: role(crew.name), values: vec![None; sheet.rounds] };
+    let mut all: Vec<Series> = crews.iter().map(series).collect();
+    for round in 0..sheet.rounds {
+        for which in crate::play::shuffled(crews.len(), round) {
+            crate::watch::progress(crews[which].name);
+            match (crews[which].round)(sheet.cpus, sheet.regions) {
+                Ok(ns) => all[which].values[round] = Some(ns),
+                Err(why) => section.wrong.push(format!("{}: {why}", crews[which].name)),
+            }
+        }
+    }
+    // A pool that pins its caller must not have moved it for those who come behind.
+    context.place.pin(0);
+    let row = |series: &Series| {
+        let ratio = find(&all, SUBJECT).map(|subject| Ratio { to: SUBJECT.into(), is: series.over(subject) });
+        Row {
+            name: series.name.clone(),
+            role: format!("{:?}", series.role).to_lowercase(),
+            value: series.summary(),
+            ratios: ratio.into_iter().collect(),
+            cost: None,
+            predicted: None,
+            trips_per_round: sheet.regions.timed,
+        }
+    };
+    section.tables.push(Table { title: sheet.title.into(), unit: "ns/region", rows: all.iter().map(row).collect() });
+    all
+}

@@ -18,9 +18,9 @@ mod random;
 #[path = "nas/show.rs"]
 mod show;
 
-use cg::{Board, Class, ITERATIONS, Matrix, Problem};
+use cg::{Answer, Board, Class, ITERATIONS, Matrix, Problem};
 use clap::Parser;
-use kind::{Spmd, spmd};
+use kind::{DEADLINE, Spmd, spmd};
 use phalanx::Broken;
 use phalanx::team::Team;
 use phalanx::team::rendezvous::Rendezvous;
@@ -46,9 +46,9 @@ struct Solve<'a> {
 }
 
 impl Spmd for Solve<'_> {
-    type Output = f64;
+    type Output = Answer;
 
-    fn run<M: Rendezvous>(&self, party: &mut M) -> Result<f64, Broken> {
+    fn run<M: Rendezvous>(&self, party: &mut M) -> Result<Answer, Broken> {
         cg::solve(self.problem, self.matrix, &self.board, party)
     }
 }
@@ -61,7 +61,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("NAS CG      class {:?}, order {}, {ITERATIONS} iterations", options.class, problem.n);
 
     let mut waited = Vec::new();
-    let (zeta, elapsed) = match options.run.barrier.kind() {
+    let (answer, elapsed) = match options.run.barrier.kind() {
         None => {
             let pool = show::pool(&options.run)?;
             cg::solve_with_rayon(&problem, &matrix, &pool);
@@ -69,7 +69,12 @@ fn main() -> Result<(), Box<dyn Error>> {
             (cg::solve_with_rayon(&problem, &matrix, &pool), began.elapsed())
         }
         Some(kind) => {
-            let team = Team::builder().threads(threads).place(options.run.bind.clone()).name("cg").build()?;
+            let team = Team::builder()
+                .threads(threads)
+                .place(options.run.bind.clone())
+                .name("cg")
+                .timeout(DEADLINE)
+                .build()?;
             // Rank 0 is this thread; a system that cannot pin runs it unpinned.
             let _pinned = team.pin_caller().ok();
             let solve = || Solve { problem: &problem, matrix: &matrix, board: Board::new(&problem) };
@@ -83,7 +88,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             (results[0].0, elapsed)
         }
     };
-    println!("zeta        {zeta:.13}, published {:.13}", problem.zeta);
+    println!("zeta        {:.13}, published {:.13}", answer.zeta, problem.zeta);
+    println!("residual    {:.3e}", answer.residual);
     Run { engine: Engine(&options.run), elapsed, operations: problem.operations(), waited }.print();
-    if problem.verified(zeta) { show::verified() } else { Err("verification failed".into()) }
+    if problem.verified(answer.zeta) { show::verified() } else { Err("verification failed".into()) }
 }

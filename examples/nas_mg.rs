@@ -19,7 +19,7 @@ mod random;
 mod show;
 
 use clap::Parser;
-use kind::{Spmd, spmd};
+use kind::{DEADLINE, Spmd, spmd};
 use mg::{CYCLES, Class, Planes, Stack};
 use phalanx::Broken;
 use phalanx::team::Team;
@@ -66,7 +66,12 @@ fn main() -> Result<(), Box<dyn Error>> {
             (norm, began.elapsed())
         }
         Some(kind) => {
-            let team = Team::builder().threads(threads).place(options.run.bind.clone()).name("mg").build()?;
+            let team = Team::builder()
+                .threads(threads)
+                .place(options.run.bind.clone())
+                .name("mg")
+                .timeout(DEADLINE)
+                .build()?;
             // Rank 0 is this thread; a system that cannot pin runs it unpinned.
             let _pinned = team.pin_caller().ok();
             let solve = Solve(Stack::new(&problem, threads));

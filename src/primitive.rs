@@ -396,6 +396,10 @@ impl<T> Plot<T> {
     pub(crate) fn get_mut(&mut self) -> &mut T {
         self.cell.get_mut()
     }
+
+    pub(crate) fn into_inner(self) -> T {
+        self.cell.into_inner()
+    }
 }
 
 /// A word that threads can sleep on.

@@ -116,3 +116,55 @@ fn a_token_forgets_barriers_that_are_gone() {
     token.cancel("the one that is left");
     assert!(kept.is_broken());
 }
+
+#[test]
+fn of_two_who_cancel_one_does_and_both_see_it() {
+    watched("of_two_who_cancel_one_does_and_both_see_it", LIMIT, |_| {
+        for _ in 0..scaled(500) {
+            let token = CancelToken::new();
+            let barrier = Barrier::builder(1).cancel_on(&token).build().unwrap();
+            let did: Vec<bool> = thread::scope(|s| {
+                let cancel = |reason: &'static str| {
+                    let token = &token;
+                    move || {
+                        let did = token.cancel(reason);
+                        assert!(token.is_cancelled());
+                        did
+                    }
+                };
+                let both = [s.spawn(cancel("one")), s.spawn(cancel("other"))];
+                both.into_iter().map(|it| it.join().unwrap()).collect()
+            });
+            assert!(did[0] != did[1]);
+            let reason = if did[0] { "one" } else { "other" };
+            assert_eq!(token.reason().as_deref(), Some(reason));
+            assert_eq!(barrier.broken().unwrap().cause(), &cause(reason));
+        }
+    });
+}
+
+/// No lock is held while an action or a serial section runs.
+#[test]
+fn an_action_and_a_serial_section_may_cancel_their_own_barrier() {
+    watched("an_action_and_a_serial_section_may_cancel_their_own_barrier", LIMIT, |watch| {
+        let token = CancelToken::new();
+        let inside = token.clone();
+        let barrier = Barrier::builder(2).cancel_on(&token).action(move |trip| {
+            if trip.generation == 3 {
+                inside.cancel("by the action");
+            }
+        });
+        let barrier = barrier.build().unwrap();
+        let parties = barrier.take_parties().unwrap();
+        let jobs =
+            parties.into_iter().map(|party| Box::new(|| until_broken(party)) as Job<'_, (u64, Broken)>).collect();
+        // The trip at which all have arrived stays complete.
+        for (complete, broken) in watch.crew(jobs) {
+            assert_eq!((complete, broken.generation(), broken.cause()), (4, 4, &cause("by the action")));
+        }
+        let token = CancelToken::new();
+        let mut party = Barrier::builder(1).cancel_on(&token).build().unwrap().claim(0).unwrap();
+        party.serial(|| token.cancel("by the section")).unwrap();
+        assert_eq!(party.wait().unwrap_err().cause(), &cause("by the section"));
+    });
+}

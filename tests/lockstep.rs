@@ -517,3 +517,114 @@ fn the_report_names_the_straggler() {
         assert_eq!(silent.run(Stop::after(1)).unwrap().straggler(), None);
     });
 }
+
+/// One that says something else each time it is asked would send some members home and let the others wait.
+#[test]
+fn a_condition_that_remembers_is_asked_once_for_all() {
+    watched("a_condition_that_remembers_is_asked_once_for_all", LIMIT, |_| {
+        let team = team(3);
+        for meeting in meetings() {
+            let mut engine = Lockstep::builder(Ring::new(CELLS)).barrier(meeting).build(&team).unwrap();
+            let calls = std::sync::Arc::new(AtomicU64::new(0));
+            let asked = std::sync::Arc::clone(&calls);
+            let report = engine.run(Stop::when(1, move |_| asked.fetch_add(1, Ordering::Relaxed) == 6)).unwrap();
+            assert_eq!((report.ended(), report.tick()), (&Ended::Condition, 7));
+            assert_eq!(calls.load(Ordering::Relaxed), 7);
+            let panics = Stop::when(1, |_| std::panic::resume_unwind(Box::new("no idea")));
+            match engine.run(panics).unwrap_err() {
+                LockstepError::Tick { tick: 8, failure: Failure::Panicked { message, .. }, .. } => {
+                    assert_eq!(message, "no idea");
+                }
+                other => panic!("{other:?}"),
+            }
+            assert_eq!(state(&engine), expected(CELLS, 1, 8));
+        }
+    });
+}
+
+/// A panic payload whose own drop panics must not get past the engine, or the others would wait.
+#[test]
+fn a_panic_over_a_panic_is_one_failure() {
+    struct Grudge;
+    impl Drop for Grudge {
+        fn drop(&mut self) {
+            std::panic::resume_unwind(Box::new("and another thing"));
+        }
+    }
+    watched("a_panic_over_a_panic_is_one_failure", LIMIT, |_| {
+        let team = team(3);
+        for meeting in meetings() {
+            let calls = AtomicU64::new(0);
+            let mut engine = Lockstep::builder(Ring::new(CELLS))
+                .barrier(meeting)
+                .observe(2, |_| {
+                    if calls.fetch_add(1, Ordering::Relaxed) == 0 {
+                        std::panic::resume_unwind(Box::new(Grudge));
+                    }
+                })
+                .build(&team)
+                .unwrap();
+            let error = engine.run(Stop::after(4)).unwrap_err();
+            assert!(
+                matches!(error, LockstepError::Tick { tick: 2, failure: Failure::Panicked { .. }, .. }),
+                "{error:?}"
+            );
+            assert_eq!(engine.run(Stop::after(2)).unwrap().tick(), 4);
+            assert_eq!(state(&engine), expected(CELLS, 1, 4));
+        }
+    });
+}
+
+#[test]
+fn a_deadline_beyond_the_clock_is_none() {
+    watched("a_deadline_beyond_the_clock_is_none", LIMIT, |_| {
+        let team = team(2);
+        let mut engine = Lockstep::builder(Ring::new(CELLS)).tick_deadline(Duration::MAX).build(&team).unwrap();
+        engine.run(Stop::when(2, |_| false).or_after(5)).unwrap();
+        assert_eq!(engine.step().unwrap().tick(), 6);
+        let cells: Vec<u64> = engine.into_parts().into_iter().flatten().collect();
+        assert_eq!(cells, expected(CELLS, 1, 6));
+    });
+}
+
+#[test]
+fn a_stop_ends_a_back_off() {
+    watched("a_stop_ends_a_back_off", LIMIT, |_| {
+        let team = team(2);
+        let ring = Ring::new(CELLS);
+        ring.trouble(3, 0, 0, Trouble::Fault);
+        let retry = RetryPolicy::attempts(2).back_off(LIMIT * 10);
+        let mut engine = Lockstep::builder(ring).retry(retry).build(&team).unwrap();
+        let handle = engine.handle();
+        thread::scope(|s| {
+            let running = s.spawn(|| engine.run(Stop::after(9)).unwrap());
+            while handle.tick() < 3 {
+                thread::yield_now();
+            }
+            handle.stop();
+            assert_eq!(running.join().unwrap().ended(), &Ended::Stopped);
+        });
+        assert_eq!(state(&engine), expected(CELLS, 1, 3));
+    });
+}
+
+#[test]
+fn a_token_of_the_team_ends_a_run_at_any_barrier() {
+    watched("a_token_of_the_team_ends_a_run_at_any_barrier", LIMIT, |_| {
+        for meeting in meetings() {
+            let token = CancelToken::new();
+            let team = Team::builder().threads(2).cancel_on(&token).build().unwrap();
+            let mut engine = Lockstep::builder(Ring::new(CELLS)).barrier(meeting).build(&team).unwrap();
+            let handle = engine.handle();
+            thread::scope(|s| {
+                let running = s.spawn(|| engine.run(Stop::never()).unwrap());
+                while handle.tick() < 5 {
+                    thread::yield_now();
+                }
+                token.cancel("team");
+                assert_eq!(running.join().unwrap().ended(), &Ended::Cancelled { reason: "team".into() });
+            });
+            assert_eq!(state(&engine), expected(CELLS, 1, engine.tick()));
+        }
+    });
+}

@@ -1,6 +1,8 @@
 //! The example `nas_mg`: the published norm, with the same bits for every number of members and at every barrier.
 #![cfg(not(miri))] // hundreds of millions of operations
 
+mod common;
+
 #[path = "../examples/common/kind.rs"]
 mod kind;
 #[allow(dead_code)]
@@ -9,11 +11,15 @@ mod mg;
 #[path = "../examples/nas/random.rs"]
 mod random;
 
+use common::watched;
 use kind::{Kind, Spmd, spmd};
 use mg::{Class, Planes, Stack};
 use phalanx::Broken;
 use phalanx::team::Team;
 use phalanx::team::rendezvous::Rendezvous;
+use std::time::Duration;
+
+const LIMIT: Duration = Duration::from_secs(300);
 
 struct Solve(Stack);
 
@@ -27,6 +33,10 @@ impl Spmd for Solve {
 
 #[test]
 fn class_s_is_verified_with_the_same_bits_everywhere() {
+    watched("mg_class_s_is_verified_with_the_same_bits_everywhere", LIMIT, |_| class_s());
+}
+
+fn class_s() {
     let problem = Class::S.problem();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
     let norm = mg::solve_with_rayon(&mut Planes::new(&problem), &pool);

@@ -66,7 +66,7 @@ impl Problem {
 }
 
 /// Blocks of rows; more members than these have nothing to do.
-pub(crate) const BLOCKS: usize = 32;
+pub(crate) const BLOCKS: usize = 64;
 
 /// The rows of a block.
 fn rows(block: usize, n: usize) -> Range<usize> {
@@ -164,17 +164,45 @@ impl Shared {
     }
 }
 
+/// A sum for each block. Aligned, so that the sums of two members' blocks are on different lines as far as can be.
+#[derive(Default)]
+struct Sums([SumsOfALine; BLOCKS / 8]);
+
+#[derive(Default)]
+#[repr(align(64))]
+struct SumsOfALine([AtomicU64; 8]);
+
+impl Sums {
+    fn set(&self, block: usize, sum: f64) {
+        self.0[block / 8].0[block % 8].store(sum.to_bits(), Relaxed);
+    }
+
+    /// In the order of the blocks.
+    fn total(&self) -> f64 {
+        self.0.iter().flat_map(|line| &line.0).map(|sum| f64::from_bits(sum.load(Relaxed))).sum()
+    }
+}
+
 /// What the members share beside the matrix.
 pub(crate) struct Board {
+    /// What the matrix is multiplied by.
     direction: Shared,
-    /// Sums of blocks: two sets, used in turn, so that one trip is enough.
-    sums: [Shared; 2],
+    /// Two sets, used in turn, so that one trip is enough.
+    sums: [Sums; 2],
 }
 
 impl Board {
     pub(crate) fn new(problem: &Problem) -> Board {
-        Board { direction: Shared::new(problem.n), sums: [(); 2].map(|()| Shared::new(BLOCKS)) }
+        Board { direction: Shared::new(problem.n), sums: Default::default() }
     }
+}
+
+/// What comes of it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Answer {
+    pub(crate) zeta: f64,
+    /// |x - A z| of the last iteration: how well the 25 steps have solved it.
+    pub(crate) residual: f64,
 }
 
 /// A block's own rows of the vectors that nobody else reads.
@@ -223,6 +251,12 @@ impl Rows {
         }
     }
 
+    /// The square of this part of x - A z.
+    fn residual(&self, matrix: &Matrix, z: impl Fn(usize) -> f64 + Copy) -> f64 {
+        let part = |(x, row): (&f64, usize)| x - matrix.row(row, z);
+        self.x.iter().zip(self.at.clone()).map(part).map(|d| d * d).sum()
+    }
+
     fn norms(&self) -> [f64; 2] {
         [dot(&self.x, &self.z), dot(&self.z, &self.z)]
     }
@@ -238,99 +272,110 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-/// One member's part of the whole benchmark; the eigenvalue, the same for all.
+/// One member's part of the whole benchmark; the answer, the same for all.
 pub(crate) fn solve<M: Rendezvous>(
     problem: &Problem,
     matrix: &Matrix,
     board: &Board,
     party: &mut M,
-) -> Result<f64, Broken> {
+) -> Result<Answer, Broken> {
     let (rank, members) = (party.rank(), party.parties());
     let own = BLOCKS * rank / members..BLOCKS * (rank + 1) / members;
     let mut blocks: Vec<(usize, Rows)> = own.map(|block| (block, Rows::new(rows(block, problem.n)))).collect();
-    let mut sums = Sums { board, party, turn: 0 };
-    let mut zeta = 0.0;
+    let mut adder = Adder { board, party, turn: 0 };
+    let seen = |i: usize| board.direction.get(i);
+    let mut answer = Answer { zeta: 0.0, residual: 0.0 };
     for _ in 0..ITERATIONS {
-        let mut rho = sums.of(&mut blocks, |rows| show(board, rows, Rows::begin))?;
+        let mut rho = adder.sum(&mut blocks, |rows| {
+            let rho = rows.begin();
+            show(board, &rows.at, &rows.p);
+            rho
+        })?;
         for _ in 0..STEPS {
-            let d = sums.of(&mut blocks, |rows| rows.multiply(matrix, |i| board.direction.get(i)))?;
+            let d = adder.sum(&mut blocks, |rows| rows.multiply(matrix, seen))?;
             let alpha = rho / d;
             let last = rho;
-            rho = sums.of(&mut blocks, |rows| rows.advance(alpha))?;
+            rho = adder.sum(&mut blocks, |rows| rows.advance(alpha))?;
             let beta = rho / last;
             for (_, rows) in &mut blocks {
-                show(board, rows, |rows| rows.turn(beta));
+                rows.turn(beta);
+                show(board, &rows.at, &rows.p);
             }
-            sums.party.wait()?;
+            adder.party.wait()?;
         }
-        let xz = sums.of(&mut blocks, |rows| rows.norms()[0])?;
-        let zz = sums.of(&mut blocks, |rows| rows.norms()[1])?;
-        zeta = problem.shift + 1.0 / xz;
+        blocks.iter().for_each(|(_, rows)| show(board, &rows.at, &rows.z));
+        let xz = adder.sum(&mut blocks, |rows| rows.norms()[0])?;
+        let zz = adder.sum(&mut blocks, |rows| rows.norms()[1])?;
+        let residual = adder.sum(&mut blocks, |rows| rows.residual(matrix, seen))?;
+        answer = Answer { zeta: problem.shift + 1.0 / xz, residual: residual.sqrt() };
         blocks.iter_mut().for_each(|(_, rows)| rows.normalise(1.0 / zz.sqrt()));
     }
-    Ok(zeta)
+    Ok(answer)
 }
 
-/// Does something to the rows, and shows the others the direction that comes of it.
-fn show<R>(board: &Board, rows: &mut Rows, change: impl FnOnce(&mut Rows) -> R) -> R {
-    let result = change(rows);
-    for (i, &p) in rows.at.clone().zip(&rows.p) {
-        board.direction.set(i, p);
-    }
-    result
+/// Shows all others these rows of a vector.
+fn show(board: &Board, at: &Range<usize>, part: &[f64]) {
+    at.clone().zip(part).for_each(|(i, &value)| board.direction.set(i, value));
 }
 
-/// Sums over all blocks, in their order.
-struct Sums<'a, M> {
+/// Adds over all blocks, in their order.
+struct Adder<'a, M> {
     board: &'a Board,
     party: &'a mut M,
     turn: usize,
 }
 
-impl<M: Rendezvous> Sums<'_, M> {
-    fn of(&mut self, blocks: &mut [(usize, Rows)], part: impl Fn(&mut Rows) -> f64) -> Result<f64, Broken> {
+impl<M: Rendezvous> Adder<'_, M> {
+    fn sum(&mut self, blocks: &mut [(usize, Rows)], part: impl Fn(&mut Rows) -> f64) -> Result<f64, Broken> {
         let sums = &self.board.sums[self.turn % 2];
         self.turn += 1;
         for (block, rows) in blocks {
             sums.set(*block, part(rows));
         }
         self.party.wait()?;
-        Ok((0..BLOCKS).map(|block| sums.get(block)).sum())
+        Ok(sums.total())
     }
 }
 
 /// The same as a rayon user writes it: a parallel loop for each phase.
-pub(crate) fn solve_with_rayon(problem: &Problem, matrix: &Matrix, pool: &rayon::ThreadPool) -> f64 {
+pub(crate) fn solve_with_rayon(problem: &Problem, matrix: &Matrix, pool: &rayon::ThreadPool) -> Answer {
+    let board = Board::new(problem);
     pool.install(|| {
         let mut blocks: Vec<Rows> = (0..BLOCKS).map(|block| Rows::new(rows(block, problem.n))).collect();
-        let mut direction = vec![0.0; problem.n];
         // In the order of the blocks, whoever computes which.
         let sum = |blocks: &mut Vec<Rows>, part: &(dyn Fn(&mut Rows) -> f64 + Sync)| -> f64 {
-            blocks.par_iter_mut().map(part).collect::<Vec<f64>>().into_iter().sum()
+            let sums = &board.sums[0];
+            blocks.par_iter_mut().enumerate().for_each(|(block, rows)| sums.set(block, part(rows)));
+            sums.total()
         };
-        let collect = |blocks: &[Rows], direction: &mut Vec<f64>| {
-            direction.clear();
-            blocks.iter().for_each(|rows| direction.extend_from_slice(&rows.p));
-        };
-        let mut zeta = 0.0;
+        let seen = |i: usize| board.direction.get(i);
+        let mut answer = Answer { zeta: 0.0, residual: 0.0 };
         for _ in 0..ITERATIONS {
-            let mut rho = sum(&mut blocks, &Rows::begin);
-            collect(&blocks, &mut direction);
+            let mut rho = sum(&mut blocks, &|rows| {
+                let rho = rows.begin();
+                show(&board, &rows.at, &rows.p);
+                rho
+            });
             for _ in 0..STEPS {
-                let seen = &direction;
-                let d = sum(&mut blocks, &|rows| rows.multiply(matrix, |i| seen[i]));
+                let d = sum(&mut blocks, &|rows| rows.multiply(matrix, seen));
                 let alpha = rho / d;
                 let last = rho;
                 rho = sum(&mut blocks, &|rows| rows.advance(alpha));
                 let beta = rho / last;
-                blocks.par_iter_mut().for_each(|rows| rows.turn(beta));
-                collect(&blocks, &mut direction);
+                blocks.par_iter_mut().for_each(|rows| {
+                    rows.turn(beta);
+                    show(&board, &rows.at, &rows.p);
+                });
             }
-            let xz = sum(&mut blocks, &|rows| rows.norms()[0]);
+            let xz = sum(&mut blocks, &|rows| {
+                show(&board, &rows.at, &rows.z);
+                rows.norms()[0]
+            });
             let zz = sum(&mut blocks, &|rows| rows.norms()[1]);
-            zeta = problem.shift + 1.0 / xz;
+            let residual = sum(&mut blocks, &|rows| rows.residual(matrix, seen));
+            answer = Answer { zeta: problem.shift + 1.0 / xz, residual: residual.sqrt() };
             blocks.par_iter_mut().for_each(|rows| rows.normalise(1.0 / zz.sqrt()));
         }
-        zeta
+        answer
     })
 }

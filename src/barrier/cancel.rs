@@ -83,8 +83,8 @@ impl CancelToken {
     /// Breaks the open trip of every barrier that is bound to this token, and of every one that will be, with
     /// [`Cause::Cancelled`] and this reason. Whether this call did it: a later one changes nothing, not even the reason.
     ///
-    /// A trip at which all have arrived is complete and stays so; then the next one breaks. When it returns, all barriers that
-    /// were bound before the call are broken. From any thread that may call [`Barrier::abort`](crate::Barrier::abort): not
+    /// A trip at which all have arrived is complete and stays so; then the next one breaks. When the call that did it returns,
+    /// all barriers that were bound before are broken. From any thread that may call [`Barrier::abort`](crate::Barrier::abort): not
     /// from a signal handler, which may not take locks.
     pub fn cancel(&self, reason: impl Into<String>) -> bool {
         let reason = reason.into();
@@ -94,10 +94,10 @@ impl CancelToken {
                 return false;
             }
             state.reason = Some(reason.clone());
+            // Relaxed: it says that the reason is there, which is read under the lock. Before anybody can learn the reason.
+            self.shared.cancelled.store(1, Ordering::Relaxed);
             std::mem::take(&mut state.bound)
         };
-        // Relaxed: it says that the reason is there, which is read under the lock.
-        self.shared.cancelled.store(1, Ordering::Relaxed);
         let cause = Cause::Cancelled { reason };
         for control in bound.iter().filter_map(Weak::upgrade) {
             control.break_open_trip(&cause);

@@ -1,9 +1,9 @@
 //! How a team is made: choices in, [`Team`] or an error out.
 
-use super::Team;
 use super::crew::{Seat, Shared, work};
 use super::dispatch::Dispatch;
 use super::error::TeamError;
+use super::{Recipe, Team};
 use crate::barrier::Barrier;
 use crate::barrier::builder::Builder;
 use crate::barrier::cancel::CancelToken;
@@ -206,6 +206,7 @@ impl TeamBuilder {
         let mut parties = region.take_parties().unwrap_or_default().into_iter().enumerate();
         let shared = Arc::new(Shared::new(threads, Dispatch::new(threads, fences), region));
         let seat = self.caller_joins.then(|| parties.next()).flatten().map(|(rank, party)| Seat { rank, party });
+        let recipe = Recipe { barrier: recipe, tokens: self.tokens.clone() };
         let mut team = Team::new(shared, Pace::new(budgets), seat, placement, recipe);
 
         let (tell, told) = mpsc::channel();

@@ -35,6 +35,7 @@ mod share;
 mod turnstile;
 
 use crate::barrier::builder::Builder;
+use crate::barrier::cancel::CancelToken;
 use crate::barrier::era::Era;
 use crate::error::{Broken, Cause};
 use crate::primitive::Sole;
@@ -74,9 +75,16 @@ pub struct Team {
     /// What belongs to whoever runs the team.
     helm: Sole<Helm>,
     recipe: Builder,
+    tokens: Vec<CancelToken>,
     placement: Placement,
     workers: Vec<JoinHandle<()>>,
     pinned: Vec<bool>,
+}
+
+/// How the members' barrier is made, and what ends it for good.
+struct Recipe {
+    barrier: Builder,
+    tokens: Vec<CancelToken>,
 }
 
 /// What a run needs beside the words that all share.
@@ -96,10 +104,16 @@ impl Team {
         TeamBuilder::new()
     }
 
-    fn new(shared: Arc<Shared>, pace: Pace, seat: Option<Seat>, placement: Placement, recipe: Builder) -> Self {
+    fn new(shared: Arc<Shared>, pace: Pace, seat: Option<Seat>, placement: Placement, recipe: Recipe) -> Self {
+        let Recipe { barrier: recipe, tokens } = recipe;
         let helm = Helm { next: FIRST, pace, seat, region: shared.region().era() };
         let pinned = vec![false; placement.parties()];
-        Self { shared, helm: Sole::new(helm), recipe, placement, workers: Vec::new(), pinned }
+        Self { shared, helm: Sole::new(helm), recipe, tokens, placement, workers: Vec::new(), pinned }
+    }
+
+    /// The tokens that end its runs.
+    fn tokens(&self) -> &[CancelToken] {
+        &self.tokens
     }
 
     /// How barriers like the members' own are made.

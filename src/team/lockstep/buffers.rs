@@ -77,6 +77,12 @@ impl<P> Buffers<P> {
         self.layers[layer].iter_mut().map(|plot| plot.get_mut())
     }
 
+    /// The parts of one layer alone.
+    pub(super) fn into_layer(mut self, layer: usize) -> Vec<P> {
+        let layer = self.layers.swap_remove(layer);
+        layer.into_iter().map(|plot| CachePadded::into_inner(plot).into_inner()).collect()
+    }
+
     /// Makes all other layers like `front`.
     pub(super) fn mend(&mut self, front: usize)
     where

@@ -10,7 +10,7 @@ use crate::barrier::cancel::CancelToken;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Looks at a run and steers it, from any thread: a user interface, a debugger.
 ///
@@ -215,6 +215,20 @@ impl Handle {
         self.hold(BEFORE, tokens)
     }
 
+    /// Sleeps so long, or until somebody wishes to stop or cancels.
+    pub(super) fn rest(&self, time: Duration, tokens: &[CancelToken]) {
+        let end = Instant::now().checked_add(time);
+        let mut wishes = self.wishes();
+        while !wishes.stop && !tokens.iter().any(CancelToken::is_cancelled) {
+            let left = end.map_or(ASK, |end| end.saturating_duration_since(Instant::now()));
+            if left.is_zero() {
+                return;
+            }
+            let patience = if tokens.is_empty() { left } else { left.min(ASK) };
+            wishes = self.shared.changed.wait_timeout(wishes, patience).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
     /// A run has ended because of it: the next one may go.
     pub(super) fn take_stop(&self) {
         self.change(|wishes| wishes.stop = false);
@@ -224,7 +238,7 @@ impl Handle {
 /// The pause before a run; no trip has this number.
 const BEFORE: u64 = u64::MAX;
 
-/// How often a token is asked during a pause.
+/// How often a token is asked during a pause or a rest.
 const ASK: Duration = Duration::from_millis(10);
 
 impl Wishes {

@@ -15,7 +15,6 @@ use crate::team::{RunError, Team};
 use crossbeam_utils::CachePadded;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 /// At which barrier the members of an engine meet.
@@ -69,9 +68,9 @@ impl<'t, W: World> Builder<'t, W> {
         self
     }
 
-    /// Lets a tick fail that is not complete so long after the one before: the first member to have waited until then breaks
-    /// its trip, with [`Cause::TimedOut`] and the ranks that are missing. None unless set. Where a condition asks for the
-    /// measure, the time is counted from each member's arrival.
+    /// Lets a tick fail whose trip is not complete so long after the trip before (there is one behind each phase, or behind
+    /// several ticks): the first member to have waited until then breaks it, with [`Cause::TimedOut`] and the ranks that are
+    /// missing. None unless set. Where a condition asks for the measure, the time is counted from each member's arrival.
     pub fn tick_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = Some(deadline);
         self
@@ -130,6 +129,8 @@ impl<'t, W: World> Builder<'t, W> {
         if deadline.is_some() && matches!(meeting, Meeting::Std) {
             return Err(ChoiceError::NoDeadlines.into());
         }
+        // What ends the team's runs ends this engine's, whatever its members meet at.
+        let tokens: Vec<CancelToken> = tokens.into_iter().chain(team.tokens().iter().cloned()).collect();
         let layers = Buffers::<W::Part>::count(phases);
         let parts = team.run(|m| {
             let part = world.part(m.rank(), m.size());
@@ -240,6 +241,21 @@ impl<'t, W: World> Lockstep<'t, W> {
         self.buffers.layer_mut(self.position.front)
     }
 
+    /// All parts, and the end of the engine.
+    #[must_use]
+    pub fn into_parts(self) -> Vec<W::Part> {
+        self.buffers.into_layer(self.position.front)
+    }
+
+    /// Does one tick: short for `run(Stop::after(1))`.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run).
+    pub fn step(&mut self) -> Result<Report<W::Measure>, LockstepError> {
+        self.run(Stop::after(1))
+    }
+
     /// What steers the runs of this engine from other threads.
     #[must_use]
     pub fn handle(&self) -> Handle {
@@ -282,7 +298,8 @@ impl<'t, W: World> Lockstep<'t, W> {
             self.torn = true;
             tries = (self.tick(), if tries.0 == self.tick() { tries.1 + 1 } else { 1 });
             match self.retry.next(tries.1, &failure) {
-                Some(back_off) => thread::sleep(back_off),
+                // A stop or a cancellation ends it, and is seen before the next try.
+                Some(back_off) => self.handle.rest(back_off, &self.tokens),
                 None => return Err(LockstepError::Tick { tick: self.tick(), failure, attempts: tries.1 }),
             }
             retries += 1;

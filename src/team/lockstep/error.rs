@@ -6,14 +6,14 @@ use std::{error, fmt};
 
 /// Why a step came to nothing, as the world says.
 ///
-/// Made from any error by `?`, and from a text by [`Fault::new`].
+/// Made from any error by `?`, and from whatever can be shown by [`Fault::new`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault(String);
 
 impl Fault {
-    /// Makes one with this text.
-    pub fn new(message: impl Into<String>) -> Self {
-        Self(message.into())
+    /// Makes one of a text, or of an error that is no [`Error`](error::Error), such as one in a box.
+    pub fn new(message: impl fmt::Display) -> Self {
+        Self(message.to_string())
     }
 }
 

@@ -37,9 +37,20 @@ use crate::barrier::cancel::CancelToken;
 use crate::error::Broken;
 use crate::primitive::{AtomicU32, AtomicU64, Ordering};
 use crate::team::rendezvous::Rendezvous;
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+/// The text of a panic; what it panicked with is dropped, and may panic over that as well.
+fn spent(payload: Box<dyn Any + Send>) -> String {
+    let message = message_of(&*payload);
+    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        // There has to be an end of it.
+        std::mem::forget(again);
+    }
+    message
+}
 
 /// No trip.
 const NEVER: u64 = u64::MAX;
@@ -104,6 +115,8 @@ pub(super) struct Words {
     failures: Mutex<Vec<Failure>>,
     /// Why rank 0 lets all stop.
     ended: Mutex<Option<Ended>>,
+    /// What the condition said at this tick; `None` if it panicked.
+    answer: Mutex<Option<(u64, Option<bool>)>>,
 }
 
 impl Words {
@@ -114,6 +127,7 @@ impl Words {
             failed: AtomicU32::new(0),
             failures: Mutex::default(),
             ended: Mutex::default(),
+            answer: Mutex::default(),
         }
     }
 
@@ -163,8 +177,8 @@ impl<W: World> Flight<'_, '_, W> {
         let mut landing = Landing { position: self.start, waited: Duration::ZERO, measure: None, why: Why::Failed };
         match catch_unwind(AssertUnwindSafe(|| self.all_ticks(&mut party, index, &mut landing))) {
             Ok(why) => landing.why = why,
-            // The world's measure, or a condition: what everybody calls alike, behind a trip.
-            Err(payload) => self.note(Failure::Panicked { rank: index, message: message_of(&*payload) }),
+            // At a trip: a scripted party.
+            Err(payload) => self.note(Failure::Panicked { rank: index, message: spent(payload) }),
         }
         landing
     }
@@ -188,12 +202,14 @@ impl<W: World> Flight<'_, '_, W> {
                 let at = At { tick, ticks, phase, index, parts: self.buffers.parts() };
                 let measure = self.step(at, roles, trip, asks && trip == last);
                 let arrived = clock();
+                let mut torn = None;
                 let crossed = if asks && trip == last {
-                    party.all_reduce(measure, |a, b| a.zip(b).map(|(a, b)| self.world.combine(a, b)))
+                    party.all_reduce(measure, |a, b| self.combine(a, b, &mut torn))
                 } else {
-                    match (deadline, began) {
-                        (Some(deadline), Some(began)) => party.wait_deadline(began + deadline).map(|_| None),
-                        _ => party.wait().map(|_| None),
+                    // A deadline beyond the clock's range is none.
+                    match began.zip(deadline).and_then(|(began, deadline)| began.checked_add(deadline)) {
+                        Some(end) => party.wait_deadline(end).map(|_| None),
+                        None => party.wait().map(|_| None),
                     }
                 };
                 began = clock();
@@ -205,6 +221,11 @@ impl<W: World> Flight<'_, '_, W> {
                     Err(broken) => return Why::Broken(broken),
                 }
                 trip += 1;
+                if let Some(message) = torn {
+                    // Perhaps on this member alone: the others find out behind the next trip, if there is one.
+                    self.note(Failure::Panicked { rank: index, message });
+                    self.words.fail_on(trip);
+                }
                 if self.words.stops_behind(trip - 1) && self.words.is_failed() {
                     return Why::Failed;
                 }
@@ -213,8 +234,12 @@ impl<W: World> Flight<'_, '_, W> {
             if index == 0 {
                 self.show(landing, trip);
             }
-            if asks && condition.zip(landing.measure).is_some_and(|(condition, measure)| (condition.holds)(measure)) {
-                return Why::Ended(Ended::Condition);
+            if let Some((condition, measure)) = condition.zip(landing.measure).filter(|_| asks) {
+                match self.ask(condition, tick + ticks, measure) {
+                    Some(true) => return Why::Ended(Ended::Condition),
+                    Some(false) => {}
+                    None => return Why::Failed,
+                }
             }
             if self.words.stops_behind(last) {
                 let ended = self.words.ended.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -246,11 +271,40 @@ impl<W: World> Flight<'_, '_, W> {
         let failure = match stepped {
             Ok(Ok(measure)) => return measure,
             Ok(Err(fault)) => Failure::Fault { rank: at.index, fault },
-            Err(payload) => Failure::Panicked { rank: at.index, message: message_of(&*payload) },
+            Err(payload) => Failure::Panicked { rank: at.index, message: spent(payload) },
         };
         self.note(failure);
         self.words.fail_on(trip);
         None
+    }
+
+    /// Combines two measures, unless somebody has none, or the world panics over it.
+    fn combine(&self, a: Option<W::Measure>, b: Option<W::Measure>, torn: &mut Option<String>) -> Option<W::Measure> {
+        let (a, b) = a.zip(b)?;
+        match catch_unwind(AssertUnwindSafe(|| self.world.combine(a, b))) {
+            Ok(both) => Some(both),
+            Err(payload) => {
+                torn.get_or_insert(spent(payload));
+                None
+            }
+        }
+    }
+
+    /// Whether the condition holds at `tick`; `None` if it panics. Asked by whoever comes first, so that all are told the same
+    /// even if it would not say the same twice. (Nobody is two trips ahead, so one answer is enough to keep.)
+    fn ask(&self, condition: &Condition<W::Measure>, tick: u64, measure: W::Measure) -> Option<bool> {
+        let mut answer = self.words.answer.lock().unwrap_or_else(PoisonError::into_inner);
+        match *answer {
+            Some((asked, holds)) if asked == tick => holds,
+            _ => {
+                let holds = catch_unwind(AssertUnwindSafe(|| (condition.holds)(measure)));
+                let holds = holds.map_err(|payload| {
+                    self.note(Failure::Panicked { rank: 0, message: spent(payload) });
+                });
+                *answer = Some((tick, holds.ok()));
+                holds.ok()
+            }
+        }
     }
 
     /// Rank 0 tells the outside world how far the run has come; `next` is the trip that it arrives at next.
@@ -268,7 +322,7 @@ impl<W: World> Flight<'_, '_, W> {
         let snapshot = Snapshot { tick, front, measure: landing.measure };
         let mut observer = observer.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| observer(&snapshot))) {
-            self.note(Failure::Panicked { rank: 0, message: message_of(&*payload) });
+            self.note(Failure::Panicked { rank: 0, message: spent(payload) });
             self.words.fail_on(next);
         }
     }

@@ -68,7 +68,7 @@ impl<M: Copy> Report<M> {
         self.elapsed
     }
 
-    /// How long each member waited at the trips of the last attempt, by rank; `None` if nobody looked
+    /// How long each member waited at the trips of this run, by rank, those of ticks that failed included; `None` if nobody looked
     /// ([`Builder::timing`](super::Builder::timing)).
     #[must_use]
     pub fn waited(&self) -> Option<&[Duration]> {

@@ -43,7 +43,7 @@ impl<M> Stop<M> {
     /// Ends the run when `holds` says so of the measure of all parts: asked on each tick whose number is a multiple of `every`,
     /// 0 counting as 1 ([`Builder::ticks_per_trip`](super::Builder::ticks_per_trip) makes trips end there).
     ///
-    /// Every member asks, so it has to be a function of the measure alone.
+    /// Asked once for all members; a panic in it is a failure of the run, behind that tick.
     #[must_use]
     pub fn when(every: u64, holds: impl Fn(M) -> bool + Send + Sync + 'static) -> Self {
         Self { ticks: None, condition: Some(Condition { every: every.max(1), holds: Arc::new(holds) }) }

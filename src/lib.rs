@@ -209,6 +209,11 @@ struct Readme;
 #[doc = include_str!("../docs/choosing.md")]
 struct Choosing;
 
+/// And those of the page about OpenMP.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/openmp.md")]
+struct OpenMp;
+
 /// And those of the page about what rides on a trip.
 #[cfg(doctest)]
 #[doc = include_str!("../docs/phase.md")]

@@ -628,3 +628,22 @@ fn a_token_of_the_team_ends_a_run_at_any_barrier() {
         }
     });
 }
+
+/// Small enough for Miri, and with everything in it that is unsafe: layers, phases, a failed tick, an observer.
+#[test]
+fn all_that_is_unsafe_under_miri() {
+    watched("all_that_is_unsafe_under_miri", LIMIT * 10, |_| {
+        let team = team(2);
+        for phases in [1, 2] {
+            let ring = Ring { phases, ..Ring::new(5) };
+            ring.trouble(2, phases - 1, 1, Trouble::Fault);
+            let mut engine = Lockstep::builder(ring)
+                .observe(1, |snapshot| assert_eq!(snapshot.front.iter().map(Vec::len).sum::<usize>(), 5))
+                .retry(RetryPolicy::attempts(2))
+                .build(&team)
+                .unwrap();
+            assert_eq!(engine.run(Stop::when(2, |_| false).or_after(4)).unwrap().retries(), 1);
+            assert_eq!(state(&engine), expected(5, phases, 4));
+        }
+    });
+}

@@ -104,6 +104,18 @@
 //!
 //! docs/phase.md says of each what every party owes, what it costs, and when not to use it.
 //!
+//! # Threads, and loops of ticks
+//!
+//! | you want | take |
+//! |---|---|
+//! | threads that stay, and run one closure together as often as asked, as OpenMP's parallel regions do | [`team::Team`] |
+//! | a simulation in ticks: read one buffer, write the other, swap, stop when it has converged | [`team::lockstep`] |
+//! | barriers on a rayon pool that you have already | `team::rayon`, feature `rayon` |
+//! | to stop all of it | [`CancelToken`]; by Ctrl-C: feature `ctrl-c` |
+//! | to test a loop against failures, or to compare barriers | [`team::rendezvous`] |
+//!
+//! docs/openmp.md has each OpenMP construct beside its counterpart.
+//!
 //! # Choosing
 //!
 //! The defaults choose by themselves. To choose by hand:
@@ -148,8 +160,8 @@
 //!
 //! # When not to use it
 //!
-//! In async code: a waiting party blocks its thread. Inside a work-stealing pool with fewer threads than parties: those
-//! that wait would keep the others from running. Between processes: the words are shared by threads only. To
+//! In async code: a waiting party blocks its thread. In the tasks of a work-stealing pool: those that wait would keep the
+//! others from running (`team::rayon` does it right, or refuses). Between processes: the words are shared by threads only. To
 //! synchronise with a forgotten handle (`mem::forget`): without a limit nothing can tell it from one that is late.
 //!
 //! # Platforms
@@ -158,8 +170,8 @@
 //! fast path are moved to the rare side by `membarrier(2)`; elsewhere sleeping is a mutex and a condition variable, and
 //! the fast path has one full fence.
 //!
-//! Unsafe code is denied but for what rides on a trip: the places of values and of an action's closure, and the three
-//! lines that use them.
+//! Unsafe code is denied but where something rides on a trip (the places of values and of an action's closure, and the three
+//! lines that use them) and where a team borrows a closure or an engine hands out the layers of a world.
 #![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

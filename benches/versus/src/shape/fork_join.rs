@@ -10,6 +10,7 @@ use crate::seat::Role;
 use std::time::Duration;
 
 const SUBJECT: &str = "phalanx team";
+const FORKUNION: &str = "forkunion";
 
 pub fn run(context: &Context) -> Section {
     let mut section = Section::new(
@@ -18,14 +19,21 @@ pub fn run(context: &Context) -> Section {
         "The calling thread, pinned, lets all members run one closure that counts, and waits for them. Nanoseconds per region, by the caller's clock; threads are made anew for each round, and the first regions are not timed.",
     );
     let pair = context.place.cpus;
-    // Before the caller is pinned: from here on phalanx knows which CPUs there are.
+    // Before the caller is pinned: phalanx and the OpenMP runtimes see now which CPUs there are.
+    let mut crews: Vec<Crew> = vec![regions::phalanx(), regions::rayon(), regions::scope(), regions::forkunion()];
+    for entrant in regions::openmp() {
+        match entrant {
+            Ok(crew) => crews.push(crew),
+            Err(why) => section.absent.push(why),
+        }
+    }
+    let crews = &crews;
     drop(phalanx::topology::startup_mask().clone());
     context.place.pin(0);
     let hot =
         Regions { opening: context.pick(20, 300, 300), timed: context.pick(50, 2_000, 5_000), idle: Duration::ZERO };
-    let table =
-        Sheet { title: "2 members, hot", cpus: &pair, rounds: context.pick(2, 25, 101), regions: hot, forkunion: true };
-    let all = play(context, &mut section, &table);
+    let table = Sheet { title: "2 members, hot", cpus: &pair, rounds: context.pick(2, 25, 101), regions: hot };
+    let all = play(context, &mut section, crews, &table);
     let at_most = |all: &[Series], claim: &str, by: &str, limit: f64| {
         let measured = || Some(find(all, SUBJECT)?.over(find(all, by)?));
         let measured = if context.mode == Mode::Smoke { None } else { measured() };
@@ -41,21 +49,16 @@ pub fn run(context: &Context) -> Section {
     play(
         context,
         &mut section,
-        &Sheet {
-            title: "2 members, each region after 5 ms of idling",
-            cpus: &pair,
-            rounds,
-            regions: idle,
-            forkunion: true,
-        },
+        crews,
+        &Sheet { title: "2 members, each region after 5 ms of idling", cpus: &pair, rounds, regions: idle },
     );
 
     for (members, title) in [(4, "4 members on 2 CPUs"), (8, "8 members on 2 CPUs"), (16, "16 members on 2 CPUs")] {
         let cpus: Vec<usize> = pair.iter().copied().cycle().take(members).collect();
         let regions =
             Regions { opening: context.pick(5, 50, 100), timed: context.pick(20, 300, 1_000), idle: Duration::ZERO };
-        let sheet = Sheet { title, cpus: &cpus, rounds: context.pick(1, 9, 31), regions, forkunion: false };
-        let all = play(context, &mut section, &sheet);
+        let sheet = Sheet { title, cpus: &cpus, rounds: context.pick(1, 9, 31), regions };
+        let all = play(context, &mut section, crews, &sheet);
         for by in ["rayon broadcast", "std::thread::scope", "libgomp parallel", "libomp parallel"] {
             section.verdicts.push(at_most(&all, &format!("{members} on 2: the team over {by}"), by, 1.0));
         }
@@ -73,24 +76,14 @@ struct Sheet<'a> {
     cpus: &'a [usize],
     rounds: usize,
     regions: Regions,
-    forkunion: bool,
 }
 
-fn play(context: &Context, section: &mut Section, sheet: &Sheet<'_>) -> Vec<Series> {
-    let mut crews: Vec<Crew> = vec![regions::phalanx(), regions::rayon(), regions::scope()];
-    if sheet.forkunion {
-        crews.push(regions::forkunion());
-    }
-    for entrant in regions::openmp() {
-        match entrant {
-            Ok(crew) => crews.push(crew),
-            Err(why) if section.absent.contains(&why) => {}
-            Err(why) => section.absent.push(why),
-        }
-    }
+fn play(context: &Context, section: &mut Section, crews: &[Crew], sheet: &Sheet<'_>) -> Vec<Series> {
+    // Its threads never give their CPUs up.
+    let crews: Vec<&Crew> = crews.iter().filter(|crew| crew.name != FORKUNION || sheet.cpus.len() <= 2).collect();
     let role = |name: &str| if name == SUBJECT { Role::Subject } else { Role::Rival };
     let series =
-        |crew: &Crew| Series { name: crew.name.into(), role: role(crew.name), values: vec![None; sheet.rounds] };
+        |crew: &&Crew| Series { name: crew.name.into(), role: role(crew.name), values: vec![None; sheet.rounds] };
     let mut all: Vec<Series> = crews.iter().map(series).collect();
     for round in 0..sheet.rounds {
         for which in crate::play::shuffled(crews.len(), round) {

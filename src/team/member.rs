@@ -280,7 +280,7 @@ impl<'a> Member<'a> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn for_each_dynamic(&mut self, range: Range<usize>, grain: usize, mut body: impl FnMut(usize)) {
-        self.loops += 1;
+        self.loops = self.loops.wrapping_add(1);
         // No more pieces than can be counted.
         let grain = grain.max(1).max(range.len() >> 31);
         let pieces = range.len().div_ceil(grain);

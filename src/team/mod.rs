@@ -300,8 +300,8 @@ impl Team {
         let mut results: Vec<Place<R>> = Vec::with_capacity(self.size());
         let data = Data { body: body.0.cast_const().cast(), results: results.as_mut_ptr().cast() };
         // SAFETY: `make_part` gets pointers to an `F` and to places for `R`s, which live until `call_all` has returned, behind
-        // the reports of all members; `body` drops the `F` after that. The `F` is shared, being `Sync`; each member writes its own place of `results`, whose
-        // values may go from thread to thread, `R` being `Send`.
+        // the reports of all members; `body` drops the `F` after that. The `F` is shared, being `Sync`; each member writes its
+        // own place of `results`, whose values may go from thread to thread, `R` being `Send`.
         unsafe { self.call_all(helm, make_part::<R, F>, data) };
         let Some(panics) = self.shared.take_panics() else {
             // SAFETY: there is room for all, and each member that does not panic has written its place.

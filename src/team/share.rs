@@ -43,12 +43,13 @@ impl Tally {
 
     /// The next piece of loop `number`, which has `pieces`.
     pub(super) fn take(&self, number: u32, pieces: usize) -> Option<usize> {
-        let first = u64::from(number) << 32;
         let mut seen = self.0.load(Ordering::Relaxed);
         loop {
-            let next = if seen < first { first } else { seen };
+            // Loops may be more than can be counted, but members are never so far apart.
+            let behind = number.wrapping_sub((seen >> 32) as u32) as i32;
+            let next = if behind > 0 { u64::from(number) << 32 } else { seen };
             let piece = (next & PIECES) as usize;
-            if next >> 32 != u64::from(number) || piece >= pieces {
+            if behind < 0 || piece >= pieces {
                 return None;
             }
             // Relaxed: nothing travels but the number of the piece. What members do to their pieces meets at a barrier.
@@ -97,5 +98,10 @@ mod tests {
         assert_eq!(tally.take(4, 1), Some(0));
         tally.clear();
         assert_eq!(tally.take(1, 1), Some(0));
+        // A run with more loops than can be counted.
+        let far = Tally(CachePadded::new(AtomicU64::new(u64::from(u32::MAX - 1) << 32)));
+        assert_eq!((far.take(u32::MAX, 1), far.take(u32::MAX, 1)), (Some(0), None));
+        assert_eq!((far.take(0, 2), far.take(u32::MAX, 1), far.take(0, 2)), (Some(0), None, Some(1)));
+        assert_eq!(far.take(1, 1), Some(0));
     }
 }

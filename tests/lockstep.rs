@@ -647,3 +647,63 @@ fn all_that_is_unsafe_under_miri() {
         }
     });
 }
+
+/// Counts ticks; two measures of 3 cannot be combined.
+struct Sour;
+
+impl phalanx::team::lockstep::World for Sour {
+    type Part = u64;
+    type Measure = u64;
+
+    fn part(&self, _: usize, _: usize) -> u64 {
+        0
+    }
+
+    fn step(
+        &self,
+        _: phalanx::team::lockstep::At,
+        front: phalanx::team::lockstep::Front<'_, u64>,
+        back: &mut u64,
+    ) -> Result<(), phalanx::team::lockstep::Fault> {
+        *back = front.own() + 1;
+        Ok(())
+    }
+
+    fn measure(&self, part: &u64) -> u64 {
+        *part
+    }
+
+    fn combine(&self, a: u64, b: u64) -> u64 {
+        if (a, b) == (3, 3) {
+            std::panic::resume_unwind(Box::new("sour"));
+        }
+        a.max(b)
+    }
+}
+
+#[test]
+fn a_combination_that_panics_fails_behind_its_tick_and_nobody_asks_an_old_measure() {
+    watched("a_combination_that_panics_fails_behind_its_tick_and_nobody_asks_an_old_measure", LIMIT, |_| {
+        let team = team(3);
+        for meeting in meetings() {
+            for last in [3, 9] {
+                let mut engine = Lockstep::builder(Sour).barrier(meeting.clone()).build(&team).unwrap();
+                let asked = std::sync::Arc::new(Mutex::new(Vec::new()));
+                let told = std::sync::Arc::clone(&asked);
+                let stop = Stop::when(1, move |measure| {
+                    told.lock().unwrap().push(measure);
+                    false
+                });
+                match engine.run(stop.or_after(last)).unwrap_err() {
+                    LockstepError::Tick { tick: 3, failure: Failure::Panicked { message, .. }, .. } => {
+                        assert_eq!(message, "sour");
+                    }
+                    other => panic!("{other:?}"),
+                }
+                assert_eq!(*asked.lock().unwrap(), [1, 2]);
+                assert!(engine.parts().all(|part| *part == 3));
+                assert_eq!(engine.run(Stop::when(1, |measure| measure == 5)).unwrap().tick(), 5);
+            }
+        }
+    });
+}

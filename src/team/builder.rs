@@ -203,7 +203,7 @@ impl TeamBuilder {
         let recipe = self.recipe(threads, &placement);
         let region = recipe.clone().build()?;
         let (budgets, fences) = self.between_runs(threads, &placement);
-        let mut parties = region.take_parties().unwrap_or_default().into_iter().enumerate();
+        let mut parties = region.take_parties().expect("nobody else knows of it").into_iter().enumerate();
         let shared = Arc::new(Shared::new(threads, Dispatch::new(threads, fences), region));
         let seat = self.caller_joins.then(|| parties.next()).flatten().map(|(rank, party)| Seat { rank, party });
         let recipe = Recipe { barrier: recipe, tokens: self.tokens.clone() };

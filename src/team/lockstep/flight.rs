@@ -197,6 +197,8 @@ impl<W: World> Flight<'_, '_, W> {
             }
             let asks = self.course.asks(tick + ticks);
             let mut roles = Roles::of(front, 0, self.buffers.layers());
+            // The measure of all parts behind this very tick.
+            let mut measured = None;
             for phase in 0..phases {
                 roles = Roles::of(front, phase, self.buffers.layers());
                 let at = At { tick, ticks, phase, index, parts: self.buffers.parts() };
@@ -217,7 +219,7 @@ impl<W: World> Flight<'_, '_, W> {
                     landing.waited += began.zip(arrived).map_or(Duration::ZERO, |(began, arrived)| began - arrived);
                 }
                 match crossed {
-                    Ok(all) => landing.measure = all.or(landing.measure),
+                    Ok(all) => measured = all,
                     Err(broken) => return Why::Broken(broken),
                 }
                 trip += 1;
@@ -231,10 +233,11 @@ impl<W: World> Flight<'_, '_, W> {
                 }
             }
             landing.position = Position { tick: tick + ticks, front: roles.writes };
+            landing.measure = measured.or(landing.measure);
             if index == 0 {
                 self.show(landing, trip);
             }
-            if let Some((condition, measure)) = condition.zip(landing.measure).filter(|_| asks) {
+            if let Some((condition, measure)) = condition.zip(measured) {
                 match self.ask(condition, tick + ticks, measure) {
                     Some(true) => return Why::Ended(Ended::Condition),
                     Some(false) => {}

@@ -92,7 +92,8 @@ pub trait World: Sync {
     fn measure(&self, part: &Self::Part) -> Self::Measure;
 
     /// Combines two measures; applied from left to right in the order of the parts, so that sums of floats have the same bits
-    /// on every run.
+    /// on every run. Members combine each for itself, so it has to be a function of its operands alone; if it panics, the run
+    /// fails behind that tick.
     fn combine(&self, a: Self::Measure, b: Self::Measure) -> Self::Measure;
 }
 

@@ -122,7 +122,8 @@ pub fn rayon() -> Crew {
 }
 
 /// `forkunion`, as it comes, on any of the CPUs.
-pub fn forkunion() -> Crew {
+#[cfg(feature = "forkunion")]
+pub fn forkunion() -> Result<Crew, String> {
     let round = |cpus: &[usize], regions| {
         on_any(cpus, || {
             let topology = ::forkunion::Topology::new().map_err(|e| format!("{e:?}"))?;
@@ -130,7 +131,12 @@ pub fn forkunion() -> Crew {
             timed(cpus.len(), regions, |counters| pool.for_threads(&|thread, _| counters.count(thread)).join())
         })
     };
-    Crew { name: "forkunion", round: Box::new(round) }
+    Ok(Crew { name: "forkunion", round: Box::new(round) })
+}
+
+#[cfg(not(feature = "forkunion"))]
+pub fn forkunion() -> Result<Crew, String> {
+    Err("forkunion: built without the feature of that name".into())
 }
 
 /// `std::thread::scope`: new threads each time, on any of the CPUs.

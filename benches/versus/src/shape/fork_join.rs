@@ -20,8 +20,8 @@ pub fn run(context: &Context) -> Section {
     );
     let pair = context.place.cpus;
     // Before the caller is pinned: phalanx and the OpenMP runtimes see now which CPUs there are.
-    let mut crews: Vec<Crew> = vec![regions::phalanx(), regions::rayon(), regions::scope(), regions::forkunion()];
-    for entrant in regions::openmp() {
+    let mut crews: Vec<Crew> = vec![regions::phalanx(), regions::rayon(), regions::scope()];
+    for entrant in std::iter::once(regions::forkunion()).chain(regions::openmp()) {
         match entrant {
             Ok(crew) => crews.push(crew),
             Err(why) => section.absent.push(why),

@@ -169,7 +169,7 @@ impl Builder {
     /// let mut party = barrier.claim(0)?;
     /// assert!(party.wait().is_ok());
     /// token.cancel("shutting down");
-    /// assert_eq!(party.wait().unwrap_err().to_string(), "trip 1 broken: cancelled: shutting down; not arrived: rank 0");
+    /// assert!(party.wait().unwrap_err().to_string().starts_with("trip 1 broken: cancelled: shutting down"));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn cancel_on(mut self, token: &CancelToken) -> Self {

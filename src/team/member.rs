@@ -85,7 +85,7 @@ impl<'a> Member<'a> {
     ///
     /// # Errors
     ///
-    /// [`Broken`], for all members alike. With [`Cause::Dropped`](crate::Cause::Dropped) if a member has returned from the
+    /// [`Broken`], for all members alike. With [`Cause::Dropped`] if a member has returned from the
     /// run while others wait for it: found out within a tenth of a second.
     ///
     /// # Memory ordering

@@ -107,13 +107,18 @@ pub fn phalanx() -> Crew {
     Crew { name: "phalanx team", round: Box::new(round) }
 }
 
-/// `rayon::ThreadPool::broadcast`, on pinned threads; the caller waits.
+/// Pinned threads, the first of which shares its CPU with the caller.
+fn pool(cpus: &[usize]) -> Result<::rayon::ThreadPool, String> {
+    let at = cpus.to_vec();
+    let pin = move |thread: usize| std::mem::forget(pin_current(at[thread]));
+    let builder = ::rayon::ThreadPoolBuilder::new().num_threads(cpus.len()).start_handler(pin);
+    builder.build().map_err(|e| e.to_string())
+}
+
+/// `rayon::ThreadPool::broadcast` from a thread that is none of the pool's: it sleeps meanwhile, and must be woken each time.
 pub fn rayon() -> Crew {
     let round = |cpus: &[usize], regions| {
-        let at = cpus.to_vec();
-        let pin = move |thread: usize| std::mem::forget(pin_current(at[thread]));
-        let builder = ::rayon::ThreadPoolBuilder::new().num_threads(cpus.len()).start_handler(pin);
-        let pool = builder.build().map_err(|e| e.to_string())?;
+        let pool = pool(cpus)?;
         timed(cpus.len(), regions, |counters| {
             pool.broadcast(|context| counters.count(context.index()));
         })
@@ -121,7 +126,19 @@ pub fn rayon() -> Crew {
     Crew { name: "rayon broadcast", round: Box::new(round) }
 }
 
-/// `forkunion`, as it comes, on any of the CPUs.
+/// The same from within the pool, where the calling thread is a member, as in a team: like with like.
+pub fn rayon_within() -> Crew {
+    let round = |cpus: &[usize], regions| {
+        pool(cpus)?.install(|| {
+            timed(cpus.len(), regions, |counters| {
+                ::rayon::broadcast(|context| counters.count(context.index()));
+            })
+        })
+    };
+    Crew { name: "rayon broadcast within", round: Box::new(round) }
+}
+
+/// `forkunion`, as it comes: the caller is a member, and the pool pins all of them to the CPUs that it sees.
 #[cfg(feature = "forkunion")]
 pub fn forkunion() -> Result<Crew, String> {
     let round = |cpus: &[usize], regions| {

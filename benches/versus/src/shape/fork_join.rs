@@ -11,6 +11,15 @@ use std::time::Duration;
 
 const SUBJECT: &str = "phalanx team";
 const FORKUNION: &str = "forkunion";
+/// All that a team is to be faster than.
+const RIVALS: [&str; 6] = [
+    "rayon broadcast",
+    "rayon broadcast within",
+    "std::thread::scope",
+    FORKUNION,
+    "libgomp parallel",
+    "libomp parallel",
+];
 
 pub fn run(context: &Context) -> Section {
     let mut section = Section::new(
@@ -20,7 +29,7 @@ pub fn run(context: &Context) -> Section {
     );
     let pair = context.place.cpus;
     // Before the caller is pinned: phalanx and the OpenMP runtimes see now which CPUs there are.
-    let mut crews: Vec<Crew> = vec![regions::phalanx(), regions::rayon(), regions::scope()];
+    let mut crews: Vec<Crew> = vec![regions::phalanx(), regions::rayon(), regions::rayon_within(), regions::scope()];
     for entrant in std::iter::once(regions::forkunion()).chain(regions::openmp()) {
         match entrant {
             Ok(crew) => crews.push(crew),
@@ -39,8 +48,8 @@ pub fn run(context: &Context) -> Section {
         let measured = if context.mode == Mode::Smoke { None } else { measured() };
         Verdict::new(claim, measured, Sense::AtMost, limit)
     };
-    section.verdicts.push(at_most(&all, "2 members: the team over forkunion", "forkunion", 0.7));
-    for by in ["rayon broadcast", "std::thread::scope", "libgomp parallel", "libomp parallel"] {
+    section.verdicts.push(at_most(&all, "2 members: the team over forkunion", FORKUNION, 0.7));
+    for by in RIVALS.into_iter().filter(|&by| by != FORKUNION) {
         section.verdicts.push(at_most(&all, &format!("2 members: the team over {by}"), by, 1.0));
     }
 
@@ -59,13 +68,13 @@ pub fn run(context: &Context) -> Section {
             Regions { opening: context.pick(5, 50, 100), timed: context.pick(20, 300, 1_000), idle: Duration::ZERO };
         let sheet = Sheet { title, cpus: &cpus, rounds: context.pick(1, 9, 31), regions };
         let all = play(context, &mut section, crews, &sheet);
-        for by in ["rayon broadcast", "std::thread::scope", "libgomp parallel", "libomp parallel"] {
+        for by in RIVALS {
             section.verdicts.push(at_most(&all, &format!("{members} on 2: the team over {by}"), by, 1.0));
         }
     }
     context.place.restrict();
     section.notes.push(
-        "forkunion takes no part where members outnumber CPUs: its threads never give theirs up, and a region takes scheduler time slices (milliseconds).".into(),
+        "forkunion's threads never give their CPUs up, so that a region of more members than CPUs takes the scheduler's time slices: milliseconds, and fewer regions per round.".into(),
     );
     section
 }
@@ -78,17 +87,23 @@ struct Sheet<'a> {
     regions: Regions,
 }
 
+impl Sheet<'_> {
+    /// Some milliseconds per region are seconds per round; a handful tells as much.
+    fn regions_of(&self, name: &str) -> Regions {
+        let crowded = self.cpus.len() > 2;
+        if name == FORKUNION && crowded { Regions { opening: 1, timed: 3, ..self.regions } } else { self.regions }
+    }
+}
+
 fn play(context: &Context, section: &mut Section, crews: &[Crew], sheet: &Sheet<'_>) -> Vec<Series> {
-    // Its threads never give their CPUs up.
-    let crews: Vec<&Crew> = crews.iter().filter(|crew| crew.name != FORKUNION || sheet.cpus.len() <= 2).collect();
     let role = |name: &str| if name == SUBJECT { Role::Subject } else { Role::Rival };
     let series =
-        |crew: &&Crew| Series { name: crew.name.into(), role: role(crew.name), values: vec![None; sheet.rounds] };
+        |crew: &Crew| Series { name: crew.name.into(), role: role(crew.name), values: vec![None; sheet.rounds] };
     let mut all: Vec<Series> = crews.iter().map(series).collect();
     for round in 0..sheet.rounds {
         for which in crate::play::shuffled(crews.len(), round) {
             crate::watch::progress(crews[which].name);
-            match (crews[which].round)(sheet.cpus, sheet.regions) {
+            match (crews[which].round)(sheet.cpus, sheet.regions_of(crews[which].name)) {
                 Ok(ns) => all[which].values[round] = Some(ns),
                 Err(why) => section.wrong.push(format!("{}: {why}", crews[which].name)),
             }
@@ -105,7 +120,7 @@ fn play(context: &Context, section: &mut Section, crews: &[Crew], sheet: &Sheet<
             ratios: ratio.into_iter().collect(),
             cost: None,
             predicted: None,
-            trips_per_round: sheet.regions.timed,
+            trips_per_round: sheet.regions_of(&series.name).timed,
         }
     };
     section.tables.push(Table { title: sheet.title.into(), unit: "ns/region", rows: all.iter().map(row).collect() });

@@ -8,8 +8,8 @@
 //!
 //! Rows, in [`BLOCKS`] blocks that do not depend on the number of members. Sums are made per block, put up for all, and added
 //! in the order of the blocks by everybody, so every number of members gives the same bits. Only the vector that the matrix is
-//! multiplied by is read by all: it is made of atomics, read and written with relaxed accesses, which are plain moves; the
-//! trips order them. Three trips per step.
+//! multiplied by is read by all: it is made of atomics, read and written with relaxed accesses; the trips order them. Each
+//! member copies it before it multiplies, which moves each line once and leaves the product plain doubles. Three trips per step.
 
 use crate::random::Random;
 use phalanx::Broken;
@@ -110,21 +110,33 @@ impl Matrix {
             }
             weight *= ratio;
         }
-        let starts = std::iter::once(0).chain(rows.iter().scan(0, |sum, row| {
-            *sum += row.len();
-            Some(*sum)
-        }));
-        let starts = starts.collect();
-        let (columns, values) = rows.into_iter().flatten().unzip();
+        let total = rows.iter().map(Vec::len).sum();
+        let (mut columns, mut values) = (Vec::with_capacity(total), Vec::with_capacity(total));
+        let mut starts = vec![0];
+        for row in rows {
+            columns.extend(row.iter().map(|entry| entry.0));
+            values.extend(row.iter().map(|entry| entry.1));
+            starts.push(columns.len());
+        }
         Matrix { starts, columns, values }
     }
 
-    /// One row times a vector.
+    /// One row times a vector. In four sums, whatever the number of members: one alone would wait for its own last addition.
     #[inline]
-    fn row(&self, row: usize, vector: impl Fn(usize) -> f64) -> f64 {
+    fn row(&self, row: usize, vector: &[f64]) -> f64 {
         let entries = self.starts[row]..self.starts[row + 1];
-        let entries = self.columns[entries.clone()].iter().zip(&self.values[entries]);
-        entries.map(|(&column, &value)| value * vector(column as usize)).sum()
+        let (columns, values) = (self.columns[entries.clone()].chunks_exact(4), self.values[entries].chunks_exact(4));
+        let left = columns.remainder().iter().zip(values.remainder());
+        let mut sums = [0.0; 4];
+        for (columns, values) in columns.zip(values) {
+            for (sum, (&column, value)) in sums.iter_mut().zip(columns.iter().zip(values)) {
+                *sum += value * vector[column as usize];
+            }
+        }
+        for (sum, (&column, value)) in sums.iter_mut().zip(left) {
+            *sum += value * vector[column as usize];
+        }
+        (sums[0] + sums[1]) + (sums[2] + sums[3])
     }
 }
 
@@ -154,8 +166,8 @@ impl Shared {
     }
 
     #[inline]
-    fn get(&self, i: usize) -> f64 {
-        f64::from_bits(self.0[i].load(Relaxed))
+    fn copy_to(&self, to: &mut [f64]) {
+        to.iter_mut().zip(&self.0).for_each(|(to, from)| *to = f64::from_bits(from.load(Relaxed)));
     }
 
     #[inline]
@@ -228,7 +240,7 @@ impl Rows {
         dot(&self.r, &self.r)
     }
 
-    fn multiply(&mut self, matrix: &Matrix, direction: impl Fn(usize) -> f64 + Copy) -> f64 {
+    fn multiply(&mut self, matrix: &Matrix, direction: &[f64]) -> f64 {
         for (q, row) in self.q.iter_mut().zip(self.at.clone()) {
             *q = matrix.row(row, direction);
         }
@@ -252,7 +264,7 @@ impl Rows {
     }
 
     /// The square of this part of x - A z.
-    fn residual(&self, matrix: &Matrix, z: impl Fn(usize) -> f64 + Copy) -> f64 {
+    fn residual(&self, matrix: &Matrix, z: &[f64]) -> f64 {
         let part = |(x, row): (&f64, usize)| x - matrix.row(row, z);
         self.x.iter().zip(self.at.clone()).map(part).map(|d| d * d).sum()
     }
@@ -283,7 +295,7 @@ pub(crate) fn solve<M: Rendezvous>(
     let own = BLOCKS * rank / members..BLOCKS * (rank + 1) / members;
     let mut blocks: Vec<(usize, Rows)> = own.map(|block| (block, Rows::new(rows(block, problem.n)))).collect();
     let mut adder = Adder { board, party, turn: 0 };
-    let seen = |i: usize| board.direction.get(i);
+    let mut seen = vec![0.0; problem.n];
     let mut answer = Answer { zeta: 0.0, residual: 0.0 };
     for _ in 0..ITERATIONS {
         let mut rho = adder.sum(&mut blocks, |rows| {
@@ -292,7 +304,8 @@ pub(crate) fn solve<M: Rendezvous>(
             rho
         })?;
         for _ in 0..STEPS {
-            let d = adder.sum(&mut blocks, |rows| rows.multiply(matrix, seen))?;
+            board.direction.copy_to(&mut seen);
+            let d = adder.sum(&mut blocks, |rows| rows.multiply(matrix, &seen))?;
             let alpha = rho / d;
             let last = rho;
             rho = adder.sum(&mut blocks, |rows| rows.advance(alpha))?;
@@ -306,7 +319,8 @@ pub(crate) fn solve<M: Rendezvous>(
         blocks.iter().for_each(|(_, rows)| show(board, &rows.at, &rows.z));
         let xz = adder.sum(&mut blocks, |rows| rows.norms()[0])?;
         let zz = adder.sum(&mut blocks, |rows| rows.norms()[1])?;
-        let residual = adder.sum(&mut blocks, |rows| rows.residual(matrix, seen))?;
+        board.direction.copy_to(&mut seen);
+        let residual = adder.sum(&mut blocks, |rows| rows.residual(matrix, &seen))?;
         answer = Answer { zeta: problem.shift + 1.0 / xz, residual: residual.sqrt() };
         blocks.iter_mut().for_each(|(_, rows)| rows.normalise(1.0 / zz.sqrt()));
     }
@@ -339,43 +353,49 @@ impl<M: Rendezvous> Adder<'_, M> {
 
 /// The same as a rayon user writes it: a parallel loop for each phase.
 pub(crate) fn solve_with_rayon(problem: &Problem, matrix: &Matrix, pool: &rayon::ThreadPool) -> Answer {
-    let board = Board::new(problem);
+    let sums = Sums::default();
+    // In the order of the blocks, whoever computes which.
+    let sum = |blocks: &mut [Rows], part: &(dyn Fn(&mut Rows) -> f64 + Sync)| -> f64 {
+        blocks.par_iter_mut().enumerate().for_each(|(block, rows)| sums.set(block, part(rows)));
+        sums.total()
+    };
     pool.install(|| {
         let mut blocks: Vec<Rows> = (0..BLOCKS).map(|block| Rows::new(rows(block, problem.n))).collect();
-        // In the order of the blocks, whoever computes which.
-        let sum = |blocks: &mut Vec<Rows>, part: &(dyn Fn(&mut Rows) -> f64 + Sync)| -> f64 {
-            let sums = &board.sums[0];
-            blocks.par_iter_mut().enumerate().for_each(|(block, rows)| sums.set(block, part(rows)));
-            sums.total()
-        };
-        let seen = |i: usize| board.direction.get(i);
+        let mut seen = vec![0.0; problem.n];
         let mut answer = Answer { zeta: 0.0, residual: 0.0 };
         for _ in 0..ITERATIONS {
-            let mut rho = sum(&mut blocks, &|rows| {
-                let rho = rows.begin();
-                show(&board, &rows.at, &rows.p);
-                rho
-            });
+            let mut rho = sum(&mut blocks, &Rows::begin);
+            collect(&mut blocks, &mut seen, |rows| &rows.p);
             for _ in 0..STEPS {
-                let d = sum(&mut blocks, &|rows| rows.multiply(matrix, seen));
+                let d = sum(&mut blocks, &|rows| rows.multiply(matrix, &seen));
                 let alpha = rho / d;
                 let last = rho;
                 rho = sum(&mut blocks, &|rows| rows.advance(alpha));
                 let beta = rho / last;
-                blocks.par_iter_mut().for_each(|rows| {
+                collect(&mut blocks, &mut seen, |rows| {
                     rows.turn(beta);
-                    show(&board, &rows.at, &rows.p);
+                    &rows.p
                 });
             }
-            let xz = sum(&mut blocks, &|rows| {
-                show(&board, &rows.at, &rows.z);
-                rows.norms()[0]
-            });
+            let xz = sum(&mut blocks, &|rows| rows.norms()[0]);
             let zz = sum(&mut blocks, &|rows| rows.norms()[1]);
-            let residual = sum(&mut blocks, &|rows| rows.residual(matrix, seen));
+            collect(&mut blocks, &mut seen, |rows| &rows.z);
+            let residual = sum(&mut blocks, &|rows| rows.residual(matrix, &seen));
             answer = Answer { zeta: problem.shift + 1.0 / xz, residual: residual.sqrt() };
             blocks.par_iter_mut().for_each(|rows| rows.normalise(1.0 / zz.sqrt()));
         }
         answer
     })
+}
+
+/// Puts the parts of all blocks together, each where it belongs, in parallel.
+fn collect(blocks: &mut [Rows], whole: &mut [f64], part: impl Fn(&mut Rows) -> &[f64] + Sync) {
+    let mut rest = whole;
+    let mut places = Vec::with_capacity(BLOCKS);
+    for rows in blocks.iter() {
+        let (place, behind) = std::mem::take(&mut rest).split_at_mut(rows.at.len());
+        places.push(place);
+        rest = behind;
+    }
+    blocks.par_iter_mut().zip(places).for_each(|(rows, place)| place.copy_from_slice(part(rows)));
 }

@@ -21,7 +21,7 @@
 //!
 //! A party that waits blocks its thread, which steals nothing meanwhile: the pool is busy for the length of the run. And a
 //! thread that is busy with something else comes late; without a [`timeout`](crate::Builder::timeout) it is waited for. A
-//! [`Team`](super::Team) has threads of its own, calls them twenty times faster, and can be told apart in a debugger.
+//! [`Team`](super::Team) has threads of its own, calls them several times faster, and can be told apart in a debugger.
 
 use super::error::{MemberPanic, RunError};
 use crate::barrier::builder::Builder;

@@ -303,6 +303,31 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// The kind of cause, in one word with underscores: for counts, labels of metrics, and logs.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert_eq!(phalanx::Cause::Dropped { rank: 3 }.kind(), "dropped");
+    /// ```
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::TimedOut { .. } => "timed_out",
+            Self::Aborted { .. } => "aborted",
+            Self::Panicked { .. } => "panicked",
+            Self::Dropped { .. } => "dropped",
+            Self::ActionPanicked { .. } => "action_panicked",
+            Self::OperatorPanicked { .. } => "operator_panicked",
+            Self::Mismatched { .. } => "mismatched",
+            Self::NoSuchRank { .. } => "no_such_rank",
+            Self::Cancelled { .. } => "cancelled",
+            Self::Failed { .. } => "failed",
+            Self::Reentered { .. } => "reentered",
+            Self::Reset => "reset",
+        }
+    }
+
     /// Who caused it, where it was one party.
     #[must_use]
     pub fn rank(&self) -> Option<usize> {

@@ -190,6 +190,8 @@ mod fate;
 
 mod algo;
 
+pub mod observe;
+
 mod barrier;
 
 mod phase;

@@ -114,6 +114,34 @@ pub(crate) mod steps {
     }
 }
 
+/// A count that one thread writes at a time and any thread may read: for people, not for protocols. It orders nothing, so it is
+/// std's in a model as well, where it would only add schedules.
+#[derive(Debug, Default)]
+pub(crate) struct Meter(std::sync::atomic::AtomicU64);
+
+impl Meter {
+    /// Adds to it, without a read-modify-write: two writers at once would lose counts, and nothing else.
+    #[inline(always)]
+    pub(crate) fn add(&self, more: u64) {
+        self.set(self.get().wrapping_add(more));
+    }
+
+    #[inline(always)]
+    pub(crate) fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    #[inline(always)]
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Sets it to 1; whether the caller was the first to do so.
+    pub(crate) fn mark(&self) -> bool {
+        self.0.swap(1, Ordering::Relaxed) == 0
+    }
+}
+
 /// Tells the processor that this is a spin loop. `fruitless` counts the polls so far: a model gives up exploring a wait
 /// after two of them, which bounds it (style of the loom manual; the bound is recorded in docs/verification.md).
 #[inline(always)]

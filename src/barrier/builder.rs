@@ -9,6 +9,7 @@ use crate::algo::choice::{Demand, Situation, choose};
 use crate::algo::select::Algorithm;
 use crate::error::{BuildError, MAX_PARTIES};
 use crate::model::Hops;
+use crate::observe::Choices;
 use crate::primitive::Fences;
 use crate::topology::Placement;
 use crate::wait::{Plan, Settings, WaitPolicy, calibration};
@@ -56,6 +57,8 @@ pub struct Builder {
     tokens: Vec<CancelToken>,
     /// Of all clones together: an action is for one barrier.
     action: Option<Arc<Takeable>>,
+    /// Who is to watch it.
+    pub(crate) observing: Choices,
     first: u64,
 }
 
@@ -75,6 +78,7 @@ impl Builder {
             split: false,
             tokens: Vec::new(),
             action: None,
+            observing: Choices::default(),
             first: 0,
         }
     }
@@ -201,7 +205,20 @@ impl Builder {
     /// [`BuildError::Hops`] if these are for another number of ranks; [`BuildError::ActionTaken`] if a clone of this builder
     /// has built a barrier with its [action](Self::action).
     pub fn build(self) -> Result<Barrier, BuildError> {
-        let Self { parties, algorithm, policy, spin, timeout, placement, hops, split, tokens, action, first } = self;
+        let Self {
+            parties,
+            algorithm,
+            policy,
+            spin,
+            timeout,
+            placement,
+            hops,
+            split,
+            tokens,
+            action,
+            observing,
+            first,
+        } = self;
         if !(1..=MAX_PARTIES).contains(&parties) {
             return Err(BuildError::Parties { parties });
         }
@@ -240,7 +257,8 @@ impl Builder {
             cheapest,
         };
         let designer = Box::new(move |ranks: Arc<[usize]>| recipe.design(ranks));
-        let barrier = Barrier::from(Control::new(designer, parties, first, policy, action).cancelled_by(tokens));
+        let control = Control::new(designer, parties, first, policy, action).cancelled_by(tokens);
+        let barrier = Barrier::from(control.watched_by(observing.observers()));
         barrier.control().bind_to_tokens();
         Ok(barrier)
     }
@@ -258,6 +276,7 @@ impl fmt::Debug for Builder {
             .field("split_phase", &self.split)
             .field("tokens", &self.tokens)
             .field("action", &self.action)
+            .field("observing", &self.observing)
             .finish_non_exhaustive()
     }
 }

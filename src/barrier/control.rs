@@ -3,23 +3,25 @@
 //!
 //! # Locks
 //!
-//! Taken in this order, none on the fast path: the registry, an era's verdict (`fate`), `threads` (names); or the registry,
-//! a token (`cancel`). None is held
-//! while an action, an operator or the drop of a value runs.
+//! Taken in this order, none on the fast path: the registry, the ledger, an era's verdict (`fate`), `threads` (names); or the
+//! registry, a token (`cancel`). None is held while an action, an operator, the drop of a value or whoever watches the
+//! barrier runs.
 
 use super::action::{Act, Handover, TripInfo, is_within, within};
 use super::cancel::CancelToken;
 use super::era::Era;
 use super::explain::Explanation;
+use super::ledger::{Ledger, Sum};
 use super::member::Member;
 use super::registry::{Designer, Registry};
 use super::roll::{Claim, Threads};
 use crate::algo::select::Algorithm;
 use crate::error::{Broken, Cause, ClaimError, JoinError, Operation, ResetError};
 use crate::fate::luggage::Kind;
-use crate::fate::{Census, Ended};
+use crate::fate::{Census, Ended, is_beyond};
+use crate::observe::Observers;
 use crate::primitive::{Mutex, MutexGuard, lock};
-use crate::wait::WaitPolicy;
+use crate::wait::{Tally, WaitPolicy};
 use std::any::TypeId;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -34,6 +36,8 @@ pub(crate) struct Control {
     handover: Handover,
     kinds: std::sync::Mutex<Kinds>,
     tokens: Vec<CancelToken>,
+    ledger: Ledger,
+    observers: Observers,
 }
 
 /// An operation on values of one type, towards one rank if that matters.
@@ -74,8 +78,14 @@ impl Control {
         let design = designer((0..parties).collect());
         let registry = Mutex::new(Registry::new(design, first));
         let kinds = std::sync::Mutex::default();
-        let (threads, handover) = (Threads::new(), Handover::new());
-        Self { registry, designer, threads, policy, action, handover, kinds, tokens: Vec::new() }
+        let (threads, handover, ledger) = (Threads::new(), Handover::new(), Ledger::new());
+        let (tokens, observers) = (Vec::new(), Observers::default());
+        Self { registry, designer, threads, policy, action, handover, kinds, tokens, ledger, observers }
+    }
+
+    /// These watch the barrier.
+    pub(super) fn watched_by(self, observers: Observers) -> Self {
+        Self { observers, ..self }
     }
 
     /// Any of these breaks the barrier for good, once [`Control::bind_to_tokens`] has told them.
@@ -97,6 +107,10 @@ impl Control {
         let mut registry = lock(&self.registry);
         let result = act(&mut registry);
         let retired = registry.take_retired();
+        // In a model every look at the slots of the past is one more place to be interrupted.
+        if !cfg!(all(test, any(phalanx_loom, phalanx_shuttle))) {
+            self.ledger.close(&retired);
+        }
         drop(registry);
         drop(retired);
         result
@@ -136,6 +150,7 @@ impl Control {
     pub(crate) fn break_open_trip(&self, cause: &Cause) -> Broken {
         let describe = |census| self.describe(cause.clone(), census);
         let told = self.with(|registry| registry.break_open_trip(describe));
+        self.take_note();
         told.unwrap_or_else(|| Broken::by_rank(cause.clone(), self.era().census().generation, 0, Vec::new()))
     }
 
@@ -146,6 +161,7 @@ impl Control {
             // Nobody waits, or it is broken already: there is nothing to do.
             drop(present.break_trip_of_waiters(|census| self.describe(cause.clone(), census)));
         });
+        self.take_note();
     }
 
     /// Breaks trip `generation` of `era`, at which all have arrived, for a cause that lies in what rides on it; what its
@@ -208,7 +224,18 @@ impl Control {
 
     /// Gives out `rank`.
     pub(super) fn claim(&self, rank: usize) -> Result<Member, ClaimError> {
-        self.with(|registry| Ok(Member::new(&registry.claim(rank)?, rank)))
+        self.with(|registry| Ok(self.member(&registry.claim(rank)?, rank)))
+    }
+
+    /// The part of `rank` in `era`, watched as was asked for.
+    fn member(&self, era: &Arc<Era>, rank: usize) -> Member {
+        let tally = self.ledger.tally(rank);
+        let member = Member::new(era, rank);
+        // A model has nobody who looks.
+        if cfg!(all(test, any(phalanx_loom, phalanx_shuttle))) {
+            return member;
+        }
+        member.watched(Arc::clone(&tally), self.observers.eye(rank, tally))
     }
 
     /// Gives out the ranks of all members, or none.
@@ -218,7 +245,7 @@ impl Control {
                 return Err(ClaimError::Taken { rank });
             }
             let members = registry.claims().members();
-            members.into_iter().map(|rank| Ok(Member::new(&registry.claim(rank)?, rank))).collect()
+            members.into_iter().map(|rank| Ok(self.member(&registry.claim(rank)?, rank))).collect()
         })
     }
 
@@ -226,7 +253,7 @@ impl Control {
     pub(super) fn join(&self) -> Result<Member, JoinError> {
         self.with(|registry| {
             let (rank, era) = registry.join(&self.designer)?;
-            Ok(Member::new(&era, rank))
+            Ok(self.member(&era, rank))
         })
     }
 
@@ -273,6 +300,7 @@ impl Control {
             }
             registry.break_open_trip(describe);
         });
+        self.take_note();
     }
 
     /// Breaks the open trip if some rank was never claimed and now never can be.
@@ -282,11 +310,25 @@ impl Control {
                 registry.break_open_trip(|census| self.describe(Cause::Dropped { rank }, census));
             }
         });
+        self.take_note();
     }
 
     /// Puts a new era in the place of a broken one; breaks it first if parties are waiting in it. The first generation
     /// that counts.
     pub(super) fn reset(&self) -> Result<u64, ResetError> {
+        self.take_note();
+        let (first, broken) = self.renew()?;
+        // Those who waited hear of it from the old era, which nobody finds any more.
+        if let Some(broken) = broken {
+            self.observers.broken(&broken);
+        }
+        self.ledger.count_reset();
+        self.observers.reset(first);
+        Ok(first)
+    }
+
+    /// The first trip behind the reset, and the break of those who waited, if it is news.
+    fn renew(&self) -> Result<(u64, Option<Broken>), ResetError> {
         self.with(|registry| {
             if registry.has_ended() {
                 return Err(ResetError::Ended);
@@ -304,7 +346,8 @@ impl Control {
                 match present.break_trip_of_waiters(|census| self.describe(Cause::Reset, census)) {
                     Ok(broken) | Err(Ended::Broken(broken)) => {
                         let first = broken.generation().wrapping_add(1);
-                        return Ok(registry.renew(&self.designer, first));
+                        let news = present.take_note().then_some(broken);
+                        return Ok((registry.renew(&self.designer, first), news));
                     }
                     Err(Ended::Complete) => {
                         let open = present.census().generation;
@@ -312,7 +355,7 @@ impl Control {
                             continue;
                         }
                         registry.renew_next(&self.designer);
-                        return Ok(open);
+                        return Ok((open, None));
                     }
                 }
             }
@@ -347,6 +390,36 @@ impl Control {
         Err(self.describe(cause, self.era().census()))
     }
 
+    /// Reports a break of the present era to whoever watches, unless that has been done. Nothing if it has been replaced:
+    /// who replaced it has done so.
+    pub(super) fn take_note(&self) {
+        let broken = self.with(|registry| {
+            let present = registry.present();
+            present.verdict().filter(|broken| {
+                // Otherwise it was broken with the era before, and that is the same break.
+                !is_beyond(present.first(), broken.generation()) && present.take_note()
+            })
+        });
+        if let Some(broken) = broken {
+            self.observers.broken(&broken);
+        }
+    }
+
+    /// What the barrier has been through, and how often it was reset.
+    pub(crate) fn sum(&self) -> (Sum, u64) {
+        self.with(|registry| self.ledger.sum(registry.present()))
+    }
+
+    /// The tallies of all ranks that ever had a handle.
+    pub(crate) fn tallies(&self) -> Vec<Arc<Tally>> {
+        self.ledger.tallies()
+    }
+
+    /// Those who watch the barrier.
+    pub(crate) fn observers(&self) -> &Observers {
+        &self.observers
+    }
+
     /// Takes `member`, which has crossed the last trip of its era or finds that it holds none, to the era that comes
     /// behind it.
     #[cold]
@@ -365,6 +438,7 @@ impl Control {
     #[cold]
     pub(super) fn spread(&self) {
         self.with(Registry::advance);
+        self.take_note();
     }
 
     /// The number of an errand, the same for all parties of this barrier.

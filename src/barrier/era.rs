@@ -12,7 +12,7 @@ use crate::error::Broken;
 use crate::fate::epoch::reached;
 use crate::fate::luggage::{Kind, Luggage, Tag, Trunk};
 use crate::fate::{Census, Ended, Fate, Ruling, Slots, is_beyond};
-use crate::primitive::{AtomicU32, AtomicU64, Fences, Mutex, Ordering};
+use crate::primitive::{AtomicU32, AtomicU64, Fences, Meter, Mutex, Ordering};
 use crate::wait::{Door, Plan};
 use crossbeam_utils::CachePadded;
 use std::any::Any;
@@ -60,6 +60,8 @@ pub(crate) struct Era {
     heir: OnceLock<Heir>,
     /// 1 once the first action may run (`action.rs`, `Handover`).
     opened: AtomicU32,
+    /// 1 once its break has been reported (`observe`).
+    noted: Meter,
 }
 
 impl Era {
@@ -78,6 +80,7 @@ impl Era {
             mail: OnceLock::new(),
             heir: OnceLock::new(),
             opened: AtomicU32::new(0),
+            noted: Meter::default(),
         };
         // A model's words are born where all its threads know of them.
         if cfg!(all(test, phalanx_loom)) {
@@ -236,6 +239,16 @@ impl Era {
     /// Where to go from here, once it is decided.
     pub(crate) fn heir(&self) -> Option<Arc<Self>> {
         self.heir.get()?.get().cloned()
+    }
+
+    /// The first trip that is held elsewhere, if one is.
+    pub(crate) fn turned(&self) -> Option<u64> {
+        self.fate.turned()
+    }
+
+    /// Whether the caller is the first to take note that the era is broken.
+    pub(crate) fn take_note(&self) -> bool {
+        self.noted.mark()
     }
 
     /// What everybody is told, if the era is broken.

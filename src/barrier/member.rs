@@ -6,7 +6,8 @@ use crate::error::{Broken, Cause};
 use crate::fate::epoch::{publish, reached};
 use crate::fate::luggage::{Kind, Tag};
 use crate::fate::{Census, Ruling};
-use crate::wait::{Limit, Pace, Stay, Stop, outlast};
+use crate::observe::eye::{Arriving, Eye, Outcome};
+use crate::wait::{Limit, Pace, Stay, Stop, Tally, outlast};
 use std::sync::Arc;
 
 /// One party's part in an era.
@@ -20,6 +21,7 @@ pub(crate) struct Member {
     seat: Seat,
     generation: u64,
     pace: Pace,
+    eye: Eye,
     rank: usize,
     /// The number of its seat.
     index: usize,
@@ -83,15 +85,27 @@ impl Member {
         let next = || era.words().slots().next_of(index);
         let generation = era.verdict().map_or_else(next, |broken| broken.generation());
         let pace = Pace::new(era.design().plan);
-        Self { era: Arc::clone(era), seat, generation, pace, rank, index, owes: false, brought: Tag::default() }
+        let (eye, brought) = (Eye::default(), Tag::default());
+        Self { era: Arc::clone(era), seat, generation, pace, eye, rank, index, owes: false, brought }
+    }
+
+    /// Has its long waits counted in `tally`, and looks at some trips with `eye`.
+    pub(crate) fn watched(self, tally: Arc<Tally>, eye: Eye) -> Self {
+        Self { pace: self.pace.counted_by(tally), eye, ..self }
+    }
+
+    /// Where its long waits are counted.
+    pub(crate) fn tally(&self) -> Option<&Tally> {
+        self.pace.tally()
     }
 
     /// Moves to a later era, keeping what the party has learned about waiting.
     pub(crate) fn follow(&mut self, era: &Arc<Era>) {
         let mut pace = std::mem::replace(&mut self.pace, Pace::new(era.design().plan));
         pace.adopt(era.design().plan);
+        let eye = std::mem::take(&mut self.eye);
         let owed = self.owes;
-        *self = Self { pace, ..Self::new(era, self.rank) };
+        *self = Self { pace, eye, ..Self::new(era, self.rank) };
         let first = era.first();
         if owed && self.is_seated() && era.words().slots().has_arrived(self.index, first) {
             // Its arrival at a trip that was to be held elsewhere was made good here.
@@ -131,6 +145,9 @@ impl Member {
     /// `describe` makes the record of a break that this party brings about.
     #[inline(always)]
     pub(crate) fn cross(&mut self, limit: Limit, describe: impl Fn(Cause, Census) -> Broken) -> Result<bool, Halt> {
+        if self.eye.takes(self.generation) {
+            return self.cross_seen(limit, &describe);
+        }
         let Self { era, seat, pace, generation, .. } = self;
         let stay = Stay { generation: *generation, pace, limit };
         let (seen, leads) = seat.cross(era.door(), stay);
@@ -139,6 +156,54 @@ impl Member {
             return Ok(leads);
         }
         self.cross_disturbed(seen, limit, &describe, leads)
+    }
+
+    /// A crossing that is looked at.
+    #[cold]
+    #[inline(never)]
+    fn cross_seen(&mut self, limit: Limit, describe: Describe<'_>) -> Result<bool, Halt> {
+        self.publish_arrival();
+        let leads = self.seat.leads();
+        let seen = self.wait(USUAL, limit);
+        let crossed = self.decide(seen, limit, describe, USUAL).and_then(|turned| self.depart(turned, leads));
+        self.see_off(crossed)
+    }
+
+    /// Arrives at the open trip, and looks who else is there if this trip is one to look at.
+    #[inline(always)]
+    fn publish_arrival(&mut self) {
+        let seen = self.eye.takes(self.generation);
+        if seen {
+            self.eye.arrives(Arriving { generation: self.generation, rank: self.rank });
+        }
+        self.seat.arrive(self.generation);
+        self.owes = true;
+        if seen {
+            self.eye.looks(self.era.words().slots(), self.index, self.generation);
+        }
+    }
+
+    /// Says what became of a trip that was looked at; gives the same back.
+    #[inline(always)]
+    fn see_off(&mut self, crossed: Result<bool, Halt>) -> Result<bool, Halt> {
+        if self.eye.is_open() {
+            self.see_off_seen(&crossed);
+        }
+        crossed
+    }
+
+    #[cold]
+    fn see_off_seen(&mut self, crossed: &Result<bool, Halt>) {
+        let (generation, outcome) = match crossed {
+            // It has departed already.
+            Ok(leads) | Err(Halt::Turned(leads)) => {
+                (self.generation.wrapping_sub(1), Outcome::Complete { leads: *leads })
+            }
+            Err(Halt::Broken(broken)) => (self.generation, Outcome::Broken(broken)),
+            Err(Halt::Elsewhere) => (self.generation, Outcome::Moved),
+            Err(Halt::Undecided) => return,
+        };
+        self.eye.leaves(generation, self.rank, &self.era.design().ranks, outcome);
     }
 
     /// The rest of a crossing on which somebody slept, or something is wrong or changes, or the limit has passed.
@@ -164,8 +229,14 @@ impl Member {
         describe: Describe<'_>,
         at_root: AtRoot<'_>,
     ) -> Result<bool, Halt> {
-        self.seat.arrive(self.generation);
-        self.owes = true;
+        self.publish_arrival();
+        let crossed = self.complete_held(limit, describe, at_root);
+        self.see_off(crossed)
+    }
+
+    /// The rest of [`Member::cross_held`] behind the arrival.
+    #[inline(always)]
+    fn complete_held(&mut self, limit: Limit, describe: Describe<'_>, at_root: AtRoot<'_>) -> Result<bool, Halt> {
         let held = Manner { held: true, ..USUAL };
         let leads = self.seat.leads();
         if self.seat.rooted().is_some() {
@@ -211,12 +282,19 @@ impl Member {
     /// be done for all.
     #[inline(never)]
     pub(crate) fn arrive(&mut self, at_root: Option<AtRoot<'_>>) -> Result<(), Halt> {
+        let arrived = self.arrive_and_go(at_root);
+        if let (true, Err(halt)) = (self.eye.is_open(), &arrived) {
+            self.see_off_seen(&Err(halt.clone()));
+        }
+        arrived
+    }
+
+    fn arrive_and_go(&mut self, at_root: Option<AtRoot<'_>>) -> Result<(), Halt> {
         let generation = self.generation;
         if self.is_elsewhere() {
             return Err(Halt::Elsewhere);
         }
-        self.seat.arrive(generation);
-        self.owes = true;
+        self.publish_arrival();
         // A party that does not stay would not find out that it has arrived where no trip is held, since others have joined or
         // left since it joined. Who sends it elsewhere sees the arrival, or is seen here.
         if self.is_elsewhere() {
@@ -240,8 +318,8 @@ impl Member {
                 return Ok(());
             }
         }
-        if !self.era.door().look().undisturbed() {
-            self.era.door().wake_sleepers(generation);
+        if !self.era.door().look().undisturbed() && self.era.door().wake_sleepers(generation) {
+            self.count_wake();
         }
         Ok(())
     }
@@ -259,15 +337,21 @@ impl Member {
         describe: Describe<'_>,
         held: bool,
     ) -> Result<bool, Halt> {
+        self.eye.stays();
         let manner = Manner { held, breaks, ..USUAL };
         let leads = self.seat.leads();
         let seen = self.wait(manner, limit);
-        let turned = self.decide(seen, limit, describe, manner)?;
-        self.depart(turned, leads)
+        let crossed = self.decide(seen, limit, describe, manner).and_then(|turned| self.depart(turned, leads));
+        self.see_off(crossed)
     }
 
     /// Whether the trip is decided that this party has arrived at. `held`: something is done for all on each trip.
     pub(crate) fn try_attend(&mut self, describe: Describe<'_>, held: bool) -> Result<bool, Halt> {
+        let crossed = self.ask(describe, held);
+        self.see_off(crossed)
+    }
+
+    fn ask(&mut self, describe: Describe<'_>, held: bool) -> Result<bool, Halt> {
         let leads = self.seat.leads();
         if self.seat.try_complete(self.generation) {
             let turned = self.decide(Ok(()), Limit::Never, describe, Manner { held, ..USUAL })?;
@@ -329,6 +413,12 @@ impl Member {
         Ok(true)
     }
 
+    fn count_wake(&self) {
+        if let Some(tally) = self.pace.tally() {
+            tally.wakes.add(1);
+        }
+    }
+
     /// Is told that its trip is broken. It never arrives in this era again: others may still be on their way through the
     /// trip before.
     fn resign(&mut self, broken: Broken) -> Broken {
@@ -377,7 +467,9 @@ impl Member {
                 Ok(()) => {
                     let door = self.era.door();
                     let attention = door.look();
-                    door.wake_sleepers(generation);
+                    if door.wake_sleepers(generation) {
+                        self.count_wake();
+                    }
                     if !attention.asks() {
                         return Ok(false);
                     }

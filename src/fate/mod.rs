@@ -14,7 +14,7 @@ use crate::error::Broken;
 use crate::primitive::{Mutex, lock};
 use crate::wait::Door;
 use luggage::Trunk;
-pub(crate) use slots::{Census, Slots};
+pub(crate) use slots::{Census, Slots, Standing};
 
 /// What became of a trip, as far as it is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,6 +82,11 @@ impl Fate {
     /// What everybody is told, if this era is broken.
     pub(crate) fn verdict(&self) -> Option<Broken> {
         lock(&self.end).verdict.clone()
+    }
+
+    /// The first trip that is held elsewhere, if one is.
+    pub(crate) fn turned(&self) -> Option<u64> {
+        lock(&self.end).turn
     }
 
     /// What became of trip `generation` (step 3). Waits while somebody is deciding.

@@ -91,6 +91,18 @@ impl Slots {
         self.slot(rank).load(Ordering::Relaxed)
     }
 
+    /// Whether nobody, and whether everybody, has arrived at `generation` beside `rank`. What one party saw at one moment:
+    /// two that arrive together may both have seen all, or both nobody.
+    pub(crate) fn standing(&self, rank: usize, generation: u64) -> Standing {
+        let mut standing = Standing { first: true, last: true };
+        for other in (0..self.parties()).filter(|&other| other != rank) {
+            let arrived = (self.next_of(other).wrapping_sub(generation) as i64) > 0;
+            standing.first &= !arrived;
+            standing.last &= arrived;
+        }
+        standing
+    }
+
     /// Who has arrived where. Exact only behind a heavy fence that holds the parties' verdict up; a snapshot otherwise.
     pub(crate) fn census(&self) -> Census {
         let next: Vec<u64> = (0..self.parties())
@@ -100,6 +112,13 @@ impl Slots {
             .collect();
         Census::of(&next)
     }
+}
+
+/// A party's place in the order of arrivals, if it is one of the ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Standing {
+    pub(crate) first: bool,
+    pub(crate) last: bool,
 }
 
 /// The trip that is not complete, and who has not arrived at it.

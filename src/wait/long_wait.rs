@@ -1,6 +1,7 @@
 //! The long wait: what a party does once its first polls were in vain. Spin, yield, park, each for as long as the pace
 //! says; between any two of them a look at the attention word and the clock.
 
+use super::tally::Spent;
 use super::{Door, End, Pace, Seen, Stop, parked_for};
 use crate::primitive::{Ordering, now, relax, yield_now};
 use std::time::{Duration, Instant};
@@ -39,6 +40,9 @@ pub(super) struct LongWait<'a> {
     /// When the clock was last looked at.
     looked: Instant,
     polls: u32,
+    /// Of the polls, those that gave the CPU away.
+    yields: u32,
+    parks: u32,
 }
 
 /// What a way of passing time came to.
@@ -55,7 +59,18 @@ impl<'a> LongWait<'a> {
         end: Option<End>,
     ) -> Self {
         let (start, looked) = clock;
-        Self { door, goal, generation, parked: parked_for(generation), end, start, looked, polls: 0 }
+        Self {
+            door,
+            goal,
+            generation,
+            parked: parked_for(generation),
+            end,
+            start,
+            looked,
+            polls: 0,
+            yields: 0,
+            parks: 0,
+        }
     }
 
     /// Stays until there is an answer.
@@ -90,6 +105,11 @@ impl<'a> LongWait<'a> {
     /// How long it has been, as far as the clock was looked at.
     pub(super) fn waited(&self) -> Duration {
         self.looked.saturating_duration_since(self.start)
+    }
+
+    /// What it has come to so far.
+    pub(super) fn spent(&self) -> Spent {
+        Spent { polls: self.polls, yields: self.yields, parks: self.parks }
     }
 
     /// If somebody already sleeps for this trip, what this party waits for may depend on the sleeper: the last to
@@ -142,6 +162,7 @@ impl<'a> LongWait<'a> {
                 return Some(answer);
             }
             self.polls = self.polls.saturating_add(1);
+            self.yields = self.yields.saturating_add(1);
             yield_now(self.polls);
             let before = self.looked;
             if let Some(answer) = self.interrupted() {
@@ -176,6 +197,7 @@ impl<'a> LongWait<'a> {
         if let Some(answer) = self.interrupted() {
             return Some(answer);
         }
+        self.parks = self.parks.saturating_add(1);
         attention.sleep(kept, self.end.map(|end| end.at)); // (4)
         let answer = self.goal.either().or_else(|| self.interrupted());
         // For the pace: a wait that ends with a wake was as long as the sleep.

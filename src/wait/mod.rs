@@ -1,8 +1,8 @@
 //! The one door of waiting: every wait of every algorithm goes through [`Door::until`].
 //!
 //! A waiter polls what its algorithm told it to poll, looks now and then at the barrier's *attention word* and at the
-//! clock, and in the end sleeps on that same word. Abort, timeout, break, parking and (later) the watchdog therefore
-//! exist once, here, and an algorithm knows only words and ranks.
+//! clock, and in the end sleeps on that same word. Abort, timeout, break, parking and the counts of all that
+//! (`tally.rs`, which the watchdog reads) therefore exist once, here, and an algorithm knows only words and ranks.
 //!
 //! # State: the attention word
 //!
@@ -60,6 +60,7 @@ mod long_wait;
 mod pace;
 mod policy;
 mod rivals;
+mod tally;
 
 use crate::primitive::{Fences, Futex, Ordering, doze, fence, now};
 pub use calibrate::{Calibration, calibration};
@@ -70,6 +71,7 @@ pub(crate) use policy::Settings;
 pub use policy::{ParseWaitPolicyError, WaitPolicy};
 use rivals::Rivals;
 use std::time::{Duration, Instant};
+pub(crate) use tally::{Tally, nanos};
 
 const PARKED: u32 = 0b11;
 const BREAKING: u32 = 1 << 2;
@@ -250,24 +252,28 @@ impl Door {
         Attention(self.attention.word().load(Ordering::Relaxed)).alarmed()
     }
 
-    /// Wakes whoever sleeps for trip `generation`, which is complete (steps (d) and (e)). Call after publishing and
-    /// after [`Door::look`].
+    /// Wakes whoever sleeps for trip `generation`, which is complete (steps (d) and (e)); whether anybody may have. Call
+    /// after publishing and after [`Door::look`].
     #[cold]
-    pub(crate) fn wake_sleepers(&self, generation: u64) {
-        self.wake(parked_for(generation));
+    pub(crate) fn wake_sleepers(&self, generation: u64) -> bool {
+        self.wake(parked_for(generation))
     }
 
-    /// Clears those of the `which` bits that are set, and wakes all sleepers if any was.
-    fn wake(&self, which: u32) {
+    /// Clears those of the `which` bits that are set, and wakes all sleepers if any was; whether one was.
+    fn wake(&self, which: u32) -> bool {
         let word = self.attention.word();
         let mut value = word.load(Ordering::Relaxed);
         while value & which != 0 {
             let woken = (value & !which).wrapping_add(WAKE);
             match word.compare_exchange_weak(value, woken, Ordering::Relaxed, Ordering::Relaxed) {
-                Ok(_) => return self.attention.wake_all(),
+                Ok(_) => {
+                    self.attention.wake_all();
+                    return true;
+                }
                 Err(actual) => value = actual,
             }
         }
+        false
     }
 
     /// Announces a break, with the heavy fence behind it: whoever completes a trip from here on asks for the verdict,
@@ -331,8 +337,14 @@ impl Door {
         let start = pace.start_of(generation, looked);
         let end = pace.end_of(limit, start);
         let mut wait = LongWait::new(self, Goal { ready, all_here }, generation, (start, looked), end);
+        if let Some(tally) = pace.tally() {
+            tally.begin(start);
+        }
         let outcome = wait.run(pace);
         pace.learn(wait.waited());
+        if let Some(tally) = pace.tally() {
+            tally.end(wait.spent());
+        }
         outcome
     }
 }

@@ -10,7 +10,8 @@
 //!
 //! Yields that take whole time slices are another matter, and that of all parties: `rivals.rs`.
 
-use super::{End, Limit, WaitPolicy, calibrate::Calibration};
+use super::{End, Limit, Tally, WaitPolicy, calibrate::Calibration};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The budgets of a barrier's waits.
@@ -143,11 +144,23 @@ pub(crate) struct Pace {
     /// The trip that last needed the clock, and its first look at it: several waits of one trip have one limit and one
     /// budget.
     trip: Option<(u64, Instant)>,
+    /// Where its long waits are counted, if anybody wants to know.
+    tally: Option<Arc<Tally>>,
 }
 
 impl Pace {
     pub(crate) fn new(plan: Plan) -> Self {
-        Self { plan, average: 0, penance: 0, trip: None }
+        Self { plan, average: 0, penance: 0, trip: None, tally: None }
+    }
+
+    /// Counts the long waits here.
+    pub(crate) fn counted_by(self, tally: Arc<Tally>) -> Self {
+        Self { tally: Some(tally), ..self }
+    }
+
+    /// Where the long waits are counted.
+    pub(crate) fn tally(&self) -> Option<&Tally> {
+        self.tally.as_deref()
     }
 
     /// Goes on by another plan, with what was learned.

@@ -1,0 +1,244 @@
+//! The eye: how one party has a look at some of its trips.
+//!
+//! Whatever is to be known of a single trip (who came first and last, how long one waited, when it arrived and left) costs
+//! more than a trip between two near parties: a look at the clock alone is a third of it. So a party looks at some trips only,
+//! and goes through the others with one comparison. Which ones is a matter of their number, so that all parties look at
+//! the same: those whose number times the golden ratio (modulo 1) falls below the share that is wanted. Such trips are
+//! spread evenly, and no loop that does something special every 64th or 100th time is always seen, or never.
+//!
+//! The default is to look at one trip in 64 for the order of the arrivals, and at nothing else. Who wants more says so when
+//! the barrier is built; each such wish is a [`Witness`] of the barrier, with a [`Bystander`] for each party.
+//!
+//! # Protocol
+//!
+//! On a trip that is looked at: [`Eye::arrives`], then the party publishes its arrival, then [`Eye::looks`], which finds out
+//! who else is there; [`Eye::stays`] when it begins to wait, if that is later (split phase); [`Eye::leaves`] when the trip is
+//! decided for it. A trip that is held elsewhere is left and begun again.
+
+use crate::error::Broken;
+use crate::fate::{Slots, Standing};
+use crate::wait::Tally;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+/// Which trips are looked at: a share of them, spread evenly, the same for all parties.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::observe::Sampling;
+///
+/// assert_eq!(Sampling::one_in(50), Sampling::one_in(64));
+/// assert_eq!(Sampling::one_in(1), Sampling::ALL);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Sampling {
+    /// A trip is, if its scrambled number is below.
+    below: u64,
+}
+
+/// 2^64 divided by the golden ratio, odd.
+const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+
+impl Sampling {
+    /// None.
+    pub(crate) const NEVER: Self = Self { below: 0 };
+
+    /// For the order of arrivals, where nothing else is asked for.
+    pub(crate) const USUAL: Self = Self::one_in_two_to(6);
+
+    /// Every trip.
+    pub const ALL: Self = Self::one_in_two_to(0);
+
+    /// One trip in `trips`, taken up to the next power of two; every one for 0 and 1.
+    #[must_use]
+    pub const fn one_in(trips: u64) -> Self {
+        match trips.checked_next_power_of_two() {
+            Some(power) => Self::one_in_two_to(power.trailing_zeros()),
+            None => Self::NEVER,
+        }
+    }
+
+    /// One in 2^`exponent`; with 0 all.
+    const fn one_in_two_to(exponent: u32) -> Self {
+        Self { below: if exponent < 64 { u64::MAX >> exponent } else { 0 } }
+    }
+
+    /// Whether trip `generation` is.
+    #[inline(always)]
+    pub(crate) fn takes(self, generation: u64) -> bool {
+        generation.wrapping_mul(GOLDEN) < self.below
+    }
+}
+
+/// A party that is about to arrive.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arriving {
+    pub(crate) generation: u64,
+    pub(crate) rank: usize,
+}
+
+/// A party whose trip is decided.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Leaving<'a> {
+    pub(crate) generation: u64,
+    pub(crate) rank: usize,
+    /// The ranks that take part, ascending.
+    pub(crate) ranks: &'a [usize],
+    /// Whether it had come first or last.
+    pub(crate) standing: Standing,
+    pub(crate) outcome: Outcome<'a>,
+}
+
+/// What became of a trip, for one of its parties.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Outcome<'a> {
+    /// Complete, and whether the party leads it.
+    Complete { leads: bool },
+    /// Broken.
+    Broken(&'a Broken),
+    /// Held elsewhere: the party arrives again, at the same trip or a later one.
+    Moved,
+}
+
+/// Somebody who watches a barrier, by request.
+pub(crate) trait Witness: Send + Sync + Debug {
+    /// Which trips it wants to see. The parties may look at more.
+    fn sampling(&self) -> Sampling {
+        Sampling::NEVER
+    }
+
+    /// What accompanies the party of `rank`, from now to the end of its handle.
+    fn bystander(self: Arc<Self>, rank: usize) -> Option<Box<dyn Bystander>> {
+        let _ = rank;
+        None
+    }
+
+    /// The barrier broke. Once for each break, on whichever thread hears of it first; no lock is held.
+    fn broken(&self, broken: &Broken) {
+        let _ = broken;
+    }
+
+    /// The barrier is in service again, and its next trip is `first`. No lock is held.
+    fn reset(&self, first: u64) {
+        let _ = first;
+    }
+}
+
+/// Somebody who accompanies one party through the trips that it looks at. Called on its thread, in the order of the
+/// protocol above.
+pub(crate) trait Bystander: Send + Debug {
+    /// Before the arrival is published.
+    fn arrives(&mut self, arriving: Arriving);
+
+    /// The party begins to wait; without this call, it did when it arrived.
+    fn stays(&mut self) {}
+
+    /// The trip is decided, and the party about to leave.
+    fn leaves(&mut self, leaving: &Leaving<'_>);
+}
+
+/// A party's look at some of its trips.
+#[derive(Debug)]
+pub(crate) struct Eye {
+    sampling: Sampling,
+    /// It has arrived at a trip that it looks at, and not left.
+    open: bool,
+    body: Option<Box<Body>>,
+}
+
+#[derive(Debug)]
+struct Body {
+    tally: Arc<Tally>,
+    bystanders: Vec<Box<dyn Bystander>>,
+    standing: Standing,
+}
+
+impl Default for Eye {
+    fn default() -> Self {
+        Self { sampling: Sampling::NEVER, open: false, body: None }
+    }
+}
+
+impl Eye {
+    /// An eye that counts in `tally` and is the one of `bystanders` as well.
+    pub(crate) fn new(tally: Arc<Tally>, sampling: Sampling, bystanders: Vec<Box<dyn Bystander>>) -> Self {
+        let standing = Standing { first: false, last: false };
+        Self { sampling, open: false, body: Some(Box::new(Body { tally, bystanders, standing })) }
+    }
+
+    /// Whether the party looks at trip `generation`.
+    #[inline(always)]
+    pub(crate) fn takes(&self, generation: u64) -> bool {
+        self.sampling.takes(generation)
+    }
+
+    /// Before the arrival.
+    #[cold]
+    pub(crate) fn arrives(&mut self, arriving: Arriving) {
+        if let Some(body) = &mut self.body {
+            self.open = true;
+            body.bystanders.iter_mut().for_each(|bystander| bystander.arrives(arriving));
+        }
+    }
+
+    /// Behind the arrival at the seat `index`.
+    #[cold]
+    pub(crate) fn looks(&mut self, slots: &Slots, index: usize, generation: u64) {
+        if let Some(body) = &mut self.body {
+            body.standing = slots.standing(index, generation);
+            body.tally.looks.add(1);
+            body.tally.first.add(u64::from(body.standing.first));
+            body.tally.last.add(u64::from(body.standing.last));
+        }
+    }
+
+    /// The party begins to wait, some time after its arrival.
+    #[inline(always)]
+    pub(crate) fn stays(&mut self) {
+        if let Some(body) = self.body.as_mut().filter(|_| self.open) {
+            body.bystanders.iter_mut().for_each(|bystander| bystander.stays());
+        }
+    }
+
+    /// Whether somebody wants to know what becomes of the trip that the party has arrived at.
+    #[inline(always)]
+    pub(crate) fn is_open(&self) -> bool {
+        self.open
+    }
+
+    /// The trip is decided.
+    #[cold]
+    pub(crate) fn leaves(&mut self, generation: u64, rank: usize, ranks: &[usize], outcome: Outcome<'_>) {
+        if let Some(body) = self.body.as_mut().filter(|_| self.open) {
+            self.open = false;
+            let leaving = Leaving { generation, rank, ranks, standing: body.standing, outcome };
+            body.bystanders.iter_mut().for_each(|bystander| bystander.leaves(&leaving));
+        }
+    }
+}
+
+#[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_share_of_trips_is_as_asked_for_wherever_the_count_is() {
+        for first in [0, u64::MAX - 5_000, 1 << 40] {
+            for (exponent, least, most) in [(0, 10_000, 10_000), (1, 4_990, 5_010), (6, 150, 162), (10, 8, 12)] {
+                let sampling = Sampling::one_in_two_to(exponent);
+                let seen = (0..10_000).filter(|&more| sampling.takes(first.wrapping_add(more))).count();
+                assert!((least..=most).contains(&seen), "1 in 2^{exponent} from {first}: {seen} of 10000");
+            }
+            assert!((0..10_000u64).all(|more| !Sampling::NEVER.takes(first.wrapping_add(more))));
+        }
+    }
+
+    #[test]
+    fn no_common_period_is_always_seen_or_never() {
+        for period in [2, 3, 8, 10, 16, 50, 64, 100, 128, 256, 1000] {
+            let seen = (0..6_400).filter(|trip| Sampling::USUAL.takes(trip * period)).count();
+            assert!((60..=140).contains(&seen), "each {period}th: {seen} of 6400");
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! What can be seen of a barrier from outside: is it moving, how long do parties wait, who is late, who is missing, and what
+//! was it doing.
+//!
+//! - `eye`: how a party has a look at some of its trips.
+
+pub(crate) mod eye;
+
+use crate::error::Broken;
+use crate::wait::Tally;
+pub use eye::Sampling;
+use eye::{Eye, Witness};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What a builder is told to have watch its barriers.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Choices {
+    pub(crate) name: Option<String>,
+}
+
+impl Choices {
+    /// Those who watch one barrier.
+    pub(crate) fn observers(&self) -> Observers {
+        static COUNT: AtomicU64 = AtomicU64::new(1);
+        // Relaxed: only that no two are the same matters.
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = self.name.clone().unwrap_or_else(|| format!("barrier-{number}"));
+        Observers { name: name.into(), number, witnesses: Vec::new() }
+    }
+}
+
+/// Those who watch one barrier.
+#[derive(Debug)]
+pub(crate) struct Observers {
+    name: Arc<str>,
+    number: u64,
+    witnesses: Vec<Arc<dyn Witness>>,
+}
+
+impl Default for Observers {
+    /// Those of a barrier for which nobody has asked for any.
+    fn default() -> Self {
+        Choices::default().observers()
+    }
+}
+
+impl Observers {
+    /// What people call the barrier.
+    pub(crate) fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// What tells it from all others of the process.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The eye of the party of `rank`, which counts in `tally`.
+    pub(crate) fn eye(&self, rank: usize, tally: Arc<Tally>) -> Eye {
+        let wanted = self.witnesses.iter().map(|witness| witness.sampling()).max();
+        let bystanders = self.witnesses.iter().filter_map(|witness| Arc::clone(witness).bystander(rank)).collect();
+        Eye::new(tally, wanted.unwrap_or(Sampling::NEVER).max(Sampling::USUAL), bystanders)
+    }
+
+    /// Tells all of a break.
+    pub(crate) fn broken(&self, broken: &Broken) {
+        self.witnesses.iter().for_each(|witness| quietly(|| witness.broken(broken)));
+    }
+
+    /// Tells all that the barrier is in service again.
+    pub(crate) fn reset(&self, first: u64) {
+        self.witnesses.iter().for_each(|witness| quietly(|| witness.reset(first)));
+    }
+}
+
+/// Calls somebody who watches: a panic there is reported by the panic hook, and changes nothing for the barrier (the caller
+/// may be the drop of a handle in a thread that panics already).
+pub(crate) fn quietly(call: impl FnOnce()) {
+    drop(catch_unwind(AssertUnwindSafe(call)));
+}

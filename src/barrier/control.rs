@@ -206,27 +206,28 @@ impl Control {
         std::ptr::from_ref(self).addr()
     }
 
-    /// Gives out `rank`.
-    pub(super) fn claim(&self, rank: usize) -> Result<Member, ClaimError> {
-        self.with(|registry| Ok(Member::new(&registry.claim(rank)?, rank)))
+    /// Gives out `rank`; as [`Member::enter`], and so are the next two. Under the lock, because once that is free others may
+    /// break the barrier and reset it, or replace the era by another, before there is a handle.
+    pub(super) fn claim(&self, rank: usize) -> Result<(Member, bool), ClaimError> {
+        self.with(|registry| Ok(Member::enter(&registry.claim(rank)?, rank)))
     }
 
     /// Gives out the ranks of all members, or none.
-    pub(super) fn claim_all(&self) -> Result<Vec<Member>, ClaimError> {
+    pub(super) fn claim_all(&self) -> Result<Vec<(Member, bool)>, ClaimError> {
         self.with(|registry| {
             if let Some(&rank) = registry.claims().in_state(Claim::Held).first() {
                 return Err(ClaimError::Taken { rank });
             }
             let members = registry.claims().members();
-            members.into_iter().map(|rank| Ok(Member::new(&registry.claim(rank)?, rank))).collect()
+            members.into_iter().map(|rank| Ok(Member::enter(&registry.claim(rank)?, rank))).collect()
         })
     }
 
     /// Adds a party.
-    pub(super) fn join(&self) -> Result<Member, JoinError> {
+    pub(super) fn join(&self) -> Result<(Member, bool), JoinError> {
         self.with(|registry| {
             let (rank, era) = registry.join(&self.designer)?;
-            Ok(Member::new(&era, rank))
+            Ok(Member::enter(&era, rank))
         })
     }
 

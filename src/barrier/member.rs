@@ -78,12 +78,20 @@ const USUAL: Manner = Manner { gate: Gate::Seat, held: false, breaks: true };
 impl Member {
     /// The part of `rank` in `era`, from the trip on that the rank has not arrived at yet.
     pub(crate) fn new(era: &Arc<Era>, rank: usize) -> Self {
+        Self::enter(era, rank).0
+    }
+
+    /// The part of `rank` in `era`, which counts, for a new handle; and whether that comes behind the era's break, so that
+    /// nobody has to tell it once there is a reset. Both by one look: a break behind it is one that the handle is told of.
+    pub(super) fn enter(era: &Arc<Era>, rank: usize) -> (Self, bool) {
+        let verdict = era.verdict();
+        let behind = verdict.is_some();
         // A rank whose earlier handle took part in the broken trip is told of that trip, not of one that will never be.
         let (index, seat) = era.seat_of(rank);
-        let next = || era.words().slots().next_of(index);
-        let generation = era.verdict().map_or_else(next, |broken| broken.generation());
+        let generation = verdict.map_or_else(|| era.words().slots().next_of(index), |broken| broken.generation());
         let pace = Pace::new(era.design().plan);
-        Self { era: Arc::clone(era), seat, generation, pace, rank, index, owes: false, brought: Tag::default() }
+        let era = Arc::clone(era);
+        (Self { era, seat, generation, pace, rank, index, owes: false, brought: Tag::default() }, behind)
     }
 
     /// Moves to a later era, keeping what the party has learned about waiting.

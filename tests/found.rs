@@ -282,3 +282,26 @@ fn a_carried_arrival_is_not_the_last_one() {
         }
     });
 }
+
+/// Who joined while others left was taken for one who had come behind a break, if its first words were replaced before it
+/// had its handle; of the break that came then it was not told, and it waited at a trip to which nobody else came.
+#[test]
+fn who_joins_while_others_leave_is_told_of_the_next_break() {
+    watched("found: join, leave, break", patience(), |_| {
+        for _ in 0..scaled(1_000) {
+            let barrier = Barrier::new(4).unwrap();
+            let mut parties = barrier.take_parties().unwrap();
+            let mut stayer = parties.remove(0);
+            let mut newcomers = thread::scope(|scope| {
+                parties.into_iter().for_each(|party| drop(scope.spawn(|| party.leave())));
+                [(); 4].map(|()| barrier.join().unwrap())
+            });
+            assert_eq!(stayer.wait().unwrap().generation(), 0);
+            let told = barrier.abort("nobody waits");
+            assert_eq!((told.generation(), told.parties()), (1, 5));
+            barrier.reset().expect("nobody deserts");
+            // Without patience: who is told of nothing waits for the others.
+            newcomers.iter_mut().for_each(|party| assert_eq!(party.wait_timeout(Duration::ZERO), Err(told.clone())));
+        }
+    });
+}

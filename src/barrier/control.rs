@@ -222,38 +222,39 @@ impl Control {
         std::ptr::from_ref(self).addr()
     }
 
-    /// Gives out `rank`.
-    pub(super) fn claim(&self, rank: usize) -> Result<Member, ClaimError> {
-        self.with(|registry| Ok(self.member(&registry.claim(rank)?, rank)))
+    /// Gives out `rank`; as [`Member::enter`], and so are the next two. Under the lock, because once that is free others may
+    /// break the barrier and reset it, or replace the era by another, before there is a handle.
+    pub(super) fn claim(&self, rank: usize) -> Result<(Member, bool), ClaimError> {
+        self.with(|registry| Ok(self.enter(&registry.claim(rank)?, rank)))
     }
 
-    /// The part of `rank` in `era`, watched as was asked for.
-    fn member(&self, era: &Arc<Era>, rank: usize) -> Member {
+    /// [`Member::enter`], for a party that is watched as was asked for.
+    fn enter(&self, era: &Arc<Era>, rank: usize) -> (Member, bool) {
         let tally = self.ledger.tally(rank);
-        let member = Member::new(era, rank);
+        let (member, behind) = Member::enter(era, rank);
         // A model has nobody who looks.
         if cfg!(all(test, any(phalanx_loom, phalanx_shuttle))) {
-            return member;
+            return (member, behind);
         }
-        member.watched(Arc::clone(&tally), self.observers.eye(rank, tally))
+        (member.watched(Arc::clone(&tally), self.observers.eye(rank, tally)), behind)
     }
 
     /// Gives out the ranks of all members, or none.
-    pub(super) fn claim_all(&self) -> Result<Vec<Member>, ClaimError> {
+    pub(super) fn claim_all(&self) -> Result<Vec<(Member, bool)>, ClaimError> {
         self.with(|registry| {
             if let Some(&rank) = registry.claims().in_state(Claim::Held).first() {
                 return Err(ClaimError::Taken { rank });
             }
             let members = registry.claims().members();
-            members.into_iter().map(|rank| Ok(self.member(&registry.claim(rank)?, rank))).collect()
+            members.into_iter().map(|rank| Ok(self.enter(&registry.claim(rank)?, rank))).collect()
         })
     }
 
     /// Adds a party.
-    pub(super) fn join(&self) -> Result<Member, JoinError> {
+    pub(super) fn join(&self) -> Result<(Member, bool), JoinError> {
         self.with(|registry| {
             let (rank, era) = registry.join(&self.designer)?;
-            Ok(self.member(&era, rank))
+            Ok(self.enter(&era, rank))
         })
     }
 

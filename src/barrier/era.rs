@@ -256,7 +256,8 @@ impl Era {
         self.fate.verdict()
     }
 
-    /// Whether the era is broken, without waiting for a decision under way.
+    /// Whether the era is broken, without waiting for a decision under way; to be asked of the present one, since the alarm of
+    /// an era that was superseded looks the same.
     pub(crate) fn is_broken(&self) -> bool {
         self.door.is_broken()
     }

@@ -80,13 +80,20 @@ const USUAL: Manner = Manner { gate: Gate::Seat, held: false, breaks: true };
 impl Member {
     /// The part of `rank` in `era`, from the trip on that the rank has not arrived at yet.
     pub(crate) fn new(era: &Arc<Era>, rank: usize) -> Self {
+        Self::enter(era, rank).0
+    }
+
+    /// The part of `rank` in `era`, which counts, for a new handle; and whether that comes behind the era's break, so that
+    /// nobody has to tell it once there is a reset. Both by one look: a break behind it is one that the handle is told of.
+    pub(super) fn enter(era: &Arc<Era>, rank: usize) -> (Self, bool) {
+        let verdict = era.verdict();
+        let behind = verdict.is_some();
         // A rank whose earlier handle took part in the broken trip is told of that trip, not of one that will never be.
         let (index, seat) = era.seat_of(rank);
-        let next = || era.words().slots().next_of(index);
-        let generation = era.verdict().map_or_else(next, |broken| broken.generation());
+        let generation = verdict.map_or_else(|| era.words().slots().next_of(index), |broken| broken.generation());
         let pace = Pace::new(era.design().plan);
-        let (eye, brought) = (Eye::default(), Tag::default());
-        Self { era: Arc::clone(era), seat, generation, pace, eye, rank, index, owes: false, brought }
+        let (era, eye, brought) = (Arc::clone(era), Eye::default(), Tag::default());
+        (Self { era, seat, generation, pace, eye, rank, index, owes: false, brought }, behind)
     }
 
     /// Has its long waits counted in `tally`, and looks at some trips with `eye`.

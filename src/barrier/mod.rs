@@ -166,7 +166,7 @@ impl Barrier {
     /// [`ClaimError::Taken`] if any rank is held; then none is given out.
     pub fn take_parties(&self) -> Result<Vec<Party>, ClaimError> {
         let members = self.control().claim_all()?;
-        Ok(members.into_iter().map(|member| Party::new(member, Arc::clone(self.control()))).collect())
+        Ok(members.into_iter().map(|entry| Party::new(entry, Arc::clone(self.control()))).collect())
     }
 
     /// Adds a party, which takes part from the next trip on; from any thread, while the others go on.

@@ -100,8 +100,8 @@ pub struct Party {
 }
 
 impl Party {
-    pub(super) fn new(member: Member, control: Arc<Control>) -> Self {
-        let told = member.era().is_broken();
+    /// A new handle; `told` is whether it comes behind the break of its era ([`Member::enter`]).
+    pub(super) fn new((member, told): (Member, bool), control: Arc<Control>) -> Self {
         Self {
             member,
             quick: false,

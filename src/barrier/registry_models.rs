@@ -498,3 +498,48 @@ fn drop_of_an_arrival_central() {
 fn drop_of_an_arrival_sleepers() {
     drop_of_an_arrival(2, Exchange, true);
 }
+
+/// A party leaves while another joins, so that the era that the newcomer was given may be superseded before it has its
+/// handle. That is no break: of the one that comes then, behind which it is reset, the newcomer is told.
+#[test]
+fn join_superseded_by_a_leave_is_told_of_a_break() {
+    explore(3, || {
+        let (stage, [mut stayer, leaver]) = Stage::new(Central, false);
+        let leaving = thread::spawn(move || leaver.leave());
+        let mut newcomer = stage.barrier.join().unwrap();
+        leaving.join().unwrap();
+        assert_eq!(stayer.wait().map(|trip| trip.generation()), Ok(FIRST));
+        let record = stage.barrier.abort("model");
+        let named: Vec<usize> = record.missing().iter().map(|missing| missing.rank).collect();
+        assert_eq!((record.generation(), named), (newcomer.generation(), vec![0, 2]));
+        assert_eq!(stage.barrier.reset(), Ok(1));
+        // Without patience, because who is told of nothing takes part in a trip to which nobody else comes.
+        let told = [stayer.wait_timeout(IMPATIENT), newcomer.wait_timeout(IMPATIENT)];
+        assert_eq!(told, [Err(record.clone()), Err(record)]);
+    });
+}
+
+/// A barrier breaks and is reset while somebody joins. Who joins before the break is told of it, and who joins behind it
+/// is not: which of them it is shows in the trip that it was told to be its first one.
+#[test]
+fn join_against_a_break_and_a_reset() {
+    explore(3, || {
+        let (stage, [_party]) = Stage::new(Central, false);
+        let breaking = {
+            let barrier = stage.barrier.clone();
+            thread::spawn(move || (barrier.abort("model"), barrier.reset()))
+        };
+        let mut newcomer = stage.barrier.join().unwrap();
+        let first = newcomer.generation();
+        let (record, reset) = breaking.join().unwrap();
+        assert_eq!((record.generation(), reset), (FIRST, Ok(0)));
+        let told = newcomer.wait_timeout(IMPATIENT).unwrap_err();
+        match place(first) {
+            // Joined before the break.
+            1 if told == record => {}
+            // On the broken barrier, or behind the reset: nobody else comes to its first trip.
+            place @ (0 | 2) => assert_eq!(told.generation(), u64::from(place == 2)),
+            _ => panic!("of trip {first}, and told {told}"),
+        }
+    });
+}

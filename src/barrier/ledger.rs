@@ -129,7 +129,9 @@ impl Era {
         if is_beyond(self.first(), verdict.generation()) {
             return Account::NOTHING;
         }
-        let is_here = |rank: &usize| verdict.missing().iter().all(|missing| missing.rank != *rank);
+        // A trip that was broken in advance may have got more parties since, which the verdict does not miss.
+        let anybody = verdict.arrived() > 0;
+        let is_here = |rank: &usize| anybody && verdict.missing().iter().all(|missing| missing.rank != *rank);
         Account {
             here: self.design().ranks.iter().map(is_here).collect(),
             broken: Some(verdict.cause().kind()),

@@ -61,6 +61,7 @@ impl Stage<'_> {
         self.judge_lack(end, &verdict, &absent, ranks.len(), patient)?;
         self.tally.cause(verdict.cause());
 
+        self.books.take_advance();
         self.books.broken(&ranks, &verdict);
         self.model.open += 1;
         let here: BTreeSet<usize> = present.iter().map(|member| member.rank).collect();

@@ -88,7 +88,9 @@ impl Stage<'_> {
             return Ok(());
         }
         let first = self.barrier.reset();
-        if first == Ok(self.model.number(self.model.open + 1)) {
+        let is_used_up = first == Ok(self.model.number(self.model.open + 1));
+        prop_assert_eq!(self.books.take_advance(), is_used_up, "a break in advance");
+        if is_used_up {
             // Newcomers had been told that the trip with the next number is broken, before this one was: that number is used up.
             self.model.open += 1;
         }

@@ -2,8 +2,11 @@
 //! was it doing.
 //!
 //! - `eye`: how a party has a look at some of its trips.
+//! - `tracing`: breaks and resets as events (feature `tracing`).
 
 pub(crate) mod eye;
+#[cfg(feature = "tracing")]
+mod tracing;
 
 use crate::error::Broken;
 use crate::wait::Tally;
@@ -26,7 +29,12 @@ impl Choices {
         // Relaxed: only that no two are the same matters.
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = self.name.clone().unwrap_or_else(|| format!("barrier-{number}"));
-        Observers { name: name.into(), number, witnesses: Vec::new() }
+        let name: Arc<str> = name.into();
+        let witnesses: Vec<Arc<dyn Witness>> = vec![
+            #[cfg(feature = "tracing")]
+            Arc::new(tracing::Teller::new(Arc::clone(&name))),
+        ];
+        Observers { name, number, witnesses }
     }
 }
 

@@ -1,0 +1,98 @@
+//! What happens to a barrier as events of the crate `tracing`, for whichever subscriber the program has.
+//!
+//! Only what is rare makes an event: a break (`WARN`), a return to service (`INFO`). When all parties have finished, the first
+//! handle to go breaks the trip that nobody will come to: with nobody waiting, that is `INFO` as well. So this is on for every barrier, once the
+//! feature is, and looks at no trip by itself; without a subscriber, or if it does not care, an event costs one load. There
+//! is no span around a trip: a trip is often shorter than the span would take, and a subscriber that wants intervals is
+//! served better by the timeline.
+//!
+//! All events have the target `phalanx` and the field `barrier`. The subscriber runs on whichever thread hears of the break
+//! first, with no lock held, and a panic in it changes nothing (`quietly`): it may look at the barrier, and even mend it.
+
+use super::eye::Witness;
+use crate::error::{Broken, Cause, Missing};
+use ::tracing::field::display;
+use ::tracing::{Level, event};
+use std::fmt;
+use std::sync::Arc;
+
+/// The target of all events.
+const TARGET: &str = "phalanx";
+
+/// Tells the subscriber what happens to one barrier.
+#[derive(Debug)]
+pub(super) struct Teller {
+    barrier: Arc<str>,
+}
+
+impl Teller {
+    pub(super) fn new(barrier: Arc<str>) -> Self {
+        Self { barrier }
+    }
+}
+
+impl Witness for Teller {
+    fn broken(&self, broken: &Broken) {
+        // The level belongs to the place in the program, so there are two places.
+        macro_rules! tell {
+            ($level:expr) => {
+                event!(
+                    target: TARGET,
+                    $level,
+                    barrier = &*self.barrier,
+                    generation = broken.generation(),
+                    cause = broken.cause().kind(),
+                    rank = broken.cause().rank(),
+                    parties = broken.parties(),
+                    arrived = broken.arrived(),
+                    missing = display(Ranks(broken.missing())),
+                    "{broken}"
+                )
+            };
+        }
+        if is_farewell(broken) { tell!(Level::INFO) } else { tell!(Level::WARN) }
+    }
+
+    fn reset(&self, first: u64) {
+        event!(target: TARGET, Level::INFO, barrier = &*self.barrier, generation = first, "reset: the next trip is {first}");
+    }
+}
+
+/// Whether this may be no more than the end of a program: a party's handle is gone, and nobody waits for it. (If somebody comes
+/// after all, it is told, as always.)
+fn is_farewell(broken: &Broken) -> bool {
+    matches!(broken.cause(), Cause::Dropped { .. }) && broken.arrived() == 0
+}
+
+/// Ranks named before the rest is only counted, as in the text of a [`Broken`].
+const NAMED: usize = 16;
+
+/// `0,3`, or `0,1,2 and 200 more`; nothing for nobody.
+struct Ranks<'a>(&'a [Missing]);
+
+impl fmt::Display for Ranks<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, missing) in self.0.iter().take(NAMED).enumerate() {
+            write!(f, "{}{}", if position == 0 { "" } else { "," }, missing.rank)?;
+        }
+        match self.0.len().saturating_sub(NAMED) {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
+    }
+}
+
+#[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_missing_are_listed_for_machines_and_the_list_is_bounded() {
+        let text = |ranks: std::ops::Range<usize>| {
+            let missing: Vec<_> = ranks.map(|rank| Missing { rank, thread: None, cpu: Some(1) }).collect();
+            Ranks(&missing).to_string()
+        };
+        assert_eq!([text(0..0), text(3..4), text(3..5)], ["", "3", "3,4"]);
+        assert_eq!(text(0..216), "0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15 and 200 more");
+    }
+}

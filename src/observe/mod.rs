@@ -7,11 +7,16 @@
 pub(crate) mod eye;
 #[cfg(feature = "tracing")]
 mod tracing;
+//! - `stats`: a snapshot of the counts, to read and to subtract.
+
+pub(crate) mod eye;
+mod stats;
 
 use crate::error::Broken;
 use crate::wait::Tally;
 pub use eye::Sampling;
 use eye::{Eye, Witness};
+pub use stats::{PartyStats, Stats};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -54,7 +54,7 @@ impl Barrier {
         let mut stats = Stats::default();
         stats.name = self.name().to_owned();
         stats.algorithm = control.algorithm().to_string();
-        stats.parties = control.parties();
+        (stats.parties, stats.arrived) = (control.parties(), self.arrived());
         (stats.trips, stats.resets) = (sum.trips, resets);
         stats.breaks = sum.breaks.iter().map(|(kind, count)| ((*kind).to_owned(), *count)).collect();
         let arrivals = |rank| sum.arrivals.get(rank).copied().unwrap_or(0);

@@ -2,20 +2,23 @@
 //! was it doing.
 //!
 //! - `eye`: how a party has a look at some of its trips.
+//! - `stats`: a snapshot of the counts, to read and to subtract.
+//! - `publisher`: such snapshots through the facade `metrics` (feature `metrics`).
 //! - `tracing`: breaks and resets as events (feature `tracing`).
 
 pub(crate) mod eye;
+#[cfg(feature = "metrics")]
+mod publisher;
+mod stats;
 #[cfg(feature = "tracing")]
 mod tracing;
-//! - `stats`: a snapshot of the counts, to read and to subtract.
-
-pub(crate) mod eye;
-mod stats;
 
 use crate::error::Broken;
 use crate::wait::Tally;
 pub use eye::Sampling;
 use eye::{Eye, Witness};
+#[cfg(feature = "metrics")]
+pub use publisher::Publisher;
 pub use stats::{PartyStats, Stats};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{patience, scaled, watched};
+use common::{patience, scaled, until, watched};
 use phalanx::{Barrier, Broken, CancelToken, Cause};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -185,7 +185,7 @@ fn a_handle_that_goes_is_an_alarm_if_somebody_waits_for_it() {
             let broken = thread::scope(|scope| {
                 let waiter =
                     waits.then(|| scope.spawn(|| with_default(recorder.clone(), || stayer.wait().unwrap_err())));
-                common::until(|| barrier.arrived() == usize::from(waits));
+                until(|| barrier.arrived() == usize::from(waits));
                 with_default(recorder.clone(), || drop(leaver));
                 waiter.map(|waiter| waiter.join().unwrap())
             });
@@ -239,7 +239,7 @@ fn a_reset_while_somebody_waits_is_a_break_and_a_return() {
         let mut parties = barrier.take_parties().unwrap();
         thread::scope(|scope| {
             let waits = scope.spawn(|| with_default(recorder.clone(), || parties[0].wait().unwrap_err()));
-            common::until(|| barrier.arrived() == 1);
+            until(|| barrier.arrived() == 1);
             with_default(recorder.clone(), || barrier.reset()).unwrap();
             let broken = waits.join().unwrap();
             assert_eq!(broken.cause(), &Cause::Reset);
@@ -305,5 +305,35 @@ fn a_subscriber_may_mend_the_barrier_and_may_panic() {
         with_default(mender, || barrier.abort("to be mended"));
         assert!(party.wait().is_err() && party.wait().is_ok());
         assert_eq!(recorder.heard()[0].get("cause"), "aborted");
+    });
+}
+
+/// The watchdog has a thread of its own, so a subscriber for this one would not hear it.
+#[test]
+fn the_watchdogs_reports_are_heard_by_the_programs_subscriber() {
+    watched("the_watchdogs_reports_are_heard_by_the_programs_subscriber", patience(), |_| {
+        let recorder = Recorder::default();
+        tracing::subscriber::set_global_default(recorder.clone()).unwrap();
+        let barrier = Barrier::builder(3)
+            .name("stuck")
+            .watchdog(Duration::from_millis(20), |report| drop(report.break_trip("enough")))
+            .build()
+            .unwrap();
+        let mut parties = barrier.take_parties().unwrap();
+        let broken = parties[1].wait().unwrap_err();
+        let heard = recorder.heard();
+        let mut heard = heard.iter().filter(|heard| heard.get("barrier") == "stuck");
+        let report = heard.next().unwrap();
+        assert_eq!((report.level, report.target.as_str()), (Level::WARN, "phalanx"));
+        let fields = ["generation", "report", "parties", "arrived", "missing", "held"].map(|field| report.get(field));
+        assert_eq!(fields, ["0", "1", "3", "1", "0,2", "false"], "{report:?}");
+        let seconds: f64 = report.get("stuck_seconds").parse().unwrap();
+        assert!(seconds >= 0.02, "{seconds}");
+        assert!(report.get("message").starts_with("barrier `stuck`: trip 0 is stuck for "), "{report:?}");
+        // And then of what the sink did.
+        until(|| {
+            recorder.heard().iter().any(|heard| heard.get("cause") == "aborted" && heard.get("barrier") == "stuck")
+        });
+        assert_eq!(broken.cause(), &Cause::Aborted { reason: "enough".into() });
     });
 }

@@ -302,6 +302,23 @@ pub enum Cause {
     Reset,
 }
 
+/// All that [`Cause::kind`] can say.
+#[cfg(feature = "metrics")]
+pub(crate) const KINDS: [&str; 12] = [
+    "timed_out",
+    "aborted",
+    "panicked",
+    "dropped",
+    "action_panicked",
+    "operator_panicked",
+    "mismatched",
+    "no_such_rank",
+    "cancelled",
+    "failed",
+    "reentered",
+    "reset",
+];
+
 impl Cause {
     /// The kind of cause, in one word with underscores: for counts, labels of metrics, and logs.
     ///
@@ -559,6 +576,28 @@ mod tests {
             "trip 4711 broken: rank 2 timed out after 5 s; not arrived: ranks 0, 3 (`solver-3` on cpu 7)"
         );
         assert_eq!((broken.arrived(), broken.parties(), broken.cause().rank()), (2, 4, Some(2)));
+    }
+
+    #[test]
+    #[cfg(feature = "metrics")]
+    fn each_kind_of_cause_is_in_the_list_and_the_list_has_no_other() {
+        let (rank, operation) = (0, Operation::Serial);
+        let text = String::new;
+        let causes = [
+            Cause::TimedOut { rank, after: Duration::ZERO },
+            Cause::Aborted { reason: text() },
+            Cause::Panicked { rank },
+            Cause::Dropped { rank },
+            Cause::ActionPanicked { message: text() },
+            Cause::OperatorPanicked { rank, operation, message: text() },
+            Cause::Mismatched { rank, called: text(), other: 1, instead: text() },
+            Cause::NoSuchRank { rank, named: 1 },
+            Cause::Cancelled { reason: text() },
+            Cause::Failed { rank, message: text() },
+            Cause::Reentered { rank },
+            Cause::Reset,
+        ];
+        assert_eq!(causes.map(|cause| cause.kind()), KINDS);
     }
 
     #[test]

@@ -2,34 +2,65 @@
 //! was it doing.
 //!
 //! - `eye`: how a party has a look at some of its trips.
+//! - `labels`: what a party says it does.
+//! - [`watchdog`]: says when a trip is stuck, who is missing, and why.
 //! - `stats`: a snapshot of the counts, to read and to subtract.
+//! - `publisher`: such snapshots through the facade `metrics` (feature `metrics`).
+//! - `tracing`: breaks, resets and reports of the watchdog as events (feature `tracing`).
 
 pub(crate) mod eye;
+pub(crate) mod labels;
+#[cfg(feature = "metrics")]
+mod publisher;
 mod stats;
+#[cfg(feature = "tracing")]
+mod tracing;
+pub mod watchdog;
 
 use crate::error::Broken;
-use crate::wait::Tally;
+use crate::wait::{Settings, Tally, Watchdog};
 pub use eye::Sampling;
 use eye::{Eye, Witness};
+use labels::Labels;
+#[cfg(feature = "metrics")]
+pub use publisher::Publisher;
 pub use stats::{PartyStats, Stats};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use watchdog::{Orders, Sink, Watched};
 
 /// What a builder is told to have watch its barriers.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Choices {
     pub(crate) name: Option<String>,
+    pub(crate) watchdog: Option<(Orders, Sink)>,
 }
 
 impl Choices {
+    /// With what the environment says where the builder was told nothing.
+    pub(crate) fn completed_by(mut self, environment: &Settings) -> Self {
+        let orders = environment.watchdog.map(|Watchdog { after, break_after }| Orders { after, break_after });
+        self.watchdog = self.watchdog.or_else(|| orders.map(|orders| (orders, Sink::stderr())));
+        // A model has nobody who looks.
+        self.watchdog = self.watchdog.filter(|_| !cfg!(all(test, any(phalanx_loom, phalanx_shuttle))));
+        self
+    }
+
     /// Those who watch one barrier.
     pub(crate) fn observers(&self) -> Observers {
         static COUNT: AtomicU64 = AtomicU64::new(1);
         // Relaxed: only that no two are the same matters.
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = self.name.clone().unwrap_or_else(|| format!("barrier-{number}"));
-        Observers { name: name.into(), number, witnesses: Vec::new() }
+        let name: Arc<str> = name.into();
+        let witnesses: Vec<Arc<dyn Witness>> = vec![
+            #[cfg(feature = "tracing")]
+            Arc::new(tracing::Teller::new(Arc::clone(&name))),
+        ];
+        let is_watched = self.watchdog.is_some();
+        let (labels, watched) = (Labels::default(), OnceLock::new());
+        Observers { name, number, witnesses, labels, is_watched, watched }
     }
 }
 
@@ -39,6 +70,10 @@ pub(crate) struct Observers {
     name: Arc<str>,
     number: u64,
     witnesses: Vec<Arc<dyn Witness>>,
+    labels: Labels,
+    is_watched: bool,
+    /// Its place on the watchdog's list.
+    watched: OnceLock<Watched>,
 }
 
 impl Default for Observers {
@@ -57,6 +92,21 @@ impl Observers {
     /// What tells it from all others of the process.
     pub(crate) fn number(&self) -> u64 {
         self.number
+    }
+
+    /// What its parties say they do.
+    pub(crate) fn labels(&self) -> &Labels {
+        &self.labels
+    }
+
+    /// Whether a watchdog looks after it.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.is_watched
+    }
+
+    /// Keeps its place on the watchdog's list for as long as the barrier lives.
+    pub(crate) fn keep(&self, watched: Watched) {
+        drop(self.watched.set(watched));
     }
 
     /// The eye of the party of `rank`, which counts in `tally`.

@@ -38,6 +38,8 @@ pub struct Stats {
     pub algorithm: String,
     /// How many parties take part in the open trip.
     pub parties: usize,
+    /// How many of these have arrived at it ([`Barrier::arrived`](crate::Barrier::arrived)).
+    pub arrived: usize,
     /// Trips that all have arrived at, and that did not break. (One that breaks in spite of that, because the action or an
     /// operator panics, may be among them until then, and for a snapshot taken in between until one more trip is complete.)
     pub trips: u64,
@@ -183,7 +185,7 @@ impl Stats {
     }
 
     /// What came between `earlier` and this, both of the same barrier: every count is the difference, and never below 0. Name,
-    /// algorithm and parties are those of now.
+    /// algorithm, parties and arrived are those of now.
     ///
     /// # Examples
     ///
@@ -204,6 +206,7 @@ impl Stats {
             name: self.name.clone(),
             algorithm: self.algorithm.clone(),
             parties: self.parties,
+            arrived: self.arrived,
             trips: self.trips.saturating_sub(earlier.trips),
             resets: self.resets.saturating_sub(earlier.resets),
             breaks: breaks.filter(|(_, count)| *count > 0).map(|(kind, count)| (kind.clone(), count)).collect(),

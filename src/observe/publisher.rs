@@ -1,0 +1,280 @@
+//! What a barrier counts, published through the facade `metrics`, for whichever recorder the program has installed:
+//! Prometheus, StatsD, or one of its own.
+//!
+//! No party ever calls the facade: one call costs ten times what a party pays for all its counts. Whoever wants the numbers
+//! out takes a snapshot ([`Barrier::stats`](crate::Barrier::stats)) now and then, on a thread of its own, and the
+//! [`Publisher`] hands over what it says.
+//!
+//! # Counters that never go back, and add up
+//!
+//! Snapshots are of moments, and the trips of one may be one less than those of the one before ([`Stats::trips`]): so the
+//! publisher keeps the most that it has seen of each count, and hands over that. And the algorithm is a label of every series,
+//! but may change when parties join or leave. So each increase is credited to the algorithm of the snapshot that shows it:
+//! the sum over all algorithms is the barrier's count, and no series stands for more than it saw.
+
+use super::Stats;
+use crate::error::KINDS;
+use ::metrics::{Label, SharedString, Unit, counter, describe_counter, describe_gauge, gauge};
+use std::collections::BTreeMap;
+
+/// Publishes snapshots of barriers through the facade [`metrics`](https://docs.rs/metrics), under the names that Prometheus
+/// expects.
+///
+/// Where other libraries update metrics as they go, this costs the parties nothing: [`publish`](Self::publish) is called
+/// every few seconds, or right before a scrape, by whoever serves the metrics, with a snapshot of each barrier. The recorder
+/// must be installed by then; what was counted before is not lost. One publisher serves any number of barriers, which it
+/// tells by their [names](crate::Builder::name): give each its own, and do not let two publishers publish the same barrier.
+///
+/// | metric | type, unit | what |
+/// |---|---|---|
+/// | `phalanx_trips_total` | counter | trips completed ([`Stats::trips`]) |
+/// | `phalanx_breaks_total` | counter, label `cause` | breaks; each [kind of cause](crate::Cause::kind) is there from the start, with 0 |
+/// | `phalanx_timeouts_total`, `phalanx_aborts_total` | counter | the breaks of these two kinds |
+/// | `phalanx_resets_total` | counter | returns to service |
+/// | `phalanx_long_waits_total` | counter | waits that were not over within the first few dozens of polls |
+/// | `phalanx_spins_total`, `phalanx_yields_total`, `phalanx_parks_total` | counter | polls in these with the CPU kept, and given away; sleeps |
+/// | `phalanx_wakes_total` | counter | system calls that woke others |
+/// | `phalanx_parties`, `phalanx_parties_arrived` | gauge | who takes part in the open trip, and who of them has arrived |
+/// | `phalanx_build_info` | gauge, label `version` | always 1 |
+///
+/// All but the last have the labels `barrier` (the name) and `algorithm`, and no others: their number is known, and a
+/// time series costs the same whether anybody looks at it or not. [`by_rank`](Self::by_rank) adds some per rank.
+///
+/// When a program ends well, the first handle to go breaks the trip that nobody will come to: that is one break with the
+/// cause `dropped`, and the reason to alert on the other causes first.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::{Barrier, observe::Publisher};
+///
+/// let barrier = Barrier::builder(4).name("halo").build()?;
+/// let mut publisher = Publisher::new();
+/// // Every few seconds, or on each scrape:
+/// publisher.publish(&barrier.stats());
+/// # Ok::<(), phalanx::BuildError>(())
+/// ```
+///
+/// `examples/prometheus.rs` serves them to a scrape over HTTP.
+#[derive(Debug, Default)]
+pub struct Publisher {
+    by_rank: bool,
+    described: bool,
+    barriers: BTreeMap<String, Published>,
+}
+
+/// One counter of a barrier: its name, and a label beside those that all have.
+type Series = (&'static str, Option<(&'static str, String)>);
+
+/// What has been published of one barrier.
+#[derive(Debug, Default)]
+struct Published {
+    algorithm: String,
+    /// The most that was seen of each count.
+    seen: BTreeMap<Series, u64>,
+    /// What of it came under each algorithm.
+    credited: BTreeMap<(String, Series), u64>,
+}
+
+impl Publisher {
+    /// A publisher that has published nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds series for each rank, with the label `rank`: `phalanx_party_arrivals_total`, `phalanx_party_looks_total`,
+    /// `phalanx_party_first_total`, `phalanx_party_last_total` ([`PartyStats`](super::PartyStats) has what they mean).
+    ///
+    /// Four more series for each party of each barrier: for a few parties, or for a while.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let mut publisher = phalanx::observe::Publisher::new().by_rank();
+    /// # let barrier = phalanx::Barrier::new(1)?;
+    /// publisher.publish(&barrier.stats());
+    /// # Ok::<(), phalanx::BuildError>(())
+    /// ```
+    #[must_use]
+    pub fn by_rank(self) -> Self {
+        Self { by_rank: true, ..self }
+    }
+
+    /// Hands what `stats` says to the recorder of this thread, or of the program.
+    ///
+    /// A few microseconds for each series, most of them the recorder's. If no recorder is installed, nobody hears of it, and
+    /// the next call makes up for it.
+    pub fn publish(&mut self, stats: &Stats) {
+        if !self.described {
+            self.described = true;
+            describe();
+        }
+        gauge!("phalanx_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+        let published = self.barriers.entry(stats.name.clone()).or_default();
+        published.gauges(stats);
+        published.counters(stats, self.by_rank);
+    }
+}
+
+impl Published {
+    fn gauges(&mut self, stats: &Stats) {
+        let set = |algorithm: &str, parties: usize, arrived: usize| {
+            let labels = labels(&stats.name, algorithm, None);
+            gauge!("phalanx_parties", labels.clone()).set(parties as f64);
+            gauge!("phalanx_parties_arrived", labels).set(arrived as f64);
+        };
+        if self.algorithm != stats.algorithm {
+            if !self.algorithm.is_empty() {
+                // Nobody crosses with it any more.
+                set(&self.algorithm, 0, 0);
+            }
+            self.algorithm.clone_from(&stats.algorithm);
+        }
+        set(&stats.algorithm, stats.parties, stats.arrived);
+    }
+
+    fn counters(&mut self, stats: &Stats, by_rank: bool) {
+        for (series, now) in counts(stats, by_rank) {
+            let seen = self.seen.entry(series.clone()).or_default();
+            let more = now.saturating_sub(*seen);
+            *seen += more;
+            let (name, label) = series.clone();
+            let credited = self.credited.entry((stats.algorithm.clone(), series)).or_default();
+            *credited += more;
+            counter!(name, labels(&stats.name, &stats.algorithm, label)).absolute(*credited);
+        }
+    }
+}
+
+/// The labels that all series have, and one more.
+fn labels(barrier: &str, algorithm: &str, more: Option<(&'static str, String)>) -> Vec<Label> {
+    let label = |key: &'static str, value: &str| Label::new(key, SharedString::from(value.to_owned()));
+    let more = more.map(|(key, value)| Label::new(key, SharedString::from(value)));
+    [label("barrier", barrier), label("algorithm", algorithm)].into_iter().chain(more).collect()
+}
+
+/// The counters and what they stand at.
+fn counts(stats: &Stats, by_rank: bool) -> Vec<(Series, u64)> {
+    let mut counts: Vec<(Series, u64)> = [
+        ("phalanx_trips_total", stats.trips),
+        ("phalanx_resets_total", stats.resets),
+        ("phalanx_timeouts_total", stats.timeouts()),
+        ("phalanx_aborts_total", stats.aborts()),
+        ("phalanx_long_waits_total", stats.waits()),
+        ("phalanx_spins_total", stats.spins()),
+        ("phalanx_yields_total", stats.yields()),
+        ("phalanx_parks_total", stats.parks()),
+        ("phalanx_wakes_total", stats.wakes()),
+    ]
+    .map(|(name, count)| ((name, None), count))
+    .into();
+    // A series that begins with its first break has no increase that an alert could see.
+    for kind in KINDS {
+        counts.push((("phalanx_breaks_total", Some(("cause", kind.to_owned()))), stats.breaks_of(kind)));
+    }
+    for party in stats.per_party.iter().filter(|_| by_rank) {
+        let series = [
+            ("phalanx_party_arrivals_total", party.arrivals),
+            ("phalanx_party_looks_total", party.looks),
+            ("phalanx_party_first_total", party.first),
+            ("phalanx_party_last_total", party.last),
+        ];
+        counts.extend(series.map(|(name, count)| ((name, Some(("rank", party.rank.to_string()))), count)));
+    }
+    counts
+}
+
+/// Tells the recorder what the metrics mean. Names have their units already, as Prometheus wants them; an exporter that adds
+/// units and `_total` finds nothing to add.
+fn describe() {
+    for (name, text) in [
+        ("phalanx_trips_total", "Trips completed."),
+        (
+            "phalanx_breaks_total",
+            "Trips broken, by cause. One that is dropped is how a program ends; look at the others.",
+        ),
+        ("phalanx_timeouts_total", "Trips broken because the patience of a party ended."),
+        ("phalanx_aborts_total", "Trips broken by a call of abort."),
+        ("phalanx_resets_total", "Returns of the barrier to service."),
+        ("phalanx_long_waits_total", "Waits that were not over within the first few dozens of polls."),
+        ("phalanx_spins_total", "Polls of long waits without success, with the CPU kept."),
+        ("phalanx_yields_total", "Polls of long waits without success, with the CPU given to others."),
+        ("phalanx_parks_total", "Sleeps of waiting parties."),
+        ("phalanx_wakes_total", "System calls that woke sleeping parties."),
+        ("phalanx_party_arrivals_total", "Arrivals of the party of this rank."),
+        ("phalanx_party_looks_total", "Trips on which the party of this rank looked who else was there."),
+        ("phalanx_party_first_total", "Of the trips looked at, those on which the party of this rank came first."),
+        ("phalanx_party_last_total", "Of the trips looked at, those on which the party of this rank came last."),
+    ] {
+        describe_counter!(name, Unit::Count, text);
+    }
+    for (name, text) in [
+        ("phalanx_parties", "Parties that take part in the open trip."),
+        ("phalanx_parties_arrived", "Parties that have arrived at the open trip."),
+        ("phalanx_build_info", "Always 1; the label has the version of phalanx."),
+    ] {
+        describe_gauge!(name, Unit::Count, text);
+    }
+}
+
+#[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
+mod tests {
+    use super::*;
+    use ::metrics::with_local_recorder;
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
+    /// What each snapshot leads to: the lines that have `part` in them, sorted.
+    fn told(publisher: &mut Publisher, snapshots: &[Stats], part: &str) -> Vec<Vec<String>> {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let lines = snapshots.iter().map(|stats| {
+            with_local_recorder(&recorder, || publisher.publish(stats));
+            let text = recorder.handle().render();
+            let mut lines: Vec<_> = text.lines().filter(|line| line.contains(part)).map(str::to_owned).collect();
+            lines.sort();
+            lines.retain(|line| !line.starts_with('#'));
+            lines
+        });
+        lines.collect()
+    }
+
+    fn snapshot(algorithm: &str, parties: usize, trips: u64) -> Stats {
+        let (name, algorithm) = ("halo".to_owned(), algorithm.to_owned());
+        Stats { name, algorithm, parties, trips, ..Stats::default() }
+    }
+
+    #[test]
+    fn a_count_that_goes_back_by_one_is_not_counted_twice() {
+        let snapshots = [10, 9, 10, 12].map(|trips| snapshot("central", 2, trips));
+        let told = told(&mut Publisher::new(), &snapshots, "phalanx_trips_total");
+        let expected = [10, 10, 10, 12]
+            .map(|trips| vec![format!("phalanx_trips_total{{barrier=\"halo\",algorithm=\"central\"}} {trips}")]);
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn each_algorithm_is_credited_with_what_it_did() {
+        let snapshots = [snapshot("exchange", 2, 10), snapshot("central", 9, 15), snapshot("exchange", 2, 16)];
+        let line = |metric: &str, algorithm: &str, value: u64| {
+            format!("phalanx_{metric}{{barrier=\"halo\",algorithm=\"{algorithm}\"}} {value}")
+        };
+        let lines = |metric, exchange, central: Option<u64>| {
+            let central = central.map(|value| line(metric, "central", value));
+            central.into_iter().chain([line(metric, "exchange", exchange)]).collect::<Vec<_>>()
+        };
+        let expected =
+            [lines("trips_total", 10, None), lines("trips_total", 10, Some(5)), lines("trips_total", 11, Some(5))];
+        assert_eq!(told(&mut Publisher::new(), &snapshots, "phalanx_trips_total{"), expected);
+        let expected = [lines("parties", 2, None), lines("parties", 0, Some(9)), lines("parties", 2, Some(0))];
+        assert_eq!(told(&mut Publisher::new(), &snapshots, "phalanx_parties{"), expected);
+    }
+
+    #[test]
+    fn what_nobody_heard_is_made_up_for() {
+        let mut publisher = Publisher::new();
+        // There is no recorder.
+        publisher.publish(&snapshot("central", 2, 1_000));
+        let told = told(&mut publisher, &[snapshot("central", 2, 1_001)], "phalanx_trips_total{");
+        assert_eq!(told, [["phalanx_trips_total{barrier=\"halo\",algorithm=\"central\"} 1001"]]);
+    }
+}

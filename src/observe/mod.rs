@@ -4,30 +4,47 @@
 //! - `eye`: how a party has a look at some of its trips.
 //! - `labels`: what a party says it does.
 //! - [`watchdog`]: says when a trip is stuck, who is missing, and why.
+//! - `log`: one line per trip or per break.
+//! - `timeline`: what each party did when, from a `ring` of events with the `ticks` of the processor's counter; `chrome` writes
+//!   it down for a trace viewer (feature `timeline`).
 //! - `stats`: a snapshot of the counts, to read and to subtract.
 //! - `publisher`: such snapshots through the facade `metrics` (feature `metrics`).
 //! - `tracing`: breaks, resets and reports of the watchdog as events (feature `tracing`).
 
+#[cfg(feature = "timeline")]
+mod chrome;
 pub(crate) mod eye;
 pub(crate) mod labels;
+mod log;
 #[cfg(feature = "metrics")]
 mod publisher;
+#[cfg(any(feature = "timeline", all(test, phalanx_loom)))]
+mod ring;
+#[cfg(all(test, phalanx_loom))]
+mod ring_models;
 mod stats;
+#[cfg(feature = "timeline")]
+mod ticks;
+#[cfg(feature = "timeline")]
+pub(crate) mod timeline;
 #[cfg(feature = "tracing")]
 mod tracing;
 pub mod watchdog;
 
-use crate::error::Broken;
+use crate::error::{Broken, BuildError};
 use crate::wait::{Settings, Tally, Watchdog};
 pub use eye::Sampling;
 use eye::{Eye, Witness};
 use labels::Labels;
+pub use log::Log;
 #[cfg(feature = "metrics")]
 pub use publisher::Publisher;
 pub use stats::{PartyStats, Stats};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+#[cfg(feature = "timeline")]
+pub use timeline::{Ending, Event, Mark, Timeline, Track};
 use watchdog::{Orders, Sink, Watched};
 
 /// What a builder is told to have watch its barriers.
@@ -35,6 +52,10 @@ use watchdog::{Orders, Sink, Watched};
 pub(crate) struct Choices {
     pub(crate) name: Option<String>,
     pub(crate) watchdog: Option<(Orders, Sink)>,
+    pub(crate) logs: Vec<Log>,
+    /// Events for each party.
+    #[cfg(feature = "timeline")]
+    pub(crate) timeline: Option<usize>,
 }
 
 impl Choices {
@@ -47,6 +68,15 @@ impl Choices {
         self
     }
 
+    /// Whether all that was asked for can be had.
+    pub(crate) fn check(&self) -> Result<(), BuildError> {
+        #[cfg(feature = "timeline")]
+        if let Some(events) = self.timeline.filter(|&events| events > timeline::MAX_EVENTS) {
+            return Err(BuildError::Timeline { events });
+        }
+        Ok(())
+    }
+
     /// Those who watch one barrier.
     pub(crate) fn observers(&self) -> Observers {
         static COUNT: AtomicU64 = AtomicU64::new(1);
@@ -54,13 +84,27 @@ impl Choices {
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = self.name.clone().unwrap_or_else(|| format!("barrier-{number}"));
         let name: Arc<str> = name.into();
-        let witnesses: Vec<Arc<dyn Witness>> = vec![
-            #[cfg(feature = "tracing")]
-            Arc::new(tracing::Teller::new(Arc::clone(&name))),
-        ];
+        let mut witnesses: Vec<Arc<dyn Witness>> = Vec::new();
+        #[cfg(feature = "timeline")]
+        let recorder = self.timeline.map(|events| Arc::new(timeline::Recorder::new(events)));
+        // First, so that its stamps are not those of what others do.
+        #[cfg(feature = "timeline")]
+        witnesses.extend(recorder.iter().map(|recorder| Arc::clone(recorder) as Arc<dyn Witness>));
+        #[cfg(feature = "tracing")]
+        witnesses.push(Arc::new(tracing::Teller::new(Arc::clone(&name))));
+        witnesses.extend(self.logs.iter().map(|log| Arc::new(log.of(&name)) as Arc<dyn Witness>));
         let is_watched = self.watchdog.is_some();
         let (labels, watched) = (Labels::default(), OnceLock::new());
-        Observers { name, number, witnesses, labels, is_watched, watched }
+        Observers {
+            name,
+            number,
+            witnesses,
+            labels,
+            is_watched,
+            watched,
+            #[cfg(feature = "timeline")]
+            recorder,
+        }
     }
 }
 
@@ -74,6 +118,8 @@ pub(crate) struct Observers {
     is_watched: bool,
     /// Its place on the watchdog's list.
     watched: OnceLock<Watched>,
+    #[cfg(feature = "timeline")]
+    recorder: Option<Arc<timeline::Recorder>>,
 }
 
 impl Default for Observers {
@@ -111,9 +157,16 @@ impl Observers {
 
     /// The eye of the party of `rank`, which counts in `tally`.
     pub(crate) fn eye(&self, rank: usize, tally: Arc<Tally>) -> Eye {
-        let wanted = self.witnesses.iter().map(|witness| witness.sampling()).max();
+        let wanted = self.witnesses.iter().map(|witness| witness.sampling()).fold(Sampling::USUAL, Sampling::max);
+        let standings = self.witnesses.iter().map(|witness| witness.standings()).fold(Sampling::USUAL, Sampling::max);
         let bystanders = self.witnesses.iter().filter_map(|witness| Arc::clone(witness).bystander(rank)).collect();
-        Eye::new(tally, wanted.unwrap_or(Sampling::NEVER).max(Sampling::USUAL), bystanders)
+        Eye::new(tally, (wanted, standings), bystanders)
+    }
+
+    /// A copy of the timeline, if one was asked for.
+    #[cfg(feature = "timeline")]
+    pub(crate) fn timeline(&self) -> Option<Timeline> {
+        Some(self.recorder.as_ref()?.timeline(Arc::clone(&self.name), self.number))
     }
 
     /// Tells all of a break.

@@ -15,7 +15,8 @@ fn a_thread_that_has_ended_without_dropping_its_handle() {
         let (barrier, reports) = watched_barrier("halo", 3);
         let mut parties = barrier.take_parties().unwrap().into_iter();
         let [zero, one, two] = [(); 3].map(|()| parties.next().unwrap());
-        let waiting = [(0, zero), (2, two)].map(|(rank, party)| on_thread(&format!("solver-{rank}"), party, cross_and_wait));
+        let waiting =
+            [(0, zero), (2, two)].map(|(rank, party)| on_thread(&format!("solver-{rank}"), party, cross_and_wait));
         let mut one = one;
         let dying = thread::Builder::new().name("solver-1".into()).spawn(move || {
             one.set_phase("assemble");
@@ -68,7 +69,10 @@ fn a_rank_that_nobody_has_claimed_and_one_that_nobody_uses() {
              |  cause: rank 2 was never claimed: the barrier was built for more parties than there are workers, or the worker \
              that should claim it has not been started",
         );
-        assert_eq!(report.missing().iter().map(|absent| absent.handle()).collect::<Vec<_>>(), [Handle::Held, Handle::Unclaimed]);
+        assert_eq!(
+            report.missing().iter().map(|absent| absent.handle()).collect::<Vec<_>>(),
+            [Handle::Held, Handle::Unclaimed]
+        );
         assert_eq!(report.hints(), [Hint::NeverCame { rank: 1 }, Hint::Unclaimed { rank: 2 }]);
         drop(unused);
         assert_eq!(zero.join().unwrap().cause(), &Cause::Dropped { rank: 1 });

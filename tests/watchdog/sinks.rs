@@ -57,7 +57,8 @@ fn a_sink_may_break_the_trip_and_nothing_but_that_trip() {
         assert_eq!(report.break_trip("a later trip is none of its"), None);
         assert!(!barrier.is_broken());
         others.push(lazy);
-        let threads: Vec<_> = others.into_iter().map(|party| on_thread("goes", party, |party| party.wait().is_ok())).collect();
+        let threads: Vec<_> =
+            others.into_iter().map(|party| on_thread("goes", party, |party| party.wait().is_ok())).collect();
         drop(barrier);
         // Either all complete trip 1, or somebody was released with a break by a handle that was dropped later: no.
         assert!(threads.into_iter().all(|thread| thread.join().unwrap()));

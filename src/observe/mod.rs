@@ -2,24 +2,43 @@
 //! was it doing.
 //!
 //! - `eye`: how a party has a look at some of its trips.
-//! - `stats`: a snapshot of the counts, to read and to subtract.
+//! - `stats`: a snapshot of the counts, to read and to subtract; `table`: how it is printed.
+//! - `timed` (feature `hdr`): waits and arrivals timed on some trips; `timing`: what came of it, `histogram`: in which form.
 
 pub(crate) mod eye;
+#[cfg(feature = "hdr")]
+mod histogram;
 mod stats;
+mod table;
+#[cfg(feature = "hdr")]
+mod timed;
+#[cfg(feature = "hdr")]
+mod timing;
 
 use crate::error::Broken;
 use crate::wait::Tally;
 pub use eye::Sampling;
 use eye::{Eye, Witness};
+#[cfg(feature = "hdr")]
+#[cfg_attr(docsrs, doc(cfg(feature = "hdr")))]
+pub use histogram::Histogram;
 pub use stats::{PartyStats, Stats};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+#[cfg(feature = "hdr")]
+use timed::Timed;
+#[cfg(feature = "hdr")]
+#[cfg_attr(docsrs, doc(cfg(feature = "hdr")))]
+pub use timing::{PartyTiming, Timing};
 
 /// What a builder is told to have watch its barriers.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Choices {
     pub(crate) name: Option<String>,
+    /// Which trips are timed.
+    #[cfg(feature = "hdr")]
+    pub(crate) statistics: Option<Sampling>,
 }
 
 impl Choices {
@@ -29,7 +48,10 @@ impl Choices {
         // Relaxed: only that no two are the same matters.
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = self.name.clone().unwrap_or_else(|| format!("barrier-{number}"));
-        Observers { name: name.into(), number, witnesses: Vec::new() }
+        let mut observers = Observers::of(name.into(), number);
+        #[cfg(feature = "hdr")]
+        observers.time(self.statistics);
+        observers
     }
 }
 
@@ -39,6 +61,8 @@ pub(crate) struct Observers {
     name: Arc<str>,
     number: u64,
     witnesses: Vec<Arc<dyn Witness>>,
+    #[cfg(feature = "hdr")]
+    timed: Option<Arc<Timed>>,
 }
 
 impl Default for Observers {
@@ -49,6 +73,30 @@ impl Default for Observers {
 }
 
 impl Observers {
+    /// Nobody yet.
+    fn of(name: Arc<str>, number: u64) -> Self {
+        Self {
+            name,
+            number,
+            witnesses: Vec::new(),
+            #[cfg(feature = "hdr")]
+            timed: None,
+        }
+    }
+
+    /// Times these trips, if any.
+    #[cfg(feature = "hdr")]
+    fn time(&mut self, trips: Option<Sampling>) {
+        self.timed = trips.map(|trips| Arc::new(Timed::new(trips)));
+        self.witnesses.extend(self.timed.clone().map(|timed| timed as Arc<dyn Witness>));
+    }
+
+    /// What was timed, if that was asked for.
+    #[cfg(feature = "hdr")]
+    pub(crate) fn timing(&self) -> Option<Timing> {
+        self.timed.as_ref().map(|timed| timed.timing())
+    }
+
     /// What people call the barrier.
     pub(crate) fn name(&self) -> &Arc<str> {
         &self.name

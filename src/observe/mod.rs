@@ -4,15 +4,23 @@
 //! - `eye`: how a party has a look at some of its trips.
 //! - `labels`: what a party says it does.
 //! - [`watchdog`]: says when a trip is stuck, who is missing, and why.
-//! - `stats`: a snapshot of the counts, to read and to subtract.
-//! - `publisher`: such snapshots through the facade `metrics` (feature `metrics`).
-//! - `tracing`: breaks, resets and reports of the watchdog as events (feature `tracing`).
+//! - `stats`: a snapshot of the counts, to read and to subtract; `table`: how it is printed.
+//! - `timed` (feature `hdr`): waits and arrivals timed on some trips; `timing`: what came of it, `histogram`: in which form.
+//! - `publisher` (feature `metrics`): snapshots through the facade `metrics`.
+//! - `tracing` (feature `tracing`): breaks, resets and reports of the watchdog as events.
 
 pub(crate) mod eye;
+#[cfg(feature = "hdr")]
+mod histogram;
 pub(crate) mod labels;
 #[cfg(feature = "metrics")]
 mod publisher;
 mod stats;
+mod table;
+#[cfg(feature = "hdr")]
+mod timed;
+#[cfg(feature = "hdr")]
+mod timing;
 #[cfg(feature = "tracing")]
 mod tracing;
 pub mod watchdog;
@@ -21,13 +29,22 @@ use crate::error::Broken;
 use crate::wait::{Settings, Tally, Watchdog};
 pub use eye::Sampling;
 use eye::{Eye, Witness};
+#[cfg(feature = "hdr")]
+#[cfg_attr(docsrs, doc(cfg(feature = "hdr")))]
+pub use histogram::Histogram;
 use labels::Labels;
 #[cfg(feature = "metrics")]
+#[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
 pub use publisher::Publisher;
 pub use stats::{PartyStats, Stats};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+#[cfg(feature = "hdr")]
+use timed::Timed;
+#[cfg(feature = "hdr")]
+#[cfg_attr(docsrs, doc(cfg(feature = "hdr")))]
+pub use timing::{PartyTiming, Timing};
 use watchdog::{Orders, Sink, Watched};
 
 /// What a builder is told to have watch its barriers.
@@ -35,6 +52,9 @@ use watchdog::{Orders, Sink, Watched};
 pub(crate) struct Choices {
     pub(crate) name: Option<String>,
     pub(crate) watchdog: Option<(Orders, Sink)>,
+    /// Which trips are timed.
+    #[cfg(feature = "hdr")]
+    pub(crate) statistics: Option<Sampling>,
 }
 
 impl Choices {
@@ -53,14 +73,13 @@ impl Choices {
         // Relaxed: only that no two are the same matters.
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = self.name.clone().unwrap_or_else(|| format!("barrier-{number}"));
-        let name: Arc<str> = name.into();
-        let witnesses: Vec<Arc<dyn Witness>> = vec![
-            #[cfg(feature = "tracing")]
-            Arc::new(tracing::Teller::new(Arc::clone(&name))),
-        ];
-        let is_watched = self.watchdog.is_some();
-        let (labels, watched) = (Labels::default(), OnceLock::new());
-        Observers { name, number, witnesses, labels, is_watched, watched }
+        let mut observers = Observers::of(name.into(), number);
+        observers.is_watched = self.watchdog.is_some();
+        #[cfg(feature = "hdr")]
+        observers.time(self.statistics);
+        #[cfg(feature = "tracing")]
+        observers.witnesses.push(Arc::new(tracing::Teller::new(Arc::clone(&observers.name))));
+        observers
     }
 }
 
@@ -74,6 +93,8 @@ pub(crate) struct Observers {
     is_watched: bool,
     /// Its place on the watchdog's list.
     watched: OnceLock<Watched>,
+    #[cfg(feature = "hdr")]
+    timed: Option<Arc<Timed>>,
 }
 
 impl Default for Observers {
@@ -84,6 +105,33 @@ impl Default for Observers {
 }
 
 impl Observers {
+    /// Nobody yet.
+    fn of(name: Arc<str>, number: u64) -> Self {
+        Self {
+            name,
+            number,
+            witnesses: Vec::new(),
+            labels: Labels::default(),
+            is_watched: false,
+            watched: OnceLock::new(),
+            #[cfg(feature = "hdr")]
+            timed: None,
+        }
+    }
+
+    /// Times these trips, if any.
+    #[cfg(feature = "hdr")]
+    fn time(&mut self, trips: Option<Sampling>) {
+        self.timed = trips.map(|trips| Arc::new(Timed::new(trips)));
+        self.witnesses.extend(self.timed.clone().map(|timed| timed as Arc<dyn Witness>));
+    }
+
+    /// What was timed, if that was asked for.
+    #[cfg(feature = "hdr")]
+    pub(crate) fn timing(&self) -> Option<Timing> {
+        self.timed.as_ref().map(|timed| timed.timing())
+    }
+
     /// What people call the barrier.
     pub(crate) fn name(&self) -> &Arc<str> {
         &self.name

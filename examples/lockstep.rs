@@ -74,7 +74,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             assert_eq!(finding.told.len(), PARTIES - 1);
             found += 1;
             if alone || rank == ranks[0] {
-                println!("{fault:?} of rank {rank}, found out after {:?}:\n{}\n", finding.within, indented(&finding.text));
+                println!(
+                    "{fault:?} of rank {rank}, found out after {:?}:\n{}\n",
+                    finding.within,
+                    indented(&finding.text)
+                );
             } else {
                 println!("{fault:?} of rank {rank}: {}", finding.cause);
             }
@@ -147,9 +151,7 @@ fn suffer(fault: Fault, rank: usize, after: Duration) -> Result<Finding, Box<dyn
         let within = began.elapsed();
         let broken = told.first().ok_or("nobody was told of anything")?;
         let finding = match broken.cause() {
-            Cause::Panicked { rank } => {
-                (broken.to_string(), *rank, format!("panicked, and told all in {within:?}"))
-            }
+            Cause::Panicked { rank } => (broken.to_string(), *rank, format!("panicked, and told all in {within:?}")),
             _ => {
                 let report = reports.recv()?;
                 let missing: Vec<usize> = report.missing().iter().map(|missing| missing.rank()).collect();

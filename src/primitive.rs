@@ -180,9 +180,9 @@ impl Meter {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Sets it to 1; whether the caller was the first to do so.
-    pub(crate) fn mark(&self) -> bool {
-        self.0.swap(1, Ordering::Relaxed) == 0
+    /// Sets it to `value`; whether it had another, which only one of several callers with the same value is told.
+    pub(crate) fn change(&self, value: u64) -> bool {
+        self.0.swap(value, Ordering::Relaxed) != value
     }
 }
 

@@ -173,6 +173,21 @@ fn each_break_is_one_event_that_says_what_everybody_is_told() {
     });
 }
 
+/// The parties are released by the verdict itself, and may report it before whoever has broken the trip does.
+#[test]
+fn the_break_of_a_complete_trip_is_heard_once_whoever_hears_first() {
+    watched("the_break_of_a_complete_trip_is_heard_once_whoever_hears_first", patience(), |_| {
+        for round in 0..scaled(300) {
+            let recorder = Recorder::default();
+            let barrier = Barrier::builder(3);
+            let barrier = barrier.action(|_| std::panic::resume_unwind(Box::new("planted"))).build().unwrap();
+            let told = crew(&recorder, &barrier, |mut party| party.wait().err());
+            let heard = recorder.heard();
+            assert_eq!((heard.len(), told.len()), (1, 3), "round {round}: {heard:?}");
+        }
+    });
+}
+
 #[test]
 fn a_handle_that_goes_is_an_alarm_if_somebody_waits_for_it() {
     watched("a_handle_that_goes_is_an_alarm_if_somebody_waits_for_it", patience(), |_| {

@@ -186,10 +186,11 @@ impl Control {
             Ok(broken) => {
                 drop(self.with(|registry| {
                     registry.condemn_heirs(era, &broken);
-                    // A report there may have been of it was of a later trip, and that verdict has given way; and the era
-                    // may be present no more.
-                    era.take_note();
-                    registry.report(broken.clone());
+                    // A party that the verdict has released may have reported it. A report of a later trip, whose verdict
+                    // has given way, is not this one; and the era may be present no more.
+                    if era.take_note(&broken) {
+                        registry.report(broken.clone());
+                    }
                     let retired = self.close(registry);
                     self.ledger.correct(era);
                     retired
@@ -366,7 +367,7 @@ impl Control {
                 match present.break_trip_of_waiters(|census| self.describe(Cause::Reset, census)) {
                     Ok(broken) | Err(Ended::Broken(broken)) => {
                         let first = broken.generation().wrapping_add(1);
-                        let news = present.take_note().then_some(broken);
+                        let news = present.take_note(&broken).then_some(broken);
                         let first = registry.renew(&self.designer, first);
                         self.ledger.count_reset();
                         return Ok((first, registry.take_news().into_iter().chain(news).collect()));
@@ -420,7 +421,7 @@ impl Control {
             let present = registry.present();
             let here = present.verdict().filter(|broken| {
                 // Otherwise it was broken with the era before, and that is the same break.
-                !is_beyond(present.first(), broken.generation()) && present.take_note()
+                !is_beyond(present.first(), broken.generation()) && present.take_note(broken)
             });
             let mut news = registry.take_news();
             news.extend(here);

@@ -61,7 +61,7 @@ pub(crate) struct Era {
     heir: OnceLock<Heir>,
     /// 1 once the first action may run (`action.rs`, `Handover`).
     opened: AtomicU32,
-    /// 1 once its break has been reported (`observe`).
+    /// Of which trip the break was reported last (`observe`): one more than its place in the era, or 0.
     noted: Meter,
     /// What it came to, as far as was known when it retired (`ledger.rs`).
     closed: OnceLock<Account>,
@@ -250,9 +250,10 @@ impl Era {
         self.fate.turned()
     }
 
-    /// Whether the caller is the first to take note that the era is broken.
-    pub(crate) fn take_note(&self) -> bool {
-        self.noted.mark()
+    /// Whether the caller is the first to take note of this break. (One of a later trip, of which somebody has taken note, may
+    /// have given way to it.)
+    pub(crate) fn take_note(&self, broken: &Broken) -> bool {
+        self.noted.change(broken.generation().wrapping_sub(self.first()).wrapping_add(1))
     }
 
     /// What was put into the books for it, once it has retired; `account` is asked if nothing has.

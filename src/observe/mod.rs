@@ -5,15 +5,18 @@
 //! - `labels`: what a party says it does.
 //! - [`watchdog`]: says when a trip is stuck, who is missing, and why.
 //! - `log`: one line per trip or per break.
-//! - `timeline`: what each party did when, from a `ring` of events with the `ticks` of the processor's counter; `chrome` writes
-//!   it down for a trace viewer (feature `timeline`).
-//! - `stats`: a snapshot of the counts, to read and to subtract.
-//! - `publisher`: such snapshots through the facade `metrics` (feature `metrics`).
-//! - `tracing`: breaks, resets and reports of the watchdog as events (feature `tracing`).
+//! - `timeline` (feature `timeline`): what each party did when, from a `ring` of events with the `ticks` of the processor's
+//!   counter; `chrome` writes it down for a trace viewer.
+//! - `stats`: a snapshot of the counts, to read and to subtract; `table`: how it is printed.
+//! - `timed` (feature `hdr`): waits and arrivals timed on some trips; `timing`: what came of it, `histogram`: in which form.
+//! - `publisher` (feature `metrics`): snapshots through the facade `metrics`.
+//! - `tracing` (feature `tracing`): breaks, resets and reports of the watchdog as events.
 
 #[cfg(feature = "timeline")]
 mod chrome;
 pub(crate) mod eye;
+#[cfg(feature = "hdr")]
+mod histogram;
 pub(crate) mod labels;
 mod log;
 #[cfg(feature = "metrics")]
@@ -23,10 +26,15 @@ mod ring;
 #[cfg(all(test, phalanx_loom))]
 mod ring_models;
 mod stats;
+mod table;
 #[cfg(feature = "timeline")]
 mod ticks;
+#[cfg(feature = "hdr")]
+mod timed;
 #[cfg(feature = "timeline")]
 pub(crate) mod timeline;
+#[cfg(feature = "hdr")]
+mod timing;
 #[cfg(feature = "tracing")]
 mod tracing;
 pub mod watchdog;
@@ -35,16 +43,26 @@ use crate::error::{Broken, BuildError};
 use crate::wait::{Settings, Tally, Watchdog};
 pub use eye::Sampling;
 use eye::{Eye, Witness};
+#[cfg(feature = "hdr")]
+#[cfg_attr(docsrs, doc(cfg(feature = "hdr")))]
+pub use histogram::Histogram;
 use labels::Labels;
 pub use log::Log;
 #[cfg(feature = "metrics")]
+#[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
 pub use publisher::Publisher;
 pub use stats::{PartyStats, Stats};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+#[cfg(feature = "hdr")]
+use timed::Timed;
 #[cfg(feature = "timeline")]
+#[cfg_attr(docsrs, doc(cfg(feature = "timeline")))]
 pub use timeline::{Ending, Event, Mark, Timeline, Track};
+#[cfg(feature = "hdr")]
+#[cfg_attr(docsrs, doc(cfg(feature = "hdr")))]
+pub use timing::{PartyTiming, Timing};
 use watchdog::{Orders, Sink, Watched};
 
 /// What a builder is told to have watch its barriers.
@@ -56,6 +74,9 @@ pub(crate) struct Choices {
     /// Events for each party.
     #[cfg(feature = "timeline")]
     pub(crate) timeline: Option<usize>,
+    /// Which trips are timed.
+    #[cfg(feature = "hdr")]
+    pub(crate) statistics: Option<Sampling>,
 }
 
 impl Choices {
@@ -83,28 +104,17 @@ impl Choices {
         // Relaxed: only that no two are the same matters.
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = self.name.clone().unwrap_or_else(|| format!("barrier-{number}"));
-        let name: Arc<str> = name.into();
-        let mut witnesses: Vec<Arc<dyn Witness>> = Vec::new();
-        #[cfg(feature = "timeline")]
-        let recorder = self.timeline.map(|events| Arc::new(timeline::Recorder::new(events)));
+        let mut observers = Observers::of(name.into(), number);
+        observers.is_watched = self.watchdog.is_some();
         // First, so that its stamps are not those of what others do.
         #[cfg(feature = "timeline")]
-        witnesses.extend(recorder.iter().map(|recorder| Arc::clone(recorder) as Arc<dyn Witness>));
+        observers.record(self.timeline);
+        #[cfg(feature = "hdr")]
+        observers.time(self.statistics);
         #[cfg(feature = "tracing")]
-        witnesses.push(Arc::new(tracing::Teller::new(Arc::clone(&name))));
-        witnesses.extend(self.logs.iter().map(|log| Arc::new(log.of(&name)) as Arc<dyn Witness>));
-        let is_watched = self.watchdog.is_some();
-        let (labels, watched) = (Labels::default(), OnceLock::new());
-        Observers {
-            name,
-            number,
-            witnesses,
-            labels,
-            is_watched,
-            watched,
-            #[cfg(feature = "timeline")]
-            recorder,
-        }
+        observers.witnesses.push(Arc::new(tracing::Teller::new(Arc::clone(&observers.name))));
+        observers.witnesses.extend(self.logs.iter().map(|log| Arc::new(log.of(&observers.name)) as Arc<dyn Witness>));
+        observers
     }
 }
 
@@ -120,6 +130,8 @@ pub(crate) struct Observers {
     watched: OnceLock<Watched>,
     #[cfg(feature = "timeline")]
     recorder: Option<Arc<timeline::Recorder>>,
+    #[cfg(feature = "hdr")]
+    timed: Option<Arc<Timed>>,
 }
 
 impl Default for Observers {
@@ -130,6 +142,42 @@ impl Default for Observers {
 }
 
 impl Observers {
+    /// Nobody yet.
+    fn of(name: Arc<str>, number: u64) -> Self {
+        Self {
+            name,
+            number,
+            witnesses: Vec::new(),
+            labels: Labels::default(),
+            is_watched: false,
+            watched: OnceLock::new(),
+            #[cfg(feature = "timeline")]
+            recorder: None,
+            #[cfg(feature = "hdr")]
+            timed: None,
+        }
+    }
+
+    /// Keeps so many events for each party, if any.
+    #[cfg(feature = "timeline")]
+    fn record(&mut self, events: Option<usize>) {
+        self.recorder = events.map(|events| Arc::new(timeline::Recorder::new(events)));
+        self.witnesses.extend(self.recorder.clone().map(|recorder| recorder as Arc<dyn Witness>));
+    }
+
+    /// Times these trips, if any.
+    #[cfg(feature = "hdr")]
+    fn time(&mut self, trips: Option<Sampling>) {
+        self.timed = trips.map(|trips| Arc::new(Timed::new(trips)));
+        self.witnesses.extend(self.timed.clone().map(|timed| timed as Arc<dyn Witness>));
+    }
+
+    /// What was timed, if that was asked for.
+    #[cfg(feature = "hdr")]
+    pub(crate) fn timing(&self) -> Option<Timing> {
+        self.timed.as_ref().map(|timed| timed.timing())
+    }
+
     /// What people call the barrier.
     pub(crate) fn name(&self) -> &Arc<str> {
         &self.name

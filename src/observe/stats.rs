@@ -5,6 +5,8 @@
 //! nobody else writes; a snapshot reads it while the party goes on. So the numbers of one snapshot are each right, at some
 //! moment while it was taken, and not all at the same one. Of a barrier at rest they are exact.
 
+#[cfg(feature = "hdr")]
+use super::timing::Timing;
 #[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -50,6 +52,11 @@ pub struct Stats {
     /// One for each rank that ever had a handle, ascending. A rank that is claimed again, or given to a newcomer, goes on
     /// counting.
     pub per_party: Vec<PartyStats>,
+    /// What was timed, if the barrier was built with [`Builder::statistics`](crate::Builder::statistics).
+    #[cfg(feature = "hdr")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "hdr")))]
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub timing: Option<Timing>,
 }
 
 /// What the party of one rank has been through; part of [`Stats`].
@@ -211,6 +218,11 @@ impl Stats {
             resets: self.resets.saturating_sub(earlier.resets),
             breaks: breaks.filter(|(_, count)| *count > 0).map(|(kind, count)| (kind.clone(), count)).collect(),
             per_party: self.per_party.iter().map(|party| party.since(&before(party.rank))).collect(),
+            #[cfg(feature = "hdr")]
+            timing: self.timing.as_ref().map(|timing| match &earlier.timing {
+                Some(earlier) => timing.since(earlier),
+                None => timing.clone(),
+            }),
         }
     }
 }

@@ -14,7 +14,6 @@
 use super::eye::Witness;
 use super::watchdog::{Absent, Report};
 use crate::error::{Broken, Cause};
-use ::tracing::field::display;
 use ::tracing::{Level, event};
 use std::fmt;
 use std::sync::Arc;

@@ -8,9 +8,7 @@ use super::party::Party;
 use super::roll::Claim;
 use crate::error::{Broken, Cause};
 use crate::fate::Ruling;
-use crate::observe::watchdog::{
-    Handle, Orders, Presence, Report, Seat, Sight, Sink, Snapshot, Subject, TripId, watch,
-};
+use crate::observe::watchdog::{Handle, Orders, Presence, Report, Seat, Sight, Sink, Snapshot, Subject, TripId, watch};
 use crate::wait::Tally;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -213,4 +211,3 @@ impl Subject for Control {
         }
     }
 }
-

@@ -74,6 +74,7 @@ pub(super) fn examine(subject: &Arc<dyn Subject>, alarm: &Alarm, post: &Post, al
         number: subject.number(),
         trip: last.trip,
         parties: last.parties,
+        arrived: if last.trip.held { last.parties } else { last.parties - missing.len() },
         cpus: scene.cpus,
         after: post.after(),
         stuck: now.saturating_duration_since(alarm.since),
@@ -81,7 +82,7 @@ pub(super) fn examine(subject: &Arc<dyn Subject>, alarm: &Alarm, post: &Post, al
         present,
         missing,
         hints,
-        subject: post.subject.clone(),
+        subject: Some(post.subject.clone()),
     })
 }
 

@@ -134,7 +134,7 @@ fn callers_without_handles_are_counted() {
     assert!(errors.contains("phalanx: barrier `compat`: trip 0 is stuck for "), "{errors}");
     // On a busy machine the second caller may come behind the first report.
     assert!(errors.contains(" 2 of 3 parties have arrived"), "{errors}");
-    assert!(errors.contains("\n  here: rank 0, `caller-"), "{errors}");
+    assert!(errors.contains("\n  here: the first caller, `caller-"), "{errors}");
     assert!(errors.contains("\n  cause: 1 more call to `wait` would complete the trip"), "{errors}");
     let told = String::from_utf8_lossy(&output.stdout).into_owned();
     let reason =

@@ -86,11 +86,13 @@ impl Lookout {
             name: std::thread::current().name().map(str::to_owned),
             id: thread_id(),
             cpu: crate::topology::current_cpu(),
-            state: ThreadState::Running,
+            // It is only awake to say this.
+            state: ThreadState::Unknown,
             asleep: None,
         };
         let missing = parties.saturating_sub(arrived);
-        let present = Present { rank: 0, ahead: false, since: Some(stuck), thread: Some(thread), phase: None };
+        let present =
+            Present { rank: 0, anonymous: true, ahead: false, since: Some(stuck), thread: Some(thread), phase: None };
         let report = Report {
             barrier: "compat".into(),
             number: 0,

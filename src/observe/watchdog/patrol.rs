@@ -60,6 +60,10 @@ pub(super) struct Post {
 }
 
 impl Post {
+    pub(super) fn new(number: u64, subject: Weak<dyn Subject>, orders: Orders, sink: Sink) -> Self {
+        Self { number, subject, sink, vigil: Mutex::new(Vigil::new(orders)) }
+    }
+
     pub(super) fn after(&self) -> Duration {
         own(&self.vigil).orders().after
     }
@@ -107,8 +111,8 @@ impl Drop for Watched {
 
 /// Puts a barrier on the list.
 pub(crate) fn watch(subject: Weak<dyn Subject>, number: u64, orders: Orders, sink: Sink) -> Watched {
-    let (interval, vigil) = (orders.interval(), Mutex::new(Vigil::new(orders)));
-    let post = Arc::new(Post { number, subject, sink, vigil });
+    let interval = orders.interval();
+    let post = Arc::new(Post::new(number, subject, orders, sink));
     let mut state = own(&PATROL.state);
     state.posts.push((Instant::now() + interval, post));
     if state.on_duty {

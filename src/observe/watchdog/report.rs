@@ -146,6 +146,7 @@ impl Report {
 #[derive(Clone, Debug)]
 pub struct Present {
     pub(super) rank: usize,
+    pub(super) anonymous: bool,
     pub(super) ahead: bool,
     pub(super) since: Option<Duration>,
     pub(super) thread: Option<Thread>,
@@ -153,7 +154,7 @@ pub struct Present {
 }
 
 impl Present {
-    /// Its rank.
+    /// Its rank; at a [`compat::Barrier`](crate::compat::Barrier) its arrival index.
     #[must_use]
     pub fn rank(&self) -> usize {
         self.rank
@@ -290,7 +291,9 @@ impl fmt::Display for Thread {
             }
             f.write_str(")")?;
         }
-        write!(f, ": {}", self.state)?;
+        if self.state != ThreadState::Unknown {
+            write!(f, ": {}", self.state)?;
+        }
         if let Some(asleep) = &self.asleep {
             match (asleep.call(), asleep.channel()) {
                 (Some(call), Some(channel)) => write!(f, " in {call} ({channel})")?,
@@ -405,7 +408,10 @@ impl fmt::Display for Line<'_> {
 
 impl fmt::Display for Present {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "rank {}", self.rank)?;
+        match self.anonymous {
+            false => write!(f, "rank {}", self.rank)?,
+            true => f.write_str("the first caller")?,
+        }
         if let Some(thread) = &self.thread {
             write!(f, ", {thread}")?;
         }

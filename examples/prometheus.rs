@@ -2,8 +2,8 @@
 //! shows which.
 //!
 //! ```text
-//! cargo run --release --features metrics --example prometheus
-//! cargo run --release --features metrics --example prometheus -- --serve 127.0.0.1:9464
+//! cargo run --release --features metrics,hdr --example prometheus
+//! cargo run --release --features metrics,hdr --example prometheus -- --serve 127.0.0.1:9464
 //! ```
 //!
 //! The first scrapes itself once, checks the answer and ends. The second stays, for a Prometheus with this in its
@@ -20,15 +20,23 @@
 //! Questions to ask it then:
 //!
 //! ```text
-//! rate(phalanx_trips_total[1m])                          is it moving, and how fast
-//! phalanx_parties - phalanx_parties_arrived              for how many the others wait now
-//! topk(1, rate(phalanx_party_last_total[1m]))            for whom they wait mostly
-//! increase(phalanx_breaks_total{cause!="dropped"}[5m])   has it broken, and why
+//! # is it moving, and how fast
+//! rate(phalanx_trips_total[1m])
+//! # for how many the others wait now
+//! phalanx_parties - phalanx_parties_arrived
+//! # for whom they wait mostly
+//! topk(1, rate(phalanx_party_last_total[1m]))
+//! # the share of their time that is spent waiting
+//! phalanx_waiting_ratio
+//! # how late the last one is
+//! histogram_quantile(0.99, rate(phalanx_arrival_skew_seconds_bucket[1m]))
+//! # has it broken, and why
+//! increase(phalanx_breaks_total{cause!="dropped"}[5m]) > 0
 //! ```
 
 use clap::Parser;
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use phalanx::observe::{Publisher, Stats};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use phalanx::observe::{Publisher, Sampling, Stats};
 use phalanx::{Barrier, Broken, CancelToken, Party};
 use std::error::Error;
 use std::net::SocketAddr;
@@ -54,7 +62,7 @@ struct Options {
     by: u64,
 }
 
-/// What the exporter is asked to say of the format.
+/// What the text is, without which Prometheus 3 does not read it.
 const FORMAT: &str = "Content-Type: text/plain; version=0.0.4; charset=utf-8";
 
 /// Trips before the example asks.
@@ -65,13 +73,16 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     if options.late >= usize::from(options.threads) {
         return Err(format!("there is no rank {} of {} to be late", options.late, options.threads).into());
     }
-    let exporter = PrometheusBuilder::new().install_recorder()?;
+    // Without buckets the exporter would make summaries of them.
+    let times = Matcher::Suffix("_seconds".into());
+    let exporter = PrometheusBuilder::new().set_buckets_for_metric(times, &Publisher::BUCKETS)?.install_recorder()?;
     let server = Server::http(options.serve.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0))))?;
     let address = server.server_addr().to_ip().ok_or("not an IP address")?;
     println!("serving http://{address}/metrics");
 
     let over = CancelToken::new();
-    let barrier = Barrier::builder(options.threads.into()).name("steps").cancel_on(&over).build()?;
+    let builder = Barrier::builder(options.threads.into()).name("steps").statistics(Sampling::one_in(8));
+    let barrier = builder.cancel_on(&over).build()?;
     let parties = barrier.take_parties()?;
     thread::scope(|scope| {
         for party in parties {
@@ -122,6 +133,8 @@ fn check(text: &str, before: &Stats, late: usize) -> Result<(), Box<dyn Error + 
     let values = |metric: &'static str| {
         scrape.samples.iter().filter(move |sample| sample.metric == metric).filter_map(|sample| match sample.value {
             prometheus_parse::Value::Counter(value) | prometheus_parse::Value::Gauge(value) => Some((sample, value)),
+            // The sum and count of a histogram.
+            prometheus_parse::Value::Untyped(value) => Some((sample, value)),
             _ => None,
         })
     };
@@ -129,11 +142,16 @@ fn check(text: &str, before: &Stats, late: usize) -> Result<(), Box<dyn Error + 
     assert!(trips >= before.trips as f64 && before.trips >= TRIPS);
     let breaks = values("phalanx_breaks_total").map(|(_, value)| value).sum::<f64>();
     assert_eq!(breaks, 0.0);
+    let waits = values("phalanx_wait_seconds_count").map(|(_, value)| value).sum::<f64>();
+    let waited = values("phalanx_wait_seconds_sum").map(|(_, value)| value).sum::<f64>();
+    let timing = before.timing.as_ref().ok_or("nothing was timed")?;
+    assert!(waits >= timing.wait().count() as f64 && waits >= 1.0);
     let (last, often) =
         values("phalanx_party_last_total").max_by(|a, b| a.1.total_cmp(&b.1)).ok_or("nobody was ever last")?;
     let looks = values("phalanx_party_looks_total").map(|(_, value)| value).fold(0.0, f64::max);
     let rank = last.labels.get("rank").ok_or("no rank")?;
     println!("{} series; no break in at least {TRIPS} trips", scrape.samples.len());
+    println!("a wait takes {:.0} µs on average, of {waits} timed", 1e6 * waited / waits);
     println!("the others wait for rank {rank}: last on {:.0} % of the trips looked at", 100.0 * often / looks);
     assert_eq!(rank, late.to_string());
     Ok(())

@@ -1,13 +1,13 @@
 //! What a scrape says: an HTTP client asks a server, a Prometheus parser reads the answer, and the numbers are those of
 //! `Barrier::stats`.
-#![cfg(feature = "metrics")]
+#![cfg(all(feature = "metrics", feature = "hdr"))]
 
 mod common;
 
 use common::{patience, scaled, until, watched};
 use metrics::with_local_recorder;
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
-use phalanx::observe::{Publisher, Stats};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use phalanx::observe::{Histogram, Publisher, Sampling, Stats};
 use phalanx::{Barrier, Cause, Party, WaitPolicy};
 use prometheus_parse::{LineInfo, Sample, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -97,6 +97,32 @@ impl Scrape {
         sum
     }
 
+    /// That the histogram of a barrier that has had one algorithm is this one, as far as buckets can tell.
+    fn assert_has(&self, metric: &str, barrier: &str, histogram: &Histogram) {
+        let of_barrier = |name: &str| {
+            let fits = |sample: &&Sample| sample.metric == name && sample.labels.get("barrier") == Some(barrier);
+            let found: Vec<_> = self.samples.iter().filter(fits).collect();
+            assert_eq!(found.len(), 1, "{name} of {barrier} in\n{}", self.text);
+            found[0].value.clone()
+        };
+        let Value::Histogram(buckets) = of_barrier(metric) else { panic!("{metric} is no histogram\n{}", self.text) };
+        let bounds: Vec<f64> = buckets.iter().map(|bucket| bucket.less_than).collect();
+        assert_eq!(bounds, [Publisher::BUCKETS.as_slice(), &[f64::INFINITY]].concat());
+        for bucket in buckets {
+            let below = histogram.iter().filter(|(value, _)| value.as_secs_f64() <= bucket.less_than);
+            let below: u64 = below.map(|(_, count)| count).sum();
+            assert_eq!(bucket.count, below as f64, "{metric} up to {} s of {histogram}", bucket.less_than);
+        }
+        let number = |name: &str| match of_barrier(name) {
+            Value::Untyped(value) => value,
+            value => panic!("{name} is {value:?}"),
+        };
+        assert_eq!(number(&format!("{metric}_count")), histogram.count() as f64);
+        let sum: f64 = histogram.iter().map(|(value, count)| value.as_secs_f64() * count as f64).sum();
+        let told = number(&format!("{metric}_sum"));
+        assert!((told - sum).abs() <= 1e-9 * (1.0 + sum), "{metric}: {told} s for {sum} s");
+    }
+
     /// That it says what the snapshot says.
     fn assert_agrees(&self, stats: &Stats) {
         let barrier = ("barrier", stats.name.as_str());
@@ -117,6 +143,11 @@ impl Scrape {
         for (metric, value) in expected {
             assert_eq!(self.sum(metric, &[barrier]), value as f64, "{metric} of {stats:?}");
         }
+        if let Some(timing) = &stats.timing {
+            self.assert_has("phalanx_wait_seconds", &stats.name, &timing.wait());
+            self.assert_has("phalanx_arrival_skew_seconds", &stats.name, &timing.skew);
+            assert_eq!(self.sum("phalanx_samples_dropped_total", &[barrier]), 0.0);
+        }
         for (kind, &count) in &stats.breaks {
             assert_eq!(self.sum("phalanx_breaks_total", &[barrier, ("cause", kind)]), count as f64, "{kind}");
         }
@@ -127,8 +158,13 @@ fn labels(sample: &Sample) -> BTreeMap<String, String> {
     sample.labels.iter().map(|(label, value)| (label.clone(), value.clone())).collect()
 }
 
+fn exporter() -> PrometheusBuilder {
+    let of_time = Matcher::Suffix("_seconds".into());
+    PrometheusBuilder::new().set_buckets_for_metric(of_time, &Publisher::BUCKETS).unwrap()
+}
+
 fn recorder() -> PrometheusRecorder {
-    PrometheusBuilder::new().build_recorder()
+    exporter().build_recorder()
 }
 
 /// Two parties cross until they are told of a break.
@@ -154,7 +190,8 @@ fn a_scrape_says_what_the_snapshot_says() {
             stats
         };
         // One that sleeps and is broken in every way, and one that rests.
-        let barrier = Barrier::builder(2).name("halo").wait_policy(WaitPolicy::Park).build().unwrap();
+        let builder = Barrier::builder(2).name("halo").wait_policy(WaitPolicy::Park).statistics(Sampling::one_in(2));
+        let barrier = builder.build().unwrap();
         let quiet = Barrier::builder(3).name("quiet").build().unwrap();
         let mut parties = barrier.take_parties().unwrap();
         for round in 0..3 {
@@ -191,6 +228,7 @@ fn a_scrape_says_what_the_snapshot_says() {
             barrier.reset().unwrap();
             assert_eq!((stats.arrived, stats.parties), (1, 2));
             assert!(stats.trips > 100 * round && stats.aborts() > round && stats.timeouts() > round, "{stats:?}");
+            assert!(stats.timing.as_ref().is_some_and(|timing| timing.wait().count() > 50 * round), "{stats:?}");
             assert!(stats.parks() > 0 && stats.wakes() > 0, "{stats:?}");
         }
         // A panic, then the handle that is left.
@@ -214,7 +252,7 @@ fn counters_never_go_back_while_the_parties_cross() {
     watched("counters_never_go_back_while_the_parties_cross", patience(), |_| {
         let recorder = recorder();
         let server = Server::start(recorder.handle());
-        let barrier = Barrier::builder(2).name("busy").build().unwrap();
+        let barrier = Barrier::builder(2).name("busy").statistics(Sampling::one_in(64)).build().unwrap();
         let mut parties = barrier.take_parties().unwrap();
         let done = AtomicBool::new(false);
         thread::scope(|scope| {
@@ -280,13 +318,18 @@ fn the_count_is_one_whatever_algorithms_it_took() {
 
 #[test]
 fn names_labels_and_types_are_as_promised() {
-    let barrier = Barrier::builder(2).name("halo").build().unwrap();
-    let _parties = barrier.take_parties().unwrap();
+    let barrier = Barrier::builder(2).name("halo").statistics(Sampling::ALL).build().unwrap();
+    let mut parties = barrier.take_parties().unwrap();
+    thread::scope(|scope| {
+        for party in &mut parties {
+            scope.spawn(|| (0..100).for_each(|_| drop(party.wait().unwrap())));
+        }
+    });
     for by_rank in [false, true] {
         let mut texts = Vec::new();
         // An exporter that adds units and `_total` to names has nothing to add.
         for recommended in [false, true] {
-            let recorder = PrometheusBuilder::new().with_recommended_naming(recommended).build_recorder();
+            let recorder = exporter().with_recommended_naming(recommended).build_recorder();
             let server = Server::start(recorder.handle());
             let mut publisher = if by_rank { Publisher::new().by_rank() } else { Publisher::new() };
             with_local_recorder(&recorder, || publisher.publish(&barrier.stats()));
@@ -308,8 +351,8 @@ fn names_labels_and_types_are_as_promised() {
                 let plain = name.chars().all(|c| c.is_ascii_lowercase() || c == '_');
                 assert!(plain && name.starts_with("phalanx_"), "{name}");
                 let kind = *types.get(family).unwrap_or_else(|| panic!("{family} has no type"));
-                assert_eq!(name.ends_with("_total"), kind == "counter", "{name} is a {kind}");
-                assert_eq!(name.ends_with("_seconds"), kind == "histogram", "{name} is a {kind}");
+                assert_eq!(family.ends_with("_total"), kind == "counter", "{name} is a {kind}");
+                assert_eq!(family.ends_with("_seconds"), kind == "histogram", "{name} is a {kind}");
                 let mut labels = labels(sample);
                 if name == "phalanx_build_info" {
                     assert_eq!(labels, BTreeMap::from([("version".into(), env!("CARGO_PKG_VERSION").into())]));

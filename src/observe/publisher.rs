@@ -11,10 +11,20 @@
 //! publisher keeps the most that it has seen of each count, and hands over that. And the algorithm is a label of every series,
 //! but may change when parties join or leave. So each increase is credited to the algorithm of the snapshot that shows it:
 //! the sum over all algorithms is the barrier's count, and no series stands for more than it saw.
+//!
+//! # Histograms, bounded
+//!
+//! The facade takes a histogram one value at a time, and an exporter may keep each of them until it is asked. So what was
+//! timed since the last publication goes there step by step, and if there is too much of it ([`MOST`]), evenly thinned: the
+//! quantiles and the mean stay, and what was left out is counted.
 
 use super::Stats;
+#[cfg(feature = "hdr")]
+use super::{Histogram, Timing};
 use crate::error::KINDS;
 use ::metrics::{Label, SharedString, Unit, counter, describe_counter, describe_gauge, gauge};
+#[cfg(feature = "hdr")]
+use ::metrics::{describe_histogram, histogram};
 use std::collections::BTreeMap;
 
 /// Publishes snapshots of barriers through the facade [`metrics`](https://docs.rs/metrics), under the names that Prometheus
@@ -36,8 +46,16 @@ use std::collections::BTreeMap;
 /// | `phalanx_wakes_total` | counter | system calls that woke others |
 /// | `phalanx_parties`, `phalanx_parties_arrived` | gauge | who takes part in the open trip, and who of them has arrived |
 /// | `phalanx_build_info` | gauge, label `version` | always 1 |
+/// | `phalanx_wait_seconds` | histogram, seconds | waits of all parties, on the trips that are timed |
+/// | `phalanx_arrival_skew_seconds` | histogram, seconds | from the first arrival of such a trip to the last |
+/// | `phalanx_waiting_ratio` | gauge, 0 to 1 | the share of the parties' time that is spent waiting, since the last publication |
+/// | `phalanx_imbalance_ratio` | gauge, from 1 | how unevenly the work is shared, likewise (feature `hdr`: `Timing::imbalance`) |
+/// | `phalanx_samples_dropped_total` | counter | timed values that were left out, because there were more than 65,536 of a kind since the last publication; those that are there stand for them |
 ///
-/// All but the last have the labels `barrier` (the name) and `algorithm`, and no others: their number is known, and a
+/// The last five are of barriers that are timed (feature `hdr`, `Builder::statistics`). An exporter for Prometheus has to be
+/// told that they are histograms, and with which buckets: [`BUCKETS`](Self::BUCKETS).
+///
+/// All but `phalanx_build_info` have the labels `barrier` (the name) and `algorithm`, and no others: their number is known, and a
 /// time series costs the same whether anybody looks at it or not. [`by_rank`](Self::by_rank) adds some per rank.
 ///
 /// When a program ends well, the first handle to go breaks the trip that nobody will come to: that is one break with the
@@ -74,9 +92,39 @@ struct Published {
     seen: BTreeMap<Series, u64>,
     /// What of it came under each algorithm.
     credited: BTreeMap<(String, Series), u64>,
+    /// What was timed until then.
+    #[cfg(feature = "hdr")]
+    timing: Timing,
+    /// How many timed values were left out.
+    #[cfg(feature = "hdr")]
+    dropped: u64,
 }
 
 impl Publisher {
+    /// Upper bounds in seconds that suit the histograms: 100 ns, and each four times the one before, to 27 s.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
+    /// use phalanx::observe::Publisher;
+    ///
+    /// let exporter = PrometheusBuilder::new()
+    ///     .set_buckets_for_metric(Matcher::Prefix("phalanx_".into()), &Publisher::BUCKETS)?
+    ///     .install_recorder()?;
+    /// assert_eq!(exporter.render(), "");
+    /// # Ok::<(), metrics_exporter_prometheus::BuildError>(())
+    /// ```
+    pub const BUCKETS: [f64; 15] = {
+        let mut bounds = [1e-7; 15];
+        let mut place = 1;
+        while place < bounds.len() {
+            bounds[place] = 4.0 * bounds[place - 1];
+            place += 1;
+        }
+        bounds
+    };
+
     /// A publisher that has published nothing yet.
     #[must_use]
     pub fn new() -> Self {
@@ -104,7 +152,7 @@ impl Publisher {
     /// Hands what `stats` says to the recorder of this thread, or of the program.
     ///
     /// A few microseconds for each series, most of them the recorder's. If no recorder is installed, nobody hears of it, and
-    /// the next call makes up for it.
+    /// the next call makes up for it, but for the histograms.
     pub fn publish(&mut self, stats: &Stats) {
         if !self.described {
             self.described = true;
@@ -113,6 +161,10 @@ impl Publisher {
         gauge!("phalanx_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
         let published = self.barriers.entry(stats.name.clone()).or_default();
         published.gauges(stats);
+        #[cfg(feature = "hdr")]
+        if let Some(timing) = &stats.timing {
+            published.timing(stats, timing);
+        }
         published.counters(stats, self.by_rank);
     }
 }
@@ -134,6 +186,22 @@ impl Published {
         set(&stats.algorithm, stats.parties, stats.arrived);
     }
 
+    #[cfg(feature = "hdr")]
+    fn timing(&mut self, stats: &Stats, timing: &Timing) {
+        let labels = || labels(&stats.name, &stats.algorithm, None);
+        let meanwhile = timing.since(&self.timing);
+        self.timing = timing.clone();
+        self.dropped += hand_over(&meanwhile.wait(), &histogram!("phalanx_wait_seconds", labels()));
+        self.dropped += hand_over(&meanwhile.skew, &histogram!("phalanx_arrival_skew_seconds", labels()));
+        counter!("phalanx_samples_dropped_total", labels()).absolute(self.dropped);
+        if let Some(share) = meanwhile.waiting_share() {
+            gauge!("phalanx_waiting_ratio", labels()).set(share);
+        }
+        if let Some(imbalance) = meanwhile.imbalance() {
+            gauge!("phalanx_imbalance_ratio", labels()).set(imbalance);
+        }
+    }
+
     fn counters(&mut self, stats: &Stats, by_rank: bool) {
         for (series, now) in counts(stats, by_rank) {
             let seen = self.seen.entry(series.clone()).or_default();
@@ -145,6 +213,26 @@ impl Published {
             counter!(name, labels(&stats.name, &stats.algorithm, label)).absolute(*credited);
         }
     }
+}
+
+/// The most values of one histogram that are handed over at once: an exporter may take 16 to 24 bytes for each.
+#[cfg(feature = "hdr")]
+const MOST: u64 = 1 << 16;
+
+/// Hands the values to the recorder, evenly thinned if they are too many; how many were left out.
+#[cfg(feature = "hdr")]
+fn hand_over(values: &Histogram, recorder: &::metrics::Histogram) -> u64 {
+    let all = values.count();
+    let kept = all.min(MOST);
+    let (mut seen, mut handed) = (0, 0);
+    for (value, count) in values.iter() {
+        seen += count;
+        // Of the first so many values, their share; rounded down, but for all of them it is exact.
+        let due = (u128::from(seen) * u128::from(kept) / u128::from(all)) as u64;
+        recorder.record_many(value, (due - handed) as usize);
+        handed = due;
+    }
+    all - kept
 }
 
 /// The labels that all series have, and one more.
@@ -206,15 +294,34 @@ fn describe() {
         ("phalanx_party_looks_total", "Trips on which the party of this rank looked who else was there."),
         ("phalanx_party_first_total", "Of the trips looked at, those on which the party of this rank came first."),
         ("phalanx_party_last_total", "Of the trips looked at, those on which the party of this rank came last."),
+        #[cfg(feature = "hdr")]
+        (
+            "phalanx_samples_dropped_total",
+            "Timed values left out of the histograms because there were too many at once.",
+        ),
     ] {
         describe_counter!(name, Unit::Count, text);
     }
     for (name, text) in [
         ("phalanx_parties", "Parties that take part in the open trip."),
         ("phalanx_parties_arrived", "Parties that have arrived at the open trip."),
+        #[cfg(feature = "hdr")]
+        ("phalanx_waiting_ratio", "Share of the parties' time spent waiting, 0 to 1, since the last publication."),
+        #[cfg(feature = "hdr")]
+        (
+            "phalanx_imbalance_ratio",
+            "Longest time between trips without waiting, by the mean of all parties; 1 is even.",
+        ),
         ("phalanx_build_info", "Always 1; the label has the version of phalanx."),
     ] {
         describe_gauge!(name, Unit::Count, text);
+    }
+    #[cfg(feature = "hdr")]
+    for (name, text) in [
+        ("phalanx_wait_seconds", "Waits of all parties, on the trips that are timed."),
+        ("phalanx_arrival_skew_seconds", "From the first arrival to the last, of the trips that are timed."),
+    ] {
+        describe_histogram!(name, Unit::Seconds, text);
     }
 }
 
@@ -267,6 +374,41 @@ mod tests {
         assert_eq!(told(&mut Publisher::new(), &snapshots, "phalanx_trips_total{"), expected);
         let expected = [lines("parties", 2, None), lines("parties", 0, Some(9)), lines("parties", 2, Some(0))];
         assert_eq!(told(&mut Publisher::new(), &snapshots, "phalanx_parties{"), expected);
+    }
+
+    #[test]
+    #[cfg(feature = "hdr")]
+    fn too_many_values_are_thinned_evenly_and_counted() {
+        /// Keeps how often each value came.
+        #[derive(Default)]
+        struct Kept(std::sync::Mutex<BTreeMap<String, usize>>);
+
+        impl ::metrics::HistogramFn for Kept {
+            fn record(&self, value: f64) {
+                self.record_many(value, 1);
+            }
+
+            fn record_many(&self, value: f64, count: usize) {
+                *self.0.lock().unwrap().entry(format!("{value:.3}")).or_default() += count;
+            }
+        }
+
+        // In milliseconds, and how often.
+        for (values, expected, dropped) in [
+            (vec![], vec![], 0),
+            (vec![(1, 65_535), (30, 1)], vec![("0.001", 65_535), ("0.030", 1)], 0),
+            (vec![(1, 3 << 20), (30, 1 << 20)], vec![("0.001", 3 << 14), ("0.030", 1 << 14)], (1 << 22) - (1 << 16)),
+            (vec![(1, 65_536), (30, 1)], vec![("0.001", 65_535), ("0.030", 1)], 1),
+        ] {
+            let mut histogram = Histogram::default();
+            for (millis, count) in values {
+                histogram.record_nanos(millis * 1_000_000, count);
+            }
+            let kept = std::sync::Arc::new(Kept::default());
+            assert_eq!(hand_over(&histogram, &std::sync::Arc::clone(&kept).into()), dropped);
+            let expected: BTreeMap<_, _> = expected.iter().map(|&(value, count)| (value.to_owned(), count)).collect();
+            assert_eq!(*kept.0.lock().unwrap(), expected);
+        }
     }
 
     #[test]

@@ -274,7 +274,7 @@ impl Batches {
     fn stay(&self, place: Place, mut limit: Limit) -> Result<(), Broken> {
         let mut pace = Pace::new(self.plan());
         loop {
-            let stay = Stay { generation: place.batch, pace: &mut pace, limit };
+            let stay = Stay { generation: place.batch, pace: &mut pace, limit: &limit };
             match self.door.until(stay, || self.is_over(place.batch)) {
                 Ok(()) => break,
                 Err(Stop::Alarm) => {}

@@ -38,6 +38,13 @@ pub enum BuildError {
     },
     /// Another barrier has the action already, built from a clone of this builder.
     ActionTaken,
+    /// A timeline of more events for each party than it can keep.
+    #[cfg(feature = "timeline")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "timeline")))]
+    Timeline {
+        /// The number asked for.
+        events: usize,
+    },
 }
 
 impl fmt::Display for BuildError {
@@ -54,6 +61,11 @@ impl fmt::Display for BuildError {
             }
             Self::ActionTaken => {
                 f.write_str("the action belongs to a barrier that was built from a clone of this builder")
+            }
+            #[cfg(feature = "timeline")]
+            Self::Timeline { events } => {
+                let most = crate::observe::timeline::MAX_EVENTS;
+                write!(f, "a timeline keeps at most {most} events for each party, not {events}")
             }
         }
     }

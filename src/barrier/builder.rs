@@ -229,6 +229,7 @@ impl Builder {
         if let Some(ranks) = hops.as_ref().map(Hops::parties).filter(|&ranks| ranks != parties) {
             return Err(BuildError::Hops { parties, ranks });
         }
+        observing.check()?;
         let action = match action {
             Some(action) => {
                 Some(action.lock().unwrap_or_else(PoisonError::into_inner).take().ok_or(BuildError::ActionTaken)?)

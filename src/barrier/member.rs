@@ -110,6 +110,9 @@ impl Member {
         if owed && self.is_seated() && era.words().slots().has_arrived(self.index, first) {
             // Its arrival at a trip that was to be held elsewhere was made good here.
             (self.generation, self.owes) = (first, true);
+            if self.eye.takes(first) {
+                self.eye.resumes();
+            }
         }
     }
 
@@ -159,10 +162,29 @@ impl Member {
         self.cross_disturbed(seen, limit, &describe, leads)
     }
 
-    /// A crossing that is looked at.
-    #[cold]
+    /// A crossing that is looked at. As short as can be: a timeline looks at every trip.
     #[inline(never)]
     fn cross_seen(&mut self, limit: &Limit, describe: Describe<'_>) -> Result<bool, Halt> {
+        if self.eye.stands(self.generation) {
+            return self.cross_seen_standing(limit, describe);
+        }
+        self.eye.arrives(Arriving { generation: self.generation, rank: self.rank });
+        let Self { era, seat, pace, generation, .. } = self;
+        let stay = Stay { generation: *generation, pace, limit };
+        let (seen, leads) = seat.cross(era.door(), stay);
+        if seen.is_ok() && era.door().look().undisturbed() {
+            self.eye.leaves(*generation, self.rank, &self.era.design().ranks, Outcome::Complete { leads });
+            self.generation = self.generation.wrapping_add(1);
+            return Ok(leads);
+        }
+        let crossed = self.cross_disturbed(seen, limit, describe, leads);
+        self.see_off(crossed)
+    }
+
+    /// A crossing on which it finds out who else is there.
+    #[cold]
+    #[inline(never)]
+    fn cross_seen_standing(&mut self, limit: &Limit, describe: Describe<'_>) -> Result<bool, Halt> {
         self.publish_arrival();
         let leads = self.seat.leads();
         let seen = self.wait(USUAL, *limit);
@@ -173,13 +195,12 @@ impl Member {
     /// Arrives at the open trip, and looks who else is there if this trip is one to look at.
     #[inline(always)]
     fn publish_arrival(&mut self) {
-        let seen = self.eye.takes(self.generation);
-        if seen {
+        if self.eye.takes(self.generation) {
             self.eye.arrives(Arriving { generation: self.generation, rank: self.rank });
         }
         self.seat.arrive(self.generation);
         self.owes = true;
-        if seen {
+        if self.eye.stands(self.generation) {
             self.eye.looks(self.era.words().slots(), self.index, self.generation);
         }
     }
@@ -349,6 +370,10 @@ impl Member {
     /// Whether the trip is decided that this party has arrived at. `held`: something is done for all on each trip.
     pub(crate) fn try_attend(&mut self, describe: Describe<'_>, held: bool) -> Result<bool, Halt> {
         let crossed = self.ask(describe, held);
+        if crossed != Err(Halt::Undecided) {
+            // It has not waited, but come for the answer.
+            self.eye.stays();
+        }
         self.see_off(crossed)
     }
 

@@ -2,6 +2,9 @@
 
 use super::Barrier;
 use super::builder::Builder;
+use crate::observe::Log;
+#[cfg(feature = "timeline")]
+use crate::observe::Timeline;
 
 impl Builder {
     /// Names the barrier, for reports, logs and metrics; `barrier-1`, `barrier-2` and so on unless set.
@@ -17,6 +20,54 @@ impl Builder {
         self.observing.name = Some(name.into());
         self
     }
+
+    /// Writes a line for each break, or for each trip, as `log` says; any number of logs.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use phalanx::{Barrier, observe::Log};
+    ///
+    /// let barrier = Barrier::builder(2).log(Log::breaks(|line| eprintln!("{line}"))).build()?;
+    /// barrier.abort("no more input"); // phalanx barrier=barrier-1 trip=0 outcome=broken cause=aborted ...
+    /// # Ok::<(), phalanx::BuildError>(())
+    /// ```
+    pub fn log(mut self, log: Log) -> Self {
+        self.observing.logs.push(log);
+        self
+    }
+
+    /// Notes what each party does on each trip, and keeps the latest `events_per_party` of that, for
+    /// [`Barrier::timeline`].
+    ///
+    /// A flight recorder: it may stay on in production. Costs a party two looks at the processor's counter a trip, and 32
+    /// bytes for each event, allocated when its handle is claimed (and 384 bytes however few): 4096 events are 128 KiB a party.
+    /// The first timeline of a process also measures the counter's rate, for up to 200 ms.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let barrier = phalanx::Barrier::builder(1).timeline(16).build()?;
+    /// let mut party = barrier.claim(0)?;
+    /// for _ in 0..1000 {
+    ///     party.wait()?;
+    /// }
+    /// let timeline = barrier.timeline().unwrap();
+    /// let track = &timeline.tracks()[0];
+    /// assert_eq!((track.events().len(), track.dropped()), (16, 984));
+    /// assert_eq!(track.events()[15].generation(), 999);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// `build` fails with [`BuildError::Timeline`](crate::BuildError::Timeline) for more than 2^24 events.
+    #[cfg(feature = "timeline")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "timeline")))]
+    pub fn timeline(mut self, events_per_party: usize) -> Self {
+        self.observing.timeline = Some(events_per_party);
+        self
+    }
 }
 
 impl Barrier {
@@ -24,5 +75,14 @@ impl Barrier {
     #[must_use]
     pub fn name(&self) -> &str {
         self.control().observers().name()
+    }
+
+    /// A copy of what the parties have noted, if the barrier was told to ([`Builder::timeline`]). At any time: they go on
+    /// meanwhile.
+    #[cfg(feature = "timeline")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "timeline")))]
+    #[must_use]
+    pub fn timeline(&self) -> Option<Timeline> {
+        self.control().observers().timeline()
     }
 }

@@ -13,7 +13,10 @@
 //!
 //! On a trip that is looked at: [`Eye::arrives`], then the party publishes its arrival, then [`Eye::looks`], which finds out
 //! who else is there; [`Eye::stays`] when it begins to wait, if that is later (split phase); [`Eye::leaves`] when the trip is
-//! decided for it. A trip that is held elsewhere is left and begun again.
+//! decided for it. Who else is there costs a look at lines that others are about to write, so it is found out on the usual
+//! trips, and on those on which a witness wants it ([`Witness::standings`]). A trip that is held elsewhere is left
+//! ([`Outcome::Moved`]) and begun again; or, if the party's arrival has been made good there, it goes on as if it had never been
+//! left ([`Eye::resumes`]).
 
 use crate::error::Broken;
 use crate::fate::{Slots, Standing};
@@ -85,7 +88,7 @@ pub(crate) struct Leaving<'a> {
     pub(crate) rank: usize,
     /// The ranks that take part, ascending.
     pub(crate) ranks: &'a [usize],
-    /// Whether it had come first or last.
+    /// Whether it had come first or last; neither on a trip on which nobody has [asked](Witness::standings).
     pub(crate) standing: Standing,
     pub(crate) outcome: Outcome<'a>,
 }
@@ -97,7 +100,8 @@ pub(crate) enum Outcome<'a> {
     Complete { leads: bool },
     /// Broken.
     Broken(&'a Broken),
-    /// Held elsewhere: the party arrives again, at the same trip or a later one.
+    /// Held elsewhere: the party arrives again, at the same trip or a later one; or it has arrived there already, and leaves it
+    /// without another call of [`Bystander::arrives`].
     Moved,
 }
 
@@ -106,6 +110,12 @@ pub(crate) trait Witness: Send + Sync + Debug {
     /// Which trips it wants to see. The parties may look at more.
     fn sampling(&self) -> Sampling {
         Sampling::NEVER
+    }
+
+    /// On which trips it wants to know who came first and last; of those that it wants to see at all. Finding out takes a look
+    /// at the arrivals of all others.
+    fn standings(&self) -> Sampling {
+        self.sampling()
     }
 
     /// What accompanies the party of `rank`, from now to the end of its handle.
@@ -142,10 +152,15 @@ pub(crate) trait Bystander: Send + Debug {
 #[derive(Debug)]
 pub(crate) struct Eye {
     sampling: Sampling,
+    /// Of these trips, those on which it finds out who else is there.
+    standings: Sampling,
     /// It has arrived at a trip that it looks at, and not left.
     open: bool,
     body: Option<Box<Body>>,
 }
+
+/// The standing of a party that has not looked.
+const UNKNOWN: Standing = Standing { first: false, last: false };
 
 #[derive(Debug)]
 struct Body {
@@ -156,15 +171,19 @@ struct Body {
 
 impl Default for Eye {
     fn default() -> Self {
-        Self { sampling: Sampling::NEVER, open: false, body: None }
+        Self { sampling: Sampling::NEVER, standings: Sampling::NEVER, open: false, body: None }
     }
 }
 
 impl Eye {
-    /// An eye that counts in `tally` and is the one of `bystanders` as well.
-    pub(crate) fn new(tally: Arc<Tally>, sampling: Sampling, bystanders: Vec<Box<dyn Bystander>>) -> Self {
-        let standing = Standing { first: false, last: false };
-        Self { sampling, open: false, body: Some(Box::new(Body { tally, bystanders, standing })) }
+    /// An eye that counts in `tally` and is the one of `bystanders` as well. `sampling` and `standings`: which trips it looks
+    /// at, and on which of these it finds out who else is there.
+    pub(crate) fn new(
+        tally: Arc<Tally>,
+        (sampling, standings): (Sampling, Sampling),
+        bystanders: Vec<Box<dyn Bystander>>,
+    ) -> Self {
+        Self { sampling, standings, open: false, body: Some(Box::new(Body { tally, bystanders, standing: UNKNOWN })) }
     }
 
     /// Whether the party looks at trip `generation`.
@@ -173,11 +192,18 @@ impl Eye {
         self.sampling.takes(generation)
     }
 
+    /// Whether the party finds out who else is there on trip `generation`, which it looks at.
+    #[inline(always)]
+    pub(crate) fn stands(&self, generation: u64) -> bool {
+        self.standings.takes(generation)
+    }
+
     /// Before the arrival.
-    #[cold]
+    #[inline(always)]
     pub(crate) fn arrives(&mut self, arriving: Arriving) {
         if let Some(body) = &mut self.body {
             self.open = true;
+            body.standing = UNKNOWN;
             body.bystanders.iter_mut().for_each(|bystander| bystander.arrives(arriving));
         }
     }
@@ -207,8 +233,14 @@ impl Eye {
         self.open
     }
 
+    /// The arrival at a trip that was held elsewhere has been made good there: that trip is the one to be seen off, and
+    /// began when the party arrived.
+    pub(crate) fn resumes(&mut self) {
+        self.open = self.body.is_some();
+    }
+
     /// The trip is decided.
-    #[cold]
+    #[inline(always)]
     pub(crate) fn leaves(&mut self, generation: u64, rank: usize, ranks: &[usize], outcome: Outcome<'_>) {
         if let Some(body) = self.body.as_mut().filter(|_| self.open) {
             self.open = false;

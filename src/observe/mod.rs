@@ -2,31 +2,75 @@
 //! was it doing.
 //!
 //! - `eye`: how a party has a look at some of its trips.
+//! - `log`: one line per trip or per break.
+//! - `timeline`: what each party did when, from a `ring` of events with the `ticks` of the processor's counter; `chrome` writes
+//!   it down for a trace viewer (feature `timeline`).
 
+#[cfg(feature = "timeline")]
+mod chrome;
 pub(crate) mod eye;
+mod log;
+#[cfg(any(feature = "timeline", all(test, phalanx_loom)))]
+mod ring;
+#[cfg(all(test, phalanx_loom))]
+mod ring_models;
+#[cfg(feature = "timeline")]
+mod ticks;
+#[cfg(feature = "timeline")]
+pub(crate) mod timeline;
 
-use crate::error::Broken;
+use crate::error::{Broken, BuildError};
 use crate::wait::Tally;
 pub use eye::Sampling;
 use eye::{Eye, Witness};
+pub use log::Log;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+#[cfg(feature = "timeline")]
+pub use timeline::{Ending, Event, Mark, Timeline, Track};
 
 /// What a builder is told to have watch its barriers.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Choices {
     pub(crate) name: Option<String>,
+    pub(crate) logs: Vec<Log>,
+    /// Events for each party.
+    #[cfg(feature = "timeline")]
+    pub(crate) timeline: Option<usize>,
 }
 
 impl Choices {
+    /// Whether all that was asked for can be had.
+    pub(crate) fn check(&self) -> Result<(), BuildError> {
+        #[cfg(feature = "timeline")]
+        if let Some(events) = self.timeline.filter(|&events| events > timeline::MAX_EVENTS) {
+            return Err(BuildError::Timeline { events });
+        }
+        Ok(())
+    }
+
     /// Those who watch one barrier.
     pub(crate) fn observers(&self) -> Observers {
         static COUNT: AtomicU64 = AtomicU64::new(1);
         // Relaxed: only that no two are the same matters.
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = self.name.clone().unwrap_or_else(|| format!("barrier-{number}"));
-        Observers { name: name.into(), number, witnesses: Vec::new() }
+        let name: Arc<str> = name.into();
+        let mut witnesses: Vec<Arc<dyn Witness>> = Vec::new();
+        #[cfg(feature = "timeline")]
+        let recorder = self.timeline.map(|events| Arc::new(timeline::Recorder::new(events)));
+        // First, so that its stamps are not those of what others do.
+        #[cfg(feature = "timeline")]
+        witnesses.extend(recorder.iter().map(|recorder| Arc::clone(recorder) as Arc<dyn Witness>));
+        witnesses.extend(self.logs.iter().map(|log| Arc::new(log.of(&name)) as Arc<dyn Witness>));
+        Observers {
+            name,
+            number,
+            witnesses,
+            #[cfg(feature = "timeline")]
+            recorder,
+        }
     }
 }
 
@@ -36,6 +80,8 @@ pub(crate) struct Observers {
     name: Arc<str>,
     number: u64,
     witnesses: Vec<Arc<dyn Witness>>,
+    #[cfg(feature = "timeline")]
+    recorder: Option<Arc<timeline::Recorder>>,
 }
 
 impl Default for Observers {
@@ -58,9 +104,16 @@ impl Observers {
 
     /// The eye of the party of `rank`, which counts in `tally`.
     pub(crate) fn eye(&self, rank: usize, tally: Arc<Tally>) -> Eye {
-        let wanted = self.witnesses.iter().map(|witness| witness.sampling()).max();
+        let wanted = self.witnesses.iter().map(|witness| witness.sampling()).fold(Sampling::USUAL, Sampling::max);
+        let standings = self.witnesses.iter().map(|witness| witness.standings()).fold(Sampling::USUAL, Sampling::max);
         let bystanders = self.witnesses.iter().filter_map(|witness| Arc::clone(witness).bystander(rank)).collect();
-        Eye::new(tally, wanted.unwrap_or(Sampling::NEVER).max(Sampling::USUAL), bystanders)
+        Eye::new(tally, (wanted, standings), bystanders)
+    }
+
+    /// A copy of the timeline, if one was asked for.
+    #[cfg(feature = "timeline")]
+    pub(crate) fn timeline(&self) -> Option<Timeline> {
+        Some(self.recorder.as_ref()?.timeline(Arc::clone(&self.name), self.number))
     }
 
     /// Tells all of a break.

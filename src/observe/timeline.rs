@@ -1,0 +1,355 @@
+//! The timeline: when each party arrived, began to wait and was let go, on each of its latest trips.
+//!
+//! What statistics add up, a timeline shows one by one: which trip was slow, who was late for it, what the others did
+//! meanwhile. Each party notes its own events, in a ring of fixed size that only it writes (`ring.rs`), with the ticks of the
+//! processor's counter (`ticks.rs`); nobody waits for anybody, and nothing is allocated behind a party's first wait. Whoever
+//! asks gets a copy ([`Timeline`]), at any time, and may write it down for a trace viewer (`chrome.rs`).
+//!
+//! # What an event is
+//!
+//! One trip of one party, noted when it is decided for the party: the four words of the ring are
+//!
+//! | word | meaning |
+//! |---|---|
+//! | 0 | the trip's number |
+//! | 1 | the stamp of the arrival |
+//! | 2 | the stamp of the release, or of when the party was told of a break |
+//! | 3 | bits 0, 1: how it ended; above: ticks from the arrival to the beginning of the wait |
+//!
+//! The stamps of one party never go backwards, whatever the counters do when its thread moves: each is at least the one
+//! before. (That keeps the stamps' promise, `ticks.rs`: the later of two moments that are both before an arrival is
+//! before it.)
+//!
+//! A trip that is held elsewhere is no event until it has ended there. A party that [leaves](crate::Party::leave) does not
+//! wait for the end of its last trip, and has no event of it.
+//!
+//! # Breaks and resets
+//!
+//! The latest [`MARKS`] breaks and resets of the barrier are kept beside, under a lock that no party takes on a trip.
+
+use super::eye::{Arriving, Bystander, Leaving, Outcome, Sampling, Witness};
+use super::ring::{Pen, Ring, Words};
+use super::ticks::Ticks;
+use crate::error::Broken;
+use crate::primitive::{Mutex, lock};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The most events of one party that a timeline can keep: 512 MiB for each party.
+pub(crate) const MAX_EVENTS: usize = 1 << 24;
+
+/// Breaks and resets that are kept.
+const MARKS: usize = 256;
+
+/// How a trip ended, for one of its parties.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Ending {
+    /// Complete.
+    Complete,
+    /// Complete, and the party was its leader.
+    Leader,
+    /// Broken.
+    Broken,
+}
+
+impl Ending {
+    const ALL: [Self; 3] = [Self::Complete, Self::Leader, Self::Broken];
+
+    /// In one word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Leader => "leader",
+            Self::Broken => "broken",
+        }
+    }
+}
+
+/// One trip of one party. Times are counted from the making of the process's first timeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Event {
+    generation: u64,
+    arrived: Duration,
+    waited: Duration,
+    released: Duration,
+    ending: Ending,
+}
+
+impl Event {
+    /// The number of the trip.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// When the party arrived.
+    #[must_use]
+    pub fn arrived(&self) -> Duration {
+        self.arrived
+    }
+
+    /// When it began to wait: when it arrived, or later if it worked in between ([`Party::arrive`](crate::Party::arrive)).
+    #[must_use]
+    pub fn waited(&self) -> Duration {
+        self.waited
+    }
+
+    /// When it was let go, or told of a break: never before the last party of a complete trip has arrived.
+    #[must_use]
+    pub fn released(&self) -> Duration {
+        self.released
+    }
+
+    /// How the trip ended.
+    #[must_use]
+    pub fn ending(&self) -> Ending {
+        self.ending
+    }
+
+    fn read(ticks: &Ticks, [generation, arrived, released, rest]: Words) -> Self {
+        let time = |stamp| Duration::from_nanos(ticks.nanos(stamp));
+        Self {
+            generation,
+            arrived: time(arrived),
+            waited: time(arrived + (rest >> 2)),
+            released: time(released),
+            ending: Ending::ALL[(rest & 3).min(2) as usize],
+        }
+    }
+}
+
+/// The latest trips of one rank.
+#[derive(Clone, Debug)]
+pub struct Track {
+    pub(super) rank: usize,
+    pub(super) thread: Option<String>,
+    pub(super) events: Vec<Event>,
+    pub(super) dropped: u64,
+}
+
+impl Track {
+    /// The rank.
+    #[must_use]
+    pub fn rank(&self) -> usize {
+        self.rank
+    }
+
+    /// The name of the thread that waits with the rank's handle; the first one of the handle that does.
+    #[must_use]
+    pub fn thread(&self) -> Option<&str> {
+        self.thread.as_deref()
+    }
+
+    /// Its latest events, in their order.
+    #[must_use]
+    pub fn events(&self) -> &[Event] {
+        &self.events
+    }
+
+    /// How many earlier events there were, which later ones have taken the place of.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+}
+
+/// Something that happened to the barrier as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Mark {
+    /// It broke.
+    Broken(Broken),
+    /// It was returned to service.
+    Reset {
+        /// Its next trip.
+        next: u64,
+    },
+}
+
+/// What each party of a barrier did of late, and when: a copy, from [`Barrier::timeline`](crate::Barrier::timeline).
+///
+/// What a tracing profiler shows of threads, for the trips of one barrier, at a few nanoseconds each. To look at it,
+/// [write it down](Self::write_chrome) for a trace viewer.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::Barrier;
+///
+/// let barrier = Barrier::builder(2).timeline(100).build()?;
+/// std::thread::scope(|s| {
+///     for mut party in barrier.take_parties().unwrap() {
+///         s.spawn(move || (0..10).try_for_each(|_| party.wait().map(drop)));
+///     }
+/// });
+/// let timeline = barrier.timeline().unwrap();
+/// let last = |rank: usize| timeline.tracks()[rank].events()[9];
+/// assert!(last(0).released() >= last(1).arrived());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Timeline {
+    pub(super) name: Arc<str>,
+    pub(super) number: u64,
+    pub(super) tracks: Vec<Track>,
+    pub(super) marks: Vec<(Duration, Mark)>,
+    pub(super) marks_dropped: u64,
+}
+
+impl Timeline {
+    /// What people call the barrier.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What each rank did that ever had a handle, by ascending rank.
+    #[must_use]
+    pub fn tracks(&self) -> &[Track] {
+        &self.tracks
+    }
+
+    /// The latest 256 breaks and resets of the barrier, with the time at which the first thread heard of each.
+    #[must_use]
+    pub fn marks(&self) -> &[(Duration, Mark)] {
+        &self.marks
+    }
+
+    /// How many earlier breaks and resets there were.
+    #[must_use]
+    pub fn marks_dropped(&self) -> u64 {
+        self.marks_dropped
+    }
+}
+
+/// What one rank has noted.
+#[derive(Debug)]
+struct Notes {
+    ring: Arc<Ring>,
+    thread: Mutex<Option<String>>,
+}
+
+#[derive(Debug, Default)]
+struct Marks {
+    latest: VecDeque<(u64, Mark)>,
+    dropped: u64,
+}
+
+/// Notes everything of one barrier. Its locks are below all others.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    ticks: &'static Ticks,
+    events: usize,
+    notes: Mutex<BTreeMap<usize, Arc<Notes>>>,
+    marks: Mutex<Marks>,
+}
+
+impl Recorder {
+    /// One that keeps the latest `events` of each party.
+    pub(crate) fn new(events: usize) -> Self {
+        let (notes, marks) = (Mutex::new(BTreeMap::new()), Mutex::new(Marks::default()));
+        Self { ticks: Ticks::shared(), events, notes, marks }
+    }
+
+    /// What has been noted so far, of the barrier that people call `name`.
+    pub(crate) fn timeline(&self, name: Arc<str>, number: u64) -> Timeline {
+        let notes: Vec<_> = lock(&self.notes).iter().map(|(&rank, notes)| (rank, Arc::clone(notes))).collect();
+        let track = |(rank, notes): &(usize, Arc<Notes>)| {
+            let copied = notes.ring.read();
+            let events = copied.events.iter().map(|&words| Event::read(self.ticks, words)).collect();
+            Track { rank: *rank, thread: lock(&notes.thread).clone(), events, dropped: copied.first }
+        };
+        let tracks = notes.iter().map(track).collect();
+        let marks = lock(&self.marks);
+        let time = |stamp| Duration::from_nanos(self.ticks.nanos(stamp));
+        let latest = marks.latest.iter().map(|(stamp, mark)| (time(*stamp), mark.clone())).collect();
+        Timeline { name, number, tracks, marks: latest, marks_dropped: marks.dropped }
+    }
+
+    fn mark(&self, mark: Mark) {
+        let stamp = self.ticks.after_loads();
+        let mut marks = lock(&self.marks);
+        if marks.latest.len() == MARKS {
+            marks.latest.pop_front();
+            marks.dropped += 1;
+        }
+        marks.latest.push_back((stamp, mark));
+    }
+}
+
+impl Witness for Recorder {
+    fn sampling(&self) -> Sampling {
+        Sampling::ALL
+    }
+
+    fn standings(&self) -> Sampling {
+        Sampling::NEVER
+    }
+
+    fn bystander(self: Arc<Self>, rank: usize) -> Option<Box<dyn Bystander>> {
+        let new = || Arc::new(Notes { ring: Arc::new(Ring::new(self.events)), thread: Mutex::new(None) });
+        let notes = Arc::clone(lock(&self.notes).entry(rank).or_insert_with(new));
+        let pen = Pen::new(Arc::clone(&notes.ring));
+        Some(Box::new(Scribe { ticks: self.ticks, pen, arrived: 0, waited: None, last: 0, newcomer: Some(notes) }))
+    }
+
+    fn broken(&self, broken: &Broken) {
+        self.mark(Mark::Broken(broken.clone()));
+    }
+
+    fn reset(&self, first: u64) {
+        self.mark(Mark::Reset { next: first });
+    }
+}
+
+/// Notes what one party does.
+#[derive(Debug)]
+struct Scribe {
+    ticks: &'static Ticks,
+    pen: Pen,
+    arrived: u64,
+    waited: Option<u64>,
+    /// The last release.
+    last: u64,
+    /// Until the first arrival, when it can be seen which thread this is.
+    newcomer: Option<Arc<Notes>>,
+}
+
+impl Scribe {
+    #[cold]
+    fn introduce(notes: &Notes) {
+        *lock(&notes.thread) = std::thread::current().name().map(str::to_owned);
+    }
+}
+
+impl Bystander for Scribe {
+    fn arrives(&mut self, _: Arriving) {
+        if let Some(notes) = self.newcomer.take() {
+            Self::introduce(&notes);
+        }
+        self.waited = None;
+        self.arrived = self.ticks.before_stores().max(self.last);
+    }
+
+    fn stays(&mut self) {
+        if self.waited.is_none() {
+            self.waited = Some(self.ticks.before_stores().max(self.arrived));
+        }
+    }
+
+    fn leaves(&mut self, leaving: &Leaving<'_>) {
+        let ending = match leaving.outcome {
+            Outcome::Complete { leads: false } => Ending::Complete,
+            Outcome::Complete { leads: true } => Ending::Leader,
+            Outcome::Broken(_) => Ending::Broken,
+            // Its arrival counts, if it is made good elsewhere; otherwise it arrives anew.
+            Outcome::Moved => return,
+        };
+        let waited = self.waited.unwrap_or(self.arrived);
+        self.last = self.ticks.after_loads().max(waited);
+        self.pen.write([leaving.generation, self.arrived, self.last, (waited - self.arrived) << 2 | ending as u64]);
+    }
+}

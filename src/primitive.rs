@@ -141,6 +141,23 @@ pub(crate) mod steps {
     }
 }
 
+/// The kernel's number of the calling thread, as `/proc/self/task` has it; `None` where there are no such numbers. Asked
+/// once per thread: a long wait notes it.
+pub(crate) fn thread_id() -> Option<u32> {
+    #[cfg(all(target_os = "linux", not(miri)))]
+    {
+        std::thread_local! { static ID: std::cell::Cell<u32> = const { std::cell::Cell::new(0) }; }
+        ID.with(|id| {
+            if id.get() == 0 {
+                id.set(u32::try_from(rustix::thread::gettid().as_raw_nonzero().get()).unwrap_or(0));
+            }
+            Some(id.get()).filter(|&id| id != 0)
+        })
+    }
+    #[cfg(not(all(target_os = "linux", not(miri))))]
+    None
+}
+
 /// A count that one thread writes at a time and any thread may read: for people, not for protocols. It orders nothing, so it is
 /// std's in a model as well, where it would only add schedules.
 #[derive(Debug, Default)]

@@ -19,7 +19,8 @@ use std::time::Duration;
 
 /// Makes a [`Barrier`]; from [`Barrier::builder`].
 ///
-/// What is set here beats the environment (`PHALANX_WAIT_POLICY`, `PHALANX_SPIN`), which beats the default.
+/// What is set here beats the environment (`PHALANX_WAIT_POLICY`, `PHALANX_SPIN`, `PHALANX_WATCHDOG`), which beats the
+/// default.
 ///
 /// # Examples
 ///
@@ -258,9 +259,12 @@ impl Builder {
             cheapest,
         };
         let designer = Box::new(move |ranks: Arc<[usize]>| recipe.design(ranks));
+        let observing = observing.completed_by(&environment);
+        let watchdog = observing.watchdog.clone();
         let control = Control::new(designer, parties, first, policy, action).cancelled_by(tokens);
         let barrier = Barrier::from(control.watched_by(observing.observers()));
         barrier.control().bind_to_tokens();
+        barrier.begin_watch(watchdog);
         Ok(barrier)
     }
 }

@@ -14,12 +14,13 @@ use super::explain::Explanation;
 use super::ledger::{Ledger, Sum};
 use super::member::Member;
 use super::registry::{Designer, Registry};
-use super::roll::{Claim, Threads};
+use super::roll::{Claim, Claims, Threads};
 use crate::algo::select::Algorithm;
 use crate::error::{Broken, Cause, ClaimError, JoinError, Operation, ResetError};
 use crate::fate::luggage::Kind;
 use crate::fate::{Census, Ended, is_beyond};
 use crate::observe::Observers;
+use crate::observe::watchdog::Known;
 use crate::primitive::{Mutex, MutexGuard, lock};
 use crate::wait::{Tally, WaitPolicy};
 use std::any::TypeId;
@@ -235,6 +236,8 @@ impl Control {
         if cfg!(all(test, any(phalanx_loom, phalanx_shuttle))) {
             return member;
         }
+        // Whoever had the handle before has it no more.
+        self.threads.forget(rank);
         member.watched(Arc::clone(&tally), self.observers.eye(rank, tally))
     }
 
@@ -366,7 +369,7 @@ impl Control {
     /// it to the era that came after; or tells it again while there is none.
     #[cold]
     pub(super) fn settle(&self, member: &mut Member, told: bool) -> Result<(), Broken> {
-        self.threads.introduce(member.rank());
+        self.threads.introduce(member.rank(), self.observers.is_watched());
         self.refuse_within(member)?;
         if !told {
             return Ok(());
@@ -413,6 +416,19 @@ impl Control {
     /// The tallies of all ranks that ever had a handle.
     pub(crate) fn tallies(&self) -> Vec<Arc<Tally>> {
         self.ledger.tallies()
+    }
+
+    /// The thread that waits with the handle of `rank`, as far as it has said so.
+    pub(super) fn thread_of(&self, rank: usize) -> Option<Known> {
+        self.threads.known(rank)
+    }
+
+    /// The era of the open trip, that of the trips behind it if it is another, and what `ask` wants to know of the claims.
+    pub(super) fn in_service<R>(&self, ask: impl FnOnce(&Claims) -> R) -> (Arc<Era>, Option<Arc<Era>>, R) {
+        self.with(|registry| {
+            let (present, next) = registry.in_service();
+            (present, next, ask(registry.claims()))
+        })
     }
 
     /// Those who watch the barrier.

@@ -356,7 +356,7 @@ impl Barrier {
         self.control().era()
     }
 
-    fn control(&self) -> &Arc<Control> {
+    pub(crate) fn control(&self) -> &Arc<Control> {
         &self.handles.control
     }
 }

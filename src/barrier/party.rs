@@ -6,6 +6,7 @@ use super::member::{Halt, Member};
 use crate::error::{Broken, Cause};
 use crate::fate::Ruling;
 use crate::fate::luggage::Kind;
+use crate::observe::labels::Recent;
 use crate::wait::Limit;
 use std::fmt;
 use std::sync::Arc;
@@ -96,6 +97,8 @@ pub struct Party {
     gone: bool,
     /// What it did of late that has a number.
     pub(crate) errands: Errands,
+    /// What it said of late that it does.
+    pub(super) labels: Recent,
     pub(crate) control: Arc<Control>,
 }
 
@@ -110,6 +113,7 @@ impl Party {
             told,
             gone: false,
             errands: Errands::default(),
+            labels: Recent::default(),
             control,
         }
     }

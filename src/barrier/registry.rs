@@ -80,6 +80,12 @@ impl Registry {
         &self.present
     }
 
+    /// The era of the open trip, and that of the trips behind it if it is another.
+    pub(crate) fn in_service(&mut self) -> (Arc<Era>, Option<Arc<Era>>) {
+        self.advance();
+        (Arc::clone(&self.present), self.next.as_ref().map(|next| Arc::clone(&next.era)))
+    }
+
     pub(crate) fn claims(&mut self) -> &mut Claims {
         &mut self.claims
     }

@@ -2,7 +2,8 @@
 
 use crate::error::{Broken, Cause, ClaimError, MAX_PARTIES, Missing};
 use crate::fate::Census;
-use crate::primitive::{Mutex, lock};
+use crate::observe::watchdog::{Known, last_cpu, started_at};
+use crate::primitive::{Mutex, lock, thread_id};
 
 /// The life of a rank's handle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +19,7 @@ pub(crate) enum Claim {
 }
 
 /// The claims of all ranks. Guarded by the registry's lock.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Claims(Vec<Claim>);
 
 impl Claims {
@@ -60,6 +61,11 @@ impl Claims {
         self.0[rank] = Claim::Left;
     }
 
+    /// What has become of `rank`.
+    pub(crate) fn of(&self, rank: usize) -> Option<Claim> {
+        self.0.get(rank).copied()
+    }
+
     /// The ranks of all members, ascending.
     pub(crate) fn members(&self) -> Vec<usize> {
         (0..self.0.len()).filter(|rank| self.0[*rank] != Claim::Left).collect()
@@ -81,6 +87,8 @@ pub(crate) struct Threads(Mutex<Vec<Option<Thread>>>);
 struct Thread {
     name: Option<String>,
     id: Option<u32>,
+    /// What tells it from a later thread with the same number; only where a watchdog will ask.
+    start: Option<u64>,
 }
 
 impl Threads {
@@ -88,14 +96,30 @@ impl Threads {
         Self(Mutex::new(Vec::new()))
     }
 
-    /// Notes that the calling thread waits with the handle of `rank`.
-    pub(crate) fn introduce(&self, rank: usize) {
+    /// Notes that the calling thread waits with the handle of `rank`. `exactly`: so that it can be told from a later thread
+    /// with the same number.
+    pub(crate) fn introduce(&self, rank: usize, exactly: bool) {
         let name = std::thread::current().name().map(str::to_owned);
+        let id = thread_id();
+        let start = id.filter(|_| exactly).and_then(started_at);
         let mut threads = lock(&self.0);
         if threads.len() <= rank {
             threads.resize(rank + 1, None);
         }
-        threads[rank] = Some(Thread { name, id: system::thread_id() });
+        threads[rank] = Some(Thread { name, id, start });
+    }
+
+    /// Forgets who waited with the handle of `rank`: somebody else has it now.
+    pub(crate) fn forget(&self, rank: usize) {
+        if let Some(thread) = lock(&self.0).get_mut(rank) {
+            *thread = None;
+        }
+    }
+
+    /// The thread that waits with the handle of `rank`, as far as it has said so.
+    pub(crate) fn known(&self, rank: usize) -> Option<Known> {
+        let thread = lock(&self.0).get(rank)?.clone()?;
+        Some(Known { name: thread.name, id: thread.id, start: thread.start })
     }
 
     /// The record of a break, with what is known of the missing.
@@ -106,39 +130,12 @@ impl Threads {
             Missing {
                 rank: *rank,
                 thread: thread.and_then(|thread| thread.name.clone()),
-                cpu: thread.and_then(|thread| system::last_cpu(thread.id?)),
+                cpu: thread.and_then(|thread| last_cpu(thread.id?)),
             }
         };
         let missing: Vec<Missing> = census.missing.iter().map(missing).collect();
         let parties = missing.len() + census.arrived;
         Broken::by_rank(cause, census.generation, parties, missing)
-    }
-}
-
-#[cfg(all(target_os = "linux", not(miri)))]
-mod system {
-    /// The kernel's number of the calling thread.
-    pub(super) fn thread_id() -> Option<u32> {
-        u32::try_from(rustix::thread::gettid().as_raw_nonzero().get()).ok()
-    }
-
-    /// The CPU on which a thread of this process last ran: field 39, `processor`, of `/proc/self/task/TID/stat`
-    /// (proc(5)). The second field, the name, may hold anything up to its last parenthesis.
-    pub(super) fn last_cpu(thread: u32) -> Option<usize> {
-        let stat = std::fs::read_to_string(format!("/proc/self/task/{thread}/stat")).ok()?;
-        let (_, after_name) = stat.rsplit_once(')')?;
-        after_name.split_ascii_whitespace().nth(39 - 3)?.parse().ok()
-    }
-}
-
-#[cfg(not(all(target_os = "linux", not(miri))))]
-mod system {
-    pub(super) fn thread_id() -> Option<u32> {
-        None
-    }
-
-    pub(super) fn last_cpu(_thread: u32) -> Option<usize> {
-        None
     }
 }
 
@@ -148,8 +145,8 @@ mod tests {
 
     #[test]
     fn the_system_tells_where_a_thread_ran() {
-        let cpu = system::last_cpu(system::thread_id().unwrap()).unwrap();
+        let cpu = last_cpu(thread_id().unwrap()).unwrap();
         assert!(cpu < 1 << 16, "{cpu}");
-        assert_eq!(system::last_cpu(u32::MAX), None);
+        assert_eq!(last_cpu(u32::MAX), None);
     }
 }

@@ -2,13 +2,16 @@
 //! was it doing.
 //!
 //! - `eye`: how a party has a look at some of its trips.
+//! - `labels`: what a party says it does.
 //! - `log`: one line per trip or per break.
 //! - `timeline`: what each party did when, from a `ring` of events with the `ticks` of the processor's counter; `chrome` writes
 //!   it down for a trace viewer (feature `timeline`).
+//! - [`watchdog`]: says when a trip is stuck, who is missing, and why.
 
 #[cfg(feature = "timeline")]
 mod chrome;
 pub(crate) mod eye;
+pub(crate) mod labels;
 mod log;
 #[cfg(any(feature = "timeline", all(test, phalanx_loom)))]
 mod ring;
@@ -18,17 +21,20 @@ mod ring_models;
 mod ticks;
 #[cfg(feature = "timeline")]
 pub(crate) mod timeline;
+pub mod watchdog;
 
 use crate::error::{Broken, BuildError};
-use crate::wait::Tally;
+use crate::wait::{Settings, Tally, Watchdog};
 pub use eye::Sampling;
 use eye::{Eye, Witness};
+use labels::Labels;
 pub use log::Log;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 #[cfg(feature = "timeline")]
 pub use timeline::{Ending, Event, Mark, Timeline, Track};
+use watchdog::{Orders, Sink, Watched};
 
 /// What a builder is told to have watch its barriers.
 #[derive(Clone, Debug, Default)]
@@ -38,6 +44,7 @@ pub(crate) struct Choices {
     /// Events for each party.
     #[cfg(feature = "timeline")]
     pub(crate) timeline: Option<usize>,
+    pub(crate) watchdog: Option<(Orders, Sink)>,
 }
 
 impl Choices {
@@ -48,6 +55,15 @@ impl Choices {
             return Err(BuildError::Timeline { events });
         }
         Ok(())
+    }
+
+    /// With what the environment says where the builder was told nothing.
+    pub(crate) fn completed_by(mut self, environment: &Settings) -> Self {
+        let orders = environment.watchdog.map(|Watchdog { after, break_after }| Orders { after, break_after });
+        self.watchdog = self.watchdog.or_else(|| orders.map(|orders| (orders, Sink::stderr())));
+        // A model has nobody who looks.
+        self.watchdog = self.watchdog.filter(|_| !cfg!(all(test, any(phalanx_loom, phalanx_shuttle))));
+        self
     }
 
     /// Those who watch one barrier.
@@ -64,10 +80,15 @@ impl Choices {
         #[cfg(feature = "timeline")]
         witnesses.extend(recorder.iter().map(|recorder| Arc::clone(recorder) as Arc<dyn Witness>));
         witnesses.extend(self.logs.iter().map(|log| Arc::new(log.of(&name)) as Arc<dyn Witness>));
+        let is_watched = self.watchdog.is_some();
+        let (labels, watched) = (Labels::default(), OnceLock::new());
         Observers {
             name,
             number,
             witnesses,
+            labels,
+            is_watched,
+            watched,
             #[cfg(feature = "timeline")]
             recorder,
         }
@@ -82,6 +103,10 @@ pub(crate) struct Observers {
     witnesses: Vec<Arc<dyn Witness>>,
     #[cfg(feature = "timeline")]
     recorder: Option<Arc<timeline::Recorder>>,
+    labels: Labels,
+    is_watched: bool,
+    /// Its place on the watchdog's list.
+    watched: OnceLock<Watched>,
 }
 
 impl Default for Observers {
@@ -100,6 +125,21 @@ impl Observers {
     /// What tells it from all others of the process.
     pub(crate) fn number(&self) -> u64 {
         self.number
+    }
+
+    /// What its parties say they do.
+    pub(crate) fn labels(&self) -> &Labels {
+        &self.labels
+    }
+
+    /// Whether a watchdog looks after it.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.is_watched
+    }
+
+    /// Keeps its place on the watchdog's list for as long as the barrier lives.
+    pub(crate) fn keep(&self, watched: Watched) {
+        drop(self.watched.set(watched));
     }
 
     /// The eye of the party of `rank`, which counts in `tally`.

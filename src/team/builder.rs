@@ -8,6 +8,7 @@ use crate::barrier::Barrier;
 use crate::barrier::builder::Builder;
 use crate::barrier::cancel::CancelToken;
 use crate::error::MAX_PARTIES;
+use crate::observe::watchdog::{Orders, Report, Sink};
 use crate::primitive::Fences;
 use crate::topology::{Bind, PinError, Placement, Topology, available_cpus, pin_current, startup_mask};
 use crate::wait::{Pace, Plan as Budgets, Settings, WaitPolicy, calibration};
@@ -81,6 +82,8 @@ pub struct TeamBuilder {
     stack: Option<usize>,
     /// Each of these can break the team's barrier for good.
     tokens: Vec<CancelToken>,
+    /// `None`: as the environment says, else nobody.
+    watchdog: Option<(Orders, Sink)>,
     /// For tests: the rank whose thread the system does not give.
     fail_at: Option<usize>,
 }
@@ -97,6 +100,7 @@ impl TeamBuilder {
             caller_joins: true,
             stack: None,
             tokens: Vec::new(),
+            watchdog: None,
             fail_at: None,
         }
     }
@@ -115,8 +119,9 @@ impl TeamBuilder {
         self
     }
 
-    /// Names the workers' threads `{name}-{rank}`, as debuggers and error messages show them; `phalanx` unless set. Linux
-    /// shows 15 bytes of it.
+    /// Names the workers' threads `{name}-{rank}`, as debuggers and error messages show them, and the team's barrier `{name}`;
+    /// `phalanx` unless set. Linux shows 15 bytes of a thread's name. The barriers of engines that run on the team
+    /// ([`lockstep`](super::lockstep)) are called `{name}/lockstep`.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
@@ -139,6 +144,28 @@ impl TeamBuilder {
     /// Sets the limit of every wait at the team's barrier, as [`Builder::timeout`]; none unless set.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
+        self
+    }
+
+    /// Has `sink` told of every trip that is not decided so long `after` the first arrival at it, as [`Builder::watchdog`]: at
+    /// the team's barrier, and at those of engines that run on the team. As `PHALANX_WATCHDOG` says unless set.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use phalanx::team::Team;
+    /// use std::time::Duration;
+    ///
+    /// let team = Team::builder()
+    ///     .threads(2)
+    ///     .name("solver")
+    ///     .watchdog(Duration::from_secs(30), |report| eprintln!("{report}"))
+    ///     .build()?;
+    /// # drop(team);
+    /// # Ok::<(), phalanx::team::TeamError>(())
+    /// ```
+    pub fn watchdog(mut self, after: Duration, sink: impl Fn(&Report) + Send + Sync + 'static) -> Self {
+        self.watchdog = Some((Orders { after, break_after: None }, Sink::new(sink)));
         self
     }
 
@@ -248,7 +275,7 @@ impl TeamBuilder {
 
     /// How the team's barrier is made, whenever a new one is needed.
     fn recipe(&self, threads: usize, placement: &Placement) -> Builder {
-        let mut recipe = Barrier::builder(threads).placement(placement.clone());
+        let mut recipe = Barrier::builder(threads).placement(placement.clone()).name(&self.name);
         for token in &self.tokens {
             recipe = recipe.cancel_on(token);
         }
@@ -260,6 +287,9 @@ impl TeamBuilder {
         }
         if let Some(timeout) = self.timeout {
             recipe = recipe.timeout(timeout);
+        }
+        if let Some((orders, sink)) = &self.watchdog {
+            recipe = recipe.watched_by(*orders, sink.clone());
         }
         recipe
     }

@@ -126,6 +126,21 @@ impl<'a> Member<'a> {
         self.seat.party.generation()
     }
 
+    /// Says what this member does from here on, for whoever has to find out why it does not arrive:
+    /// [`Party::set_phase`](crate::Party::set_phase).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let team = phalanx::team::Team::builder().threads(2).build()?;
+    /// team.run(|m| m.set_phase("assemble"))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline]
+    pub fn set_phase(&mut self, label: &'static str) {
+        self.seat.party.set_phase(label);
+    }
+
     /// Combines one value of each member for all, in the order of the ranks: OpenMP's `reduction`, MPI's `Allreduce`.
     /// [`Party::all_reduce`](crate::Party::all_reduce) of the team's barrier.
     ///
@@ -314,6 +329,11 @@ impl Rendezvous for Member<'_> {
     #[inline]
     fn wait_deadline(&mut self, deadline: Instant) -> Result<Trip, Broken> {
         self.barrier_deadline(deadline)
+    }
+
+    #[inline]
+    fn set_phase(&mut self, label: &'static str) {
+        self.seat.party.set_phase(label);
     }
 
     #[inline]

@@ -121,6 +121,11 @@ impl Team {
         self.recipe.clone()
     }
 
+    /// What people call its barrier.
+    fn name(&self) -> Arc<str> {
+        Arc::clone(self.shared.region().control().observers().name())
+    }
+
     fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }

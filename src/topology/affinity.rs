@@ -96,6 +96,15 @@ pub fn available_cpus() -> usize {
     startup_mask().len().min(limit)
 }
 
+/// Lets the calling thread run wherever the process may: one that was started by a pinned thread has that thread's CPU.
+pub(crate) fn roam() {
+    let mask: CpuSet = startup_mask().iter().filter(|&cpu| cpu < os::MASK_BITS).collect();
+    if !mask.is_empty() {
+        // That it cannot be is no reason to do without the thread.
+        let _ = os::set_mask(&mask);
+    }
+}
+
 fn parallelism() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }

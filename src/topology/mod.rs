@@ -57,6 +57,7 @@ mod regular;
 mod sites;
 mod sysfs;
 
+pub(crate) use affinity::roam;
 pub use affinity::{available_cpus, current_cpu, current_mask, startup_mask};
 pub use allowed::allowed_from_root;
 pub use bind::{Bind, ParseBindError};

@@ -67,7 +67,7 @@ pub use calibrate::{Calibration, calibration};
 use crossbeam_utils::CachePadded;
 use long_wait::{Goal, LongWait};
 pub(crate) use pace::{Pace, Plan};
-pub(crate) use policy::Settings;
+pub(crate) use policy::{Settings, Watchdog};
 pub use policy::{ParseWaitPolicyError, WaitPolicy};
 use rivals::Rivals;
 use std::time::{Duration, Instant};

@@ -1,5 +1,4 @@
-//! What a waiting party does with its CPU: the policies, and the two environment variables that choose them without a
-//! rebuild.
+//! What a waiting party does with its CPU: the policies; and the environment variables that choose without a rebuild.
 
 use crate::error::report_ignored;
 use std::{env, fmt, str::FromStr, sync::OnceLock, time::Duration};
@@ -106,15 +105,24 @@ impl FromStr for WaitPolicy {
 pub(crate) struct Settings {
     pub(crate) policy: Option<WaitPolicy>,
     pub(crate) spin: Option<Duration>,
+    pub(crate) watchdog: Option<Watchdog>,
+}
+
+/// When to report a trip that is stuck, and when to break it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Watchdog {
+    pub(crate) after: Duration,
+    pub(crate) break_after: Option<Duration>,
 }
 
 impl Settings {
-    /// `PHALANX_WAIT_POLICY` and `PHALANX_SPIN`. A bad value is reported once on stderr and ignored.
+    /// `PHALANX_WAIT_POLICY`, `PHALANX_SPIN` and `PHALANX_WATCHDOG`. A bad value is reported once on stderr and ignored.
     pub(crate) fn from_env() -> Self {
         static SETTINGS: OnceLock<Settings> = OnceLock::new();
         *SETTINGS.get_or_init(|| Self {
             policy: read("PHALANX_WAIT_POLICY", str::parse),
             spin: read("PHALANX_SPIN", parse_duration),
+            watchdog: read("PHALANX_WATCHDOG", parse_watchdog).flatten(),
         })
     }
 }
@@ -135,6 +143,35 @@ impl fmt::Display for ParseDurationError {
     }
 }
 
+/// Reads `30s`, `30s,break=10m`; `0` and `infinite` are none.
+fn parse_watchdog(text: &str) -> Result<Option<Watchdog>, ParseWatchdogError> {
+    let (after, rest) = text.split_once(',').map_or((text, None), |(after, rest)| (after, Some(rest)));
+    let after = parse_duration(after).map_err(ParseWatchdogError::Duration)?;
+    let limit = match rest.map(|rest| rest.split_once('=').map(|(key, limit)| (key.trim(), limit))) {
+        None => None,
+        Some(Some(("break", limit))) => Some(parse_duration(limit).map_err(ParseWatchdogError::Duration)?),
+        Some(_) => return Err(ParseWatchdogError::Option),
+    };
+    let break_after = limit.filter(|limit| *limit < Duration::MAX);
+    Ok(Some(Watchdog { after, break_after }).filter(|_| !after.is_zero() && after < Duration::MAX))
+}
+
+/// Why the watchdog's variable could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum ParseWatchdogError {
+    Duration(ParseDurationError),
+    Option,
+}
+
+impl fmt::Display for ParseWatchdogError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Duration(error) => error.fmt(f),
+            Self::Option => f.write_str("behind the comma only break=DURATION is known; write such as 30s, or 30s,break=10m"),
+        }
+    }
+}
+
 /// Reads `20us`, `1.5 ms`, `0`, `infinite`.
 fn parse_duration(text: &str) -> Result<Duration, ParseDurationError> {
     let text = text.trim().to_lowercase();
@@ -151,7 +188,9 @@ fn parse_duration(text: &str) -> Result<Duration, ParseDurationError> {
         "us" | "µs" | "μs" => 1e-6,
         "ms" => 1e-3,
         "s" => 1.0,
-        _ => return Err(ParseDurationError("the unit is not ns, us, ms or s")),
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        _ => return Err(ParseDurationError("the unit is not ns, us, ms, s, m or h")),
     };
     Duration::try_from_secs_f64(number * unit).map_err(|_| ParseDurationError("it is out of range"))
 }
@@ -168,6 +207,7 @@ mod tests {
         assert_eq!(micros("2S"), Ok(2_000_000_000));
         assert_eq!(micros("3µs"), Ok(3_000));
         assert_eq!(micros("0"), Ok(0));
+        assert_eq!((micros("10m"), micros("1.5 h")), (Ok(600_000_000_000), Ok(5_400_000_000_000)));
         assert_eq!(parse_duration("infinite"), Ok(Duration::MAX));
     }
 
@@ -179,10 +219,30 @@ mod tests {
             ("us", "number"),
             ("1.2.3s", "number"),
             ("-1us", "number"),
-            ("5 parsecs", "not ns, us, ms or s"),
+            ("5 parsecs", "not ns, us, ms, s, m or h"),
             ("99999999999999999999999s", "out of range"),
         ] {
             let error = parse_duration(text).expect_err(text).to_string();
+            assert!(error.contains(why), "{text:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_watchdogs_orders_are_read() {
+        let seconds = Duration::from_secs;
+        let orders = |after, break_after: Option<u64>| {
+            Ok(Some(Watchdog { after: seconds(after), break_after: break_after.map(seconds) }))
+        };
+        assert_eq!(parse_watchdog("30s"), orders(30, None));
+        assert_eq!(parse_watchdog(" 30 s , break = 10 m "), orders(30, Some(600)));
+        assert_eq!(parse_watchdog("1m,break=0"), orders(60, Some(0)));
+        assert_eq!(parse_watchdog("1m,break=infinite"), orders(60, None));
+        assert_eq!(parse_watchdog("0"), Ok(None));
+        assert_eq!(parse_watchdog("infinite,break=1s"), Ok(None));
+        for (text, why) in
+            [("", "number"), ("30", "unit"), ("30s,", "break="), ("30s,stop=1s", "break="), ("1s,break=x", "number"), ("1s,break", "break=")]
+        {
+            let error = parse_watchdog(text).expect_err(text).to_string();
             assert!(error.contains(why), "{text:?}: {error}");
         }
     }

@@ -8,6 +8,7 @@
 //! | `wakes` | when it has made a system call to wake others | how many there were |
 //! | `since` | at both ends of a long wait | when it began (nanoseconds of [`nanos`], plus 1), or 0 |
 //! | `arrived` | at the beginning of a long wait | the same, kept until the next one: when the party was last seen to arrive |
+//! | `thread` | at the beginning of a long wait | the kernel's number of the thread that waits, or 0: a handle may move from one thread to another |
 //! | `looks`, `first`, `last` | on the trips that the party looks at (`observe/eye.rs`) | how many there were; on how many nobody, or everybody else, had come before it |
 //! | `label` | when its owner says so | the number of what it says it does |
 //!
@@ -19,7 +20,7 @@
 //!
 //! None: these are numbers for people ([`Meter`]).
 
-use crate::primitive::{Meter, now};
+use crate::primitive::{Meter, now, thread_id};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -38,6 +39,7 @@ pub(crate) struct Tally {
     pub(crate) label: Meter,
     since: Meter,
     arrived: Meter,
+    thread: Meter,
 }
 
 /// What one long wait came to.
@@ -54,6 +56,7 @@ impl Tally {
         let at = nanos(start) + 1;
         self.since.set(at);
         self.arrived.set(at);
+        self.thread.set(thread_id().map_or(0, u64::from));
     }
 
     /// It has ended.
@@ -73,6 +76,11 @@ impl Tally {
     /// When its last long wait began, whether it is over or not.
     pub(crate) fn last_arrived(&self) -> Option<Instant> {
         instant(self.arrived.get())
+    }
+
+    /// The kernel's number of the thread of the last long wait.
+    pub(crate) fn last_thread(&self) -> Option<u32> {
+        u32::try_from(self.thread.get()).ok().filter(|&thread| thread != 0)
     }
 }
 

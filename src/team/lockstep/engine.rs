@@ -356,6 +356,8 @@ impl<'t, W: World> Lockstep<'t, W> {
         let landed = match &self.meeting {
             Meeting::Phalanx => {
                 let recipe = self.tokens.iter().fold(self.team.recipe(), |recipe, token| recipe.cancel_on(token));
+                let name = format!("{}/lockstep", self.team.name());
+                let recipe = recipe.name(name);
                 let recipe = deadline.into_iter().fold(recipe, |recipe, deadline| recipe.timeout(deadline));
                 let barrier = recipe.build().expect("the team's own barrier has been built like this");
                 launch(self.team, &flight, barrier.take_parties().expect("nobody else knows of it"))

@@ -52,6 +52,12 @@ fn spent(payload: Box<dyn Any + Send>) -> String {
     message
 }
 
+/// What members say that they do: reports of the watchdog show it.
+const TICK: &str = "tick";
+const PHASES: [&str; 8] =
+    ["phase 0", "phase 1", "phase 2", "phase 3", "phase 4", "phase 5", "phase 6", "phase 7"];
+const LATER: &str = "phase 8 or later";
+
 /// No trip.
 const NEVER: u64 = u64::MAX;
 
@@ -188,6 +194,8 @@ impl<W: World> Flight<'_, '_, W> {
         let clock = || (timing || deadline.is_some()).then(Instant::now);
         let mut trip = 0;
         let mut began = clock();
+        // Where a tick is one phase the label stays, and costs a tick nothing.
+        party.set_phase(TICK);
         while !self.course.is_there(landing.position.tick) {
             let Position { tick, front } = landing.position;
             let ticks = self.course.ticks_behind(tick);
@@ -202,6 +210,9 @@ impl<W: World> Flight<'_, '_, W> {
             for phase in 0..phases {
                 roles = Roles::of(front, phase, self.buffers.layers());
                 let at = At { tick, ticks, phase, index, parts: self.buffers.parts() };
+                if phases > 1 {
+                    party.set_phase(PHASES.get(phase).unwrap_or(&LATER));
+                }
                 let measure = self.step(at, roles, trip, asks && trip == last);
                 let arrived = clock();
                 let mut torn = None;

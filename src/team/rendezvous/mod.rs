@@ -96,6 +96,11 @@ pub trait Rendezvous: sealed::Sealed {
         true
     }
 
+    /// Says what this party does from here on, where anybody wants to know: [`Party::set_phase`].
+    fn set_phase(&mut self, label: &'static str) {
+        let _ = label;
+    }
+
     /// Crosses a trip, and combines one value of each party for all, from left to right in the order of the ranks.
     ///
     /// # Errors
@@ -127,6 +132,11 @@ impl Rendezvous for Party {
     #[inline]
     fn wait_deadline(&mut self, deadline: Instant) -> Result<Trip, Broken> {
         self.wait_deadline(deadline)
+    }
+
+    #[inline]
+    fn set_phase(&mut self, label: &'static str) {
+        self.set_phase(label);
     }
 
     #[inline]
@@ -162,6 +172,11 @@ impl<M: Rendezvous> Rendezvous for &mut M {
 
     fn keeps_deadlines(&self) -> bool {
         (**self).keeps_deadlines()
+    }
+
+    #[inline]
+    fn set_phase(&mut self, label: &'static str) {
+        (**self).set_phase(label);
     }
 
     #[inline]

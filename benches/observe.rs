@@ -17,6 +17,9 @@ mod common;
 use common::bytes::{Counting, in_use};
 use common::duel::{Contestant, Cross, Duel, Plan, Quartiles, fail, play};
 use common::machine::{Machine, cpu_time};
+use phalanx::observe::Log;
+#[cfg(feature = "hdr")]
+use phalanx::observe::Sampling;
 use phalanx::topology::{available_cpus, pin_current, startup_mask};
 use phalanx::{Barrier, Builder, Party};
 use std::fmt::Write;
@@ -69,7 +72,26 @@ const PLAIN: Way = Way { name: "nobody", watch: |builder| builder, target: Targe
 
 /// All that this build has, the plain one first and second.
 fn ways() -> Vec<Way> {
-    vec![PLAIN, Way { name: "nobody, again", ..PLAIN }]
+    let way = |name, watch, target| Way { name, watch, target };
+    let mut ways = vec![PLAIN, Way { name: "nobody, again", ..PLAIN }];
+    #[cfg(feature = "hdr")]
+    ways.extend([
+        way("statistics, one trip in 64", |b| b.statistics(Sampling::one_in(64)), Target::AtMost(1.05)),
+        way("statistics, all trips", |b| b.statistics(Sampling::ALL), Target::None),
+    ]);
+    #[cfg(feature = "timeline")]
+    ways.push(way("timeline, 4096 events a party", |b| b.timeline(4096), Target::AtMost(1.5)));
+    // A trip that took so long would be reported: the sink counts.
+    ways.push(way("watchdog, 10 ms", |b| b.watchdog(Duration::from_millis(10), |_| count()), Target::Noise));
+    ways.push(way("log of breaks", |b| b.log(Log::breaks(|_| count())), Target::None));
+    // Of its ten lines a second hardly any is written: this is what the others cost.
+    ways.push(way("log of trips, 10 a second", |b| b.log(Log::trips(|_| count())), Target::None));
+    ways.push(way("log of trips, each", |b| b.log(Log::trips(|_| count()).per_second(u32::MAX)), Target::None));
+    ways
+}
+
+fn count() {
+    CALLS.fetch_add(1, Relaxed);
 }
 
 struct Plainly(Party);
@@ -282,9 +304,8 @@ impl Report {
     }
 
     fn json(&self) -> String {
-        let quartiles = |of: Quartiles| {
-            format!(r#"{{ "q1": {:.4}, "median": {:.4}, "q3": {:.4} }}"#, of.q1, of.median, of.q3)
-        };
+        let quartiles =
+            |of: Quartiles| format!(r#"{{ "q1": {:.4}, "median": {:.4}, "q3": {:.4} }}"#, of.q1, of.median, of.q3);
         let shapes = list(self.shapes.iter().map(|Shape { title, judged, duel, calls }| {
             let rows = list(self.ways.iter().enumerate().map(|(which, way)| {
                 let ratio = duel.ratios(which);
@@ -337,9 +358,11 @@ fn main() {
     let with = if FEATURES.is_empty() { String::new() } else { format!(" --features {FEATURES}") };
     let behind = if args.is_empty() { String::new() } else { format!(" -- {}", args.join(" ")) };
     let machine = Machine::look(format!("cargo bench --bench observe{with}{behind}"), FEATURES);
-    let missing = [("hdr", cfg!(feature = "hdr"), "statistics"), ("timeline", cfg!(feature = "timeline"), "the timeline")];
+    let missing =
+        [("hdr", cfg!(feature = "hdr"), "statistics"), ("timeline", cfg!(feature = "timeline"), "the timeline")];
     let absent = missing.into_iter().filter(|&(_, here, _)| !here);
-    let absent: Vec<String> = absent.map(|(feature, _, what)| format!("{what}, without the feature {feature}")).collect();
+    let absent: Vec<String> =
+        absent.map(|(feature, _, what)| format!("{what}, without the feature {feature}")).collect();
     absent.iter().for_each(|what| eprintln!("observe: left out: {what}"));
     let ways = ways();
     // Before there is any other thread: theirs come and go.

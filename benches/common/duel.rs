@@ -292,7 +292,10 @@ impl Player<'_> {
                 let seen = line.0.load(Ordering::Relaxed);
                 // It may have gone on to the next one, but no further: that one needs us.
                 if seen != self.checked && seen != self.checked + 1 {
-                    fail(format!("rank {} left checked trip {} while rank {other} was at {seen}", self.rank, self.checked));
+                    fail(format!(
+                        "rank {} left checked trip {} while rank {other} was at {seen}",
+                        self.rank, self.checked
+                    ));
                 }
             }
         }

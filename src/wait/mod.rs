@@ -67,8 +67,8 @@ pub use calibrate::{Calibration, calibration};
 use crossbeam_utils::CachePadded;
 use long_wait::{Goal, LongWait};
 pub(crate) use pace::{Pace, Plan};
-pub(crate) use policy::{Settings, Watchdog};
 pub use policy::{ParseWaitPolicyError, WaitPolicy};
+pub(crate) use policy::{Settings, Watchdog};
 use rivals::Rivals;
 use std::time::{Duration, Instant};
 pub(crate) use tally::{Tally, nanos};
@@ -119,6 +119,11 @@ impl Limit {
 }
 
 impl Limit {
+    /// When it ends if it begins at `start`; never for what was said when the barrier was built.
+    pub(crate) fn ends_at(self, start: Instant) -> Option<Instant> {
+        self.end(start, None).map(|end| end.at)
+    }
+
     /// Whether it is a point in time that has come.
     pub(crate) fn has_come(self) -> bool {
         matches!(self, Self::At(at) if now() >= at)

@@ -167,7 +167,9 @@ impl fmt::Display for ParseWatchdogError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Duration(error) => error.fmt(f),
-            Self::Option => f.write_str("behind the comma only break=DURATION is known; write such as 30s, or 30s,break=10m"),
+            Self::Option => {
+                f.write_str("behind the comma only break=DURATION is known; write such as 30s, or 30s,break=10m")
+            }
         }
     }
 }
@@ -239,9 +241,14 @@ mod tests {
         assert_eq!(parse_watchdog("1m,break=infinite"), orders(60, None));
         assert_eq!(parse_watchdog("0"), Ok(None));
         assert_eq!(parse_watchdog("infinite,break=1s"), Ok(None));
-        for (text, why) in
-            [("", "number"), ("30", "unit"), ("30s,", "break="), ("30s,stop=1s", "break="), ("1s,break=x", "number"), ("1s,break", "break=")]
-        {
+        for (text, why) in [
+            ("", "number"),
+            ("30", "unit"),
+            ("30s,", "break="),
+            ("30s,stop=1s", "break="),
+            ("1s,break=x", "number"),
+            ("1s,break", "break="),
+        ] {
             let error = parse_watchdog(text).expect_err(text).to_string();
             assert!(error.contains(why), "{text:?}: {error}");
         }

@@ -1,8 +1,10 @@
 //! One cause after the other, and what the report says of it.
 
 use crate::common::{cpus, patience, until, watched};
-use crate::support::{AFTER, assert_says, cross_and_wait, next, on_thread, reporting, sleep_long, watched_barrier};
-use phalanx::observe::watchdog::{Handle, Hint, ThreadState};
+use crate::support::{
+    AFTER, assert_says, cross_and_wait, next_like, on_thread, plain, reporting, sleep_long, watched_barrier,
+};
+use phalanx::observe::watchdog::{Absent, Handle, Hint, Report, Thread, ThreadState};
 use phalanx::{Barrier, Cause, WaitPolicy};
 use std::mem::forget;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -15,7 +17,8 @@ fn a_thread_that_has_ended_without_dropping_its_handle() {
         let (barrier, reports) = watched_barrier("halo", 3);
         let mut parties = barrier.take_parties().unwrap().into_iter();
         let [zero, one, two] = [(); 3].map(|()| parties.next().unwrap());
-        let waiting = [(0, zero), (2, two)].map(|(rank, party)| on_thread(&format!("solver-{rank}"), party, cross_and_wait));
+        let waiting =
+            [(0, zero), (2, two)].map(|(rank, party)| on_thread(&format!("solver-{rank}"), party, cross_and_wait));
         let mut one = one;
         let dying = thread::Builder::new().name("solver-1".into()).spawn(move || {
             one.set_phase("assemble");
@@ -23,31 +26,21 @@ fn a_thread_that_has_ended_without_dropping_its_handle() {
             forget(one);
         });
         dying.unwrap().join().unwrap();
-        let report = next(&reports);
-        assert_says(
-            &report,
+        let report = assert_says(
+            &reports,
+            1,
             "|barrier `halo`: trip 1 is stuck for #: 2 of 3 parties have arrived
-             |  missing: rank 1, `solver-1` (thread #): gone; phase \"assemble\"; last arrived # to # ago
+             |  missing: rank 1, `solver-1` (thread #): gone; phase \"assemble\"; last arrived # ago or earlier
              |  here: rank 0, `solver-0` (thread #, last on cpu #): asleep in futex; waits for #
              |  here: rank 2, `solver-2` (thread #, last on cpu #): asleep in futex; waits for #
              |  cause: thread #, which waited as rank 1, has ended and its handle was not dropped: likely mem::forget, a leak \
              (a cycle of Arcs), or an early return that left the handle in a place that outlives the thread; dropping the \
-             handle would have broken the trip at once"
-                .replace("# to # ago", last_of(&report))
-                .as_str(),
+             handle would have broken the trip at once",
         );
         assert_eq!(report.missing()[0].arrivals(), 1);
         barrier.abort("over");
         waiting.into_iter().for_each(|thread| drop(thread.join().unwrap()));
     });
-}
-
-/// Whether its last arrival is known to have been before the trip was stuck is a matter of whether it waited long then.
-fn last_of(report: &phalanx::observe::watchdog::Report) -> &'static str {
-    match report.missing()[0].last_seen() {
-        Some(last) if last > report.stuck_for() => "# to # ago",
-        _ => "# ago or earlier",
-    }
 }
 
 #[test]
@@ -56,9 +49,9 @@ fn a_rank_that_nobody_has_claimed_and_one_that_nobody_uses() {
         let (barrier, reports) = watched_barrier("halo", 3);
         let zero = on_thread("solver-0", barrier.claim(0).unwrap(), |party| party.wait().unwrap_err());
         let unused = barrier.claim(1).unwrap();
-        let report = next(&reports);
-        assert_says(
-            &report,
+        let report = assert_says(
+            &reports,
+            0,
             "|barrier `halo`: trip 0 is stuck for #: 1 of 3 parties have arrived
              |  missing: rank 1, claimed, never waited; has never arrived
              |  missing: rank 2, never claimed
@@ -68,7 +61,10 @@ fn a_rank_that_nobody_has_claimed_and_one_that_nobody_uses() {
              |  cause: rank 2 was never claimed: the barrier was built for more parties than there are workers, or the worker \
              that should claim it has not been started",
         );
-        assert_eq!(report.missing().iter().map(|absent| absent.handle()).collect::<Vec<_>>(), [Handle::Held, Handle::Unclaimed]);
+        assert_eq!(
+            report.missing().iter().map(|absent| absent.handle()).collect::<Vec<_>>(),
+            [Handle::Held, Handle::Unclaimed]
+        );
         assert_eq!(report.hints(), [Hint::NeverCame { rank: 1 }, Hint::Unclaimed { rank: 2 }]);
         drop(unused);
         assert_eq!(zero.join().unwrap().cause(), &Cause::Dropped { rank: 1 });
@@ -95,29 +91,21 @@ fn a_thread_that_sleeps_and_one_that_waits_for_a_lock() {
                 drop(lock.lock().unwrap());
             }
         });
-        let report = next(&reports);
-        let [sleeps, locks] = ["clock_nanosleep", "futex"];
-        let text = format!(
+        assert_says(
+            &reports,
+            1,
             "|barrier `halo`: trip 1 is stuck for #: 1 of 3 parties have arrived
-             |  missing: rank 1, `solver-1` (thread #, last on cpu #): asleep in {sleeps}; phase \"nap\"; last arrived LAST1
-             |  missing: rank 2, `solver-2` (thread #, last on cpu #): asleep in {locks}; last arrived LAST2
+             |  missing: rank 1, `solver-1` (thread #, last on cpu #): asleep in clock_nanosleep; phase \"nap\"; last arrived # \
+             ago or earlier
+             |  missing: rank 2, `solver-2` (thread #, last on cpu #): asleep in futex; last arrived # ago or earlier
              |  here: rank 0, `solver-0` (thread #, last on cpu #): asleep in futex; waits for #
              |  cause: the thread of rank 1 is alive and asleep outside the barrier, in a sleep for some time; if its loop is \
              over (a shorter loop, an early return), drop its handle or let it leave: look at its stack
              |  cause: the thread of rank 2 is alive and asleep outside the barrier, likely for a lock, a condition variable, a \
              channel or a join; if its loop is over (a shorter loop, an early return), drop its handle or let it leave: look at \
              its stack
-             |  to see all stacks: gdb -p # -batch -ex 'thread apply all bt'"
+             |  to see all stacks: gdb -p # -batch -ex 'thread apply all bt'",
         );
-        let lasts: Vec<&str> = report
-            .missing()
-            .iter()
-            .map(|absent| match absent.last_seen() {
-                Some(last) if last > report.stuck_for() => "# to # ago",
-                _ => "# ago or earlier",
-            })
-            .collect();
-        assert_says(&report, &text.replace("LAST1", lasts[0]).replace("LAST2", lasts[1]));
         barrier.abort("over");
         zero.join().unwrap();
         drop((held, sleeper, locker));
@@ -138,7 +126,9 @@ fn a_computation_without_end() {
                 std::hint::spin_loop();
             }
         });
-        let report = next(&reports);
+        let at_work =
+            |report: &Report| report.missing()[0].thread().is_some_and(|it| it.state() == ThreadState::Running);
+        let report = next_like(&reports, 1, at_work);
         OVER.store(true, SeqCst);
         let (state, cause) = match report.missing()[0].thread().unwrap().state() {
             ThreadState::Running => (
@@ -154,18 +144,14 @@ fn a_computation_without_end() {
             ),
             other => panic!("{other}: {report}"),
         };
-        assert_says(
-            &report,
-            &format!(
-                "|barrier `halo`: trip 1 is stuck for #: 1 of 2 parties have arrived
-                 |  missing: rank 1, `solver-1` (thread #, last on cpu #): {state}; phase \"compute\"; last arrived {}
-                 |  here: rank 0, `solver-0` (thread #, last on cpu #): asleep in futex; phase-less
-                 |  cause: {cause}
-                 |  to see all stacks: gdb -p # -batch -ex 'thread apply all bt'",
-                last_of(&report)
-            )
-            .replace("; phase-less", "; waits for #"),
+        let golden = format!(
+            "barrier `halo`: trip 1 is stuck for #: 1 of 2 parties have arrived\n  \
+             missing: rank 1, `solver-1` (thread #, last on cpu #): {state}; phase \"compute\"; last arrived # ago or earlier\n  \
+             here: rank 0, `solver-0` (thread #, last on cpu #): asleep in futex; waits for #\n  \
+             cause: {cause}\n  \
+             to see all stacks: gdb -p # -batch -ex 'thread apply all bt'"
         );
+        assert_eq!(plain(&report), golden, "{report}");
         barrier.abort("over");
         zero.join().unwrap();
         one.join().unwrap();
@@ -191,13 +177,17 @@ fn more_computations_than_cpus_are_at_work_or_starved_but_never_asleep() {
                 })
             })
             .collect();
-        let report = next(&reports);
+        let all_at_work = |report: &Report| {
+            let works = |absent: &Absent| absent.thread().is_some_and(|thread| thread.state() != ThreadState::Sleeping);
+            report.missing().len() == parties - 1 && report.missing().iter().all(works)
+        };
+        let report = next_like(&reports, 1, all_at_work);
         over.store(true, SeqCst);
         assert_eq!((report.missing().len(), report.cpus()), (parties - 1, phalanx::topology::available_cpus()));
         for absent in report.missing() {
             let state = absent.thread().unwrap().state();
             assert!(matches!(state, ThreadState::Running | ThreadState::Starved), "{report}");
-            let hint = report.hints().iter().find(|hint| hint.rank() == absent.rank()).unwrap();
+            let hint = report.hints().iter().find(|hint| hint.rank() == Some(absent.rank())).unwrap();
             let named = match state {
                 ThreadState::Starved => Hint::Oversubscribed { rank: absent.rank(), parties, cpus: report.cpus() },
                 _ => Hint::Working { rank: absent.rank() },
@@ -222,9 +212,9 @@ fn one_thread_with_two_handles() {
             arrival.wait().unwrap();
             zero.wait().unwrap_err()
         });
-        let report = next(&reports);
         assert_says(
-            &report,
+            &reports,
+            1,
             "|barrier `halo`: trip 1 is stuck for #: 1 of 2 parties have arrived
              |  missing: rank 1, `greedy` (thread #, last on cpu #): asleep in futex; last arrived # ago or earlier
              |  here: rank 0, `greedy` (thread #, last on cpu #): asleep in futex; waits for #
@@ -255,18 +245,17 @@ fn two_threads_that_come_to_two_barriers_in_different_order() {
             })
             .collect();
         for (reports, here, there, missing) in [(&reports_of_a, "a", "b", 1), (&reports_of_b, "b", "a", 0)] {
-            let report = next(reports);
             let present = 1 - missing;
             let golden = format!(
                 "|barrier `{here}`: trip 1 is stuck for #: 1 of 2 parties have arrived
-                 |  missing: rank {missing}, `worker-{missing}` (thread #, last on cpu #): asleep in futex; last arrived {}
+                 |  missing: rank {missing}, `worker-{missing}` (thread #, last on cpu #): asleep in futex; last arrived # ago or \
+                 earlier
                  |  here: rank {present}, `worker-{present}` (thread #, last on cpu #): asleep in futex; waits for #
                  |  cause: the thread of rank {missing} waits at trip 1 of barrier `{there}`, as rank {missing}, which in turn \
                  lacks a thread that waits here: the threads come to the two barriers in different order; let all come in the same
-                 |  to see all stacks: gdb -p # -batch -ex 'thread apply all bt'",
-                last_of(&report)
+                 |  to see all stacks: gdb -p # -batch -ex 'thread apply all bt'"
             );
-            assert_says(&report, &golden);
+            assert_says(reports, 1, &golden);
         }
         a.abort("over");
         b.abort("over");
@@ -289,20 +278,22 @@ fn an_action_that_does_not_end() {
             .into_iter()
             .map(|party| on_thread(&format!("solver-{}", party.rank()), party, |party| party.wait().map(drop)))
             .collect();
-        let report = next(&reports);
-        assert!(report.is_held());
+        let waits_for_it = |report: &Report| {
+            let asleep = |thread: Option<&Thread>| thread.is_some_and(|thread| thread.state() == ThreadState::Sleeping);
+            let (missing, present) = (report.missing(), report.present());
+            report.is_held() && missing.len() == 1 && asleep(missing[0].thread()) && asleep(present[0].thread())
+        };
+        let report = next_like(&reports, 0, waits_for_it);
         let (acts, waits) = (report.missing()[0].rank(), report.present()[0].rank());
-        assert_says(
-            &report,
-            &format!(
-                "|barrier `halo`: trip 0 is stuck for #: all 2 parties have arrived, and 1 wait to be let go
-                 |  does not wait: rank {acts}, `solver-{acts}` (thread #, last on cpu #): asleep in futex
-                 |  here: rank {waits}, `solver-{waits}` (thread #, last on cpu #): asleep in futex; waits for #
-                 |  cause: all have arrived, and rank {acts} has not let them go: likely it is in the barrier's action, a serial \
-                 section or an operator that takes its time; its stack says where
-                 |  to see all stacks: gdb -p # -batch -ex 'thread apply all bt'"
-            ),
+        let golden = format!(
+            "barrier `halo`: trip 0 is stuck for #: all 2 parties have arrived, and 1 wait to be let go\n  \
+             does not wait: rank {acts}, `solver-{acts}` (thread #, last on cpu #): asleep in futex\n  \
+             here: rank {waits}, `solver-{waits}` (thread #, last on cpu #): asleep in futex; waits for #\n  \
+             cause: all have arrived, and rank {acts} has not let them go: likely it is in the barrier's action, a serial \
+             section or an operator that takes its time; its stack says where\n  \
+             to see all stacks: gdb -p # -batch -ex 'thread apply all bt'"
         );
+        assert_eq!(plain(&report), golden, "{report}");
         assert_eq!(report.break_trip("it is complete"), None);
         go.send(()).unwrap();
         threads.into_iter().for_each(|thread| thread.join().unwrap().unwrap());
@@ -315,9 +306,9 @@ fn a_newcomer_that_waits_behind_a_trip_to_which_nobody_comes() {
         let (barrier, reports) = watched_barrier("halo", 1);
         let old = barrier.claim(0).unwrap();
         let new = on_thread("new", barrier.join().unwrap(), |party| party.wait().unwrap_err());
-        let report = next(&reports);
-        assert_says(
-            &report,
+        let report = assert_says(
+            &reports,
+            0,
             "|barrier `halo`: trip 0 is stuck for #: 0 of 1 parties have arrived
              |  missing: rank 0, claimed, never waited; has never arrived
              |  waits for the next trip: rank 1, `new` (thread #, last on cpu #): asleep in futex; waits for #
@@ -336,7 +327,7 @@ fn a_party_that_has_arrived_and_gone_to_work_has_arrived() {
         let (barrier, reports) = watched_barrier("halo", 2);
         let mut zero = barrier.claim(0).unwrap();
         let arrival = zero.arrive();
-        let report = next(&reports);
+        let report = next_like(&reports, 0, |_| true);
         assert_eq!((report.present()[0].waits_for(), report.hints()), (None, &[Hint::Unclaimed { rank: 1 }][..]));
         assert!(report.to_string().contains("; has arrived and does not wait\n"), "{report}");
         barrier.claim(1).unwrap().wait().unwrap();
@@ -365,10 +356,9 @@ fn whichever_of_eight_is_missing_is_named() {
                         match cause {
                             0 => forget(party),
                             1 => sleep_long(),
-                            _ => drop(mpsc::sync_channel::<()>(0).0.send(())),
-                        }
-                        if cause == 2 {
-                            thread::park();
+                            _ => loop {
+                                thread::park();
+                            },
                         }
                     });
                     let died = died.unwrap();
@@ -376,18 +366,23 @@ fn whichever_of_eight_is_missing_is_named() {
                         threads.push(died);
                     }
                 }
-                let report = next(&reports);
-                assert_eq!((report.generation(), report.missing().len(), report.present().len()), (1, 1, 7));
-                let absent = &report.missing()[0];
-                assert_eq!(absent.rank(), victim);
-                assert_eq!(absent.thread().unwrap().name().unwrap_or_default(), format!("party-{victim}"));
-                match &report.hints()[0] {
-                    Hint::DeadThread { rank, .. } if cause == 0 => assert_eq!(*rank, victim),
-                    Hint::Asleep { rank, call } if cause > 0 => {
-                        assert_eq!((*rank, call.as_deref()), (victim, Some(["", "clock_nanosleep", "futex"][cause])));
-                    }
-                    other => panic!("{other:?}: {report}"),
-                }
+                let right = |report: &Report| {
+                    let [absent] = report.missing() else { return false };
+                    absent.rank() == victim
+                        && report.present().len() == 7
+                        && match &report.hints()[0] {
+                            Hint::DeadThread { rank, .. } => cause == 0 && *rank == victim,
+                            Hint::Asleep { rank, call } => {
+                                let wanted = ["nothing", "clock_nanosleep", "futex"][cause];
+                                *rank == victim && call.as_deref() == Some(wanted)
+                            }
+                            _ => false,
+                        }
+                };
+                let report = next_like(&reports, 1, right);
+                assert!(right(&report), "{victim} {cause}: {report}");
+                let name = report.missing()[0].thread().unwrap().name().unwrap_or_default();
+                assert_eq!(name, format!("party-{victim}"));
                 barrier.abort("over");
                 threads.into_iter().for_each(|thread| thread.join().unwrap());
             }
@@ -411,7 +406,7 @@ fn a_rank_that_is_claimed_again_is_not_blamed_on_the_thread_before() {
             let _ = party.wait();
             party.wait().unwrap_err()
         });
-        let report = next(&reports);
+        let report = next_like(&reports, 2, |_| true);
         assert_eq!(report.hints(), [Hint::NeverCame { rank: 1 }], "{report}");
         assert!(report.missing()[0].thread().is_none());
         drop(unused);

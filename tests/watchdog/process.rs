@@ -1,7 +1,7 @@
 //! What concerns the whole process: the one thread, and the environment. In child processes, where nobody else watches.
 
 use crate::common::{patience, until, watched};
-use phalanx::Barrier;
+use phalanx::{Barrier, compat};
 use std::process::{Command, Output};
 use std::time::Duration;
 
@@ -90,9 +90,60 @@ fn the_environment_has_a_stuck_trip_broken() {
     let variables = [("PHALANX_WATCHDOG", "40ms, break=150ms"), ("TEST_LIMIT_MS", "100000000")];
     let output = child("child_waits", &variables);
     let told = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(told.contains("told: trip 0 broken: aborted: stuck for 0."), "{told}");
-    assert!(told.contains("which the watchdog was told to put an end to; not arrived: rank 1"), "{told}");
+    let reason = "aborted: stuck for longer than the watchdog was told to put up with; not arrived: rank 1";
+    assert!(told.contains(&format!("told: trip 0 broken: {reason}\n")), "{told}");
     assert!(errors(&output).contains("is stuck for"), "{}", errors(&output));
+}
+
+#[test]
+#[ignore = "a child process of the other tests"]
+fn child_without_handles() {
+    watched("a child without handles", patience(), |_| {
+        static BARRIER: compat::Barrier = compat::Barrier::new(3);
+        let call = || BARRIER.try_wait().map(drop);
+        let threads: Vec<_> =
+            (0..2).map(|n| std::thread::Builder::new().name(format!("caller-{n}")).spawn(call).unwrap()).collect();
+        for thread in threads {
+            println!("\ntold: {}", thread.join().unwrap().unwrap_err());
+        }
+    });
+}
+
+#[test]
+#[ignore = "a child process of the other tests"]
+fn child_action() {
+    watched("a child with an action", patience(), |_| {
+        let (go, gone) = std::sync::mpsc::channel();
+        let barrier = compat::Barrier::with_action(2, move || gone.recv().unwrap());
+        std::thread::scope(|s| {
+            let pair = [(); 2].map(|()| s.spawn(|| barrier.try_wait()));
+            // For several reports, and beyond the time to break it, which a complete trip is safe from.
+            std::thread::sleep(Duration::from_millis(600));
+            go.send(()).unwrap();
+            pair.into_iter().for_each(|thread| assert!(thread.join().unwrap().is_ok()));
+        });
+        // At rest, and a trip that is over at once.
+        std::thread::scope(|s| (0..2).for_each(|_| drop(s.spawn(|| go.send(()).map(|()| barrier.try_wait())))));
+    });
+}
+
+#[test]
+fn callers_without_handles_are_counted() {
+    let output = child("child_without_handles", &[("PHALANX_WATCHDOG", "60ms, break=200ms")]);
+    let errors = errors(&output);
+    assert!(errors.contains("phalanx: barrier `compat`: trip 0 is stuck for "), "{errors}");
+    // On a busy machine the second caller may come behind the first report.
+    assert!(errors.contains(" 2 of 3 parties have arrived"), "{errors}");
+    assert!(errors.contains("\n  here: the first caller, `caller-"), "{errors}");
+    assert!(errors.contains("\n  cause: 1 more call to `wait` would complete the trip"), "{errors}");
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    let reason =
+        "told: trip 0 broken: aborted: stuck for longer than the watchdog was told to put up with; 2 of 3 had arrived";
+    assert_eq!(told.matches(reason).count(), 2, "{told}");
+
+    let errors = self::errors(&child("child_action", &[("PHALANX_WATCHDOG", "60ms, break=200ms")]));
+    assert!(errors.contains("all 2 parties have arrived, and 1 wait to be let go"), "{errors}");
+    assert!(errors.contains("the action of the last one takes its time"), "{errors}");
 }
 
 #[test]

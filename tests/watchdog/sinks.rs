@@ -31,6 +31,9 @@ fn a_sink_may_break_the_trip_and_nothing_but_that_trip() {
         let builder = Barrier::builder(4).name("doomed").wait_policy(WaitPolicy::Adaptive);
         let barrier = builder
             .watchdog(AFTER, move |report| {
+                if report.generation() > 0 || report.present().len() < 3 {
+                    return;
+                }
                 let broken = report.break_trip(format!("rank {} is missing", report.missing()[0].rank()));
                 tell.send((report.clone(), broken)).unwrap();
             })
@@ -57,7 +60,8 @@ fn a_sink_may_break_the_trip_and_nothing_but_that_trip() {
         assert_eq!(report.break_trip("a later trip is none of its"), None);
         assert!(!barrier.is_broken());
         others.push(lazy);
-        let threads: Vec<_> = others.into_iter().map(|party| on_thread("goes", party, |party| party.wait().is_ok())).collect();
+        let threads: Vec<_> =
+            others.into_iter().map(|party| on_thread("goes", party, |party| party.wait().is_ok())).collect();
         drop(barrier);
         // Either all complete trip 1, or somebody was released with a break by a handle that was dropped later: no.
         assert!(threads.into_iter().all(|thread| thread.join().unwrap()));

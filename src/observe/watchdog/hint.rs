@@ -103,12 +103,19 @@ pub enum Hint {
         /// Which.
         rank: usize,
     },
+    /// Callers of a [`compat::Barrier`](crate::compat::Barrier) are missing, and nobody knows which: they have no ranks.
+    Anonymous {
+        /// How many.
+        missing: usize,
+    },
+    /// All callers of a [`compat::Barrier`](crate::compat::Barrier) have arrived: the last one is in its action.
+    Acting,
 }
 
 impl Hint {
-    /// The rank that it is about.
+    /// The rank that it is about, if it is about one.
     #[must_use]
-    pub fn rank(&self) -> usize {
+    pub fn rank(&self) -> Option<usize> {
         match *self {
             Self::Unclaimed { rank }
             | Self::Dropped { rank }
@@ -121,7 +128,8 @@ impl Hint {
             | Self::Working { rank }
             | Self::Asleep { rank, .. }
             | Self::Blocked { rank }
-            | Self::Holds { rank } => rank,
+            | Self::Holds { rank } => Some(rank),
+            Self::Anonymous { .. } | Self::Acting => None,
         }
     }
 
@@ -213,7 +221,10 @@ impl fmt::Display for Hint {
                  the handle would have broken the trip at once"
             ),
             Self::WaitsElsewhere { rank, barrier, generation, as_rank, crosswise } => {
-                write!(f, "the thread of rank {rank} waits at trip {generation} of barrier `{barrier}`, as rank {as_rank}")?;
+                write!(
+                    f,
+                    "the thread of rank {rank} waits at trip {generation} of barrier `{barrier}`, as rank {as_rank}"
+                )?;
                 f.write_str(match crosswise {
                     true => {
                         ", which in turn lacks a thread that waits here: the threads come to the two barriers in different order; \
@@ -259,6 +270,15 @@ impl fmt::Display for Hint {
                 "all have arrived, and rank {rank} has not let them go: likely it is in the barrier's action, a serial section or \
                  an operator that takes its time; its stack says where"
             ),
+            Self::Anonymous { missing } => write!(
+                f,
+                "{missing} more call{} to `wait` would complete the trip; callers without ranks cannot be named: count the \
+                 threads that are to come, look at their stacks, or give them handles (`phalanx::Barrier`)",
+                if *missing == 1 { "" } else { "s" }
+            ),
+            Self::Acting => {
+                f.write_str("all have arrived, and the action of the last one takes its time; its stack says where")
+            }
         }
     }
 }
@@ -268,12 +288,12 @@ fn kind_of_sleep(call: Option<&str>) -> &'static str {
     match call {
         Some("futex" | "futex_waitv") => "likely for a lock, a condition variable, a channel or a join",
         Some("nanosleep" | "clock_nanosleep" | "restart_syscall") => "in a sleep for some time",
-        Some("poll" | "ppoll" | "select" | "pselect6" | "epoll_wait" | "epoll_pwait" | "io_uring_enter" | "io_getevents") => {
-            "for events of files or sockets"
-        }
         Some(
-            "read" | "write" | "pread64" | "pwrite64" | "readv" | "writev" | "recvfrom" | "recvmsg" | "sendto" | "sendmsg"
-            | "accept" | "accept4" | "connect" | "openat" | "fsync" | "fdatasync",
+            "poll" | "ppoll" | "select" | "pselect6" | "epoll_wait" | "epoll_pwait" | "io_uring_enter" | "io_getevents",
+        ) => "for events of files or sockets",
+        Some(
+            "read" | "write" | "pread64" | "pwrite64" | "readv" | "writev" | "recvfrom" | "recvmsg" | "sendto"
+            | "sendmsg" | "accept" | "accept4" | "connect" | "openat" | "fsync" | "fdatasync",
         ) => "for input or output",
         Some("wait4" | "waitid") => "for a child process",
         Some("flock" | "fcntl") => "for the lock of a file",

@@ -4,6 +4,7 @@
 //! - [`vigil`]: when a trip is stuck, and when to say so again.
 //! - [`subject`]: what it asks of a barrier.
 //! - [`thread_state`]: what it asks of the system about a thread.
+//! - [`lookout`]: the same for barriers whose callers have no handles.
 //! - [`examine`]: how a report comes about; [`report`]: what is in it; [`hint`]: what follows from it.
 //!
 //! # What counts as stuck
@@ -14,6 +15,9 @@
 //! is reported, and the report says that nobody waits yet. A trip at which all have arrived is complete; but if somebody
 //! waits all the same, because an action, a serial section or an operator takes its time, that is reported as well
 //! ([`Report::is_held`]). A newcomer that waits for the trip behind one at which nobody has arrived is somebody who waits.
+//!
+//! A [`compat::Barrier`](crate::compat::Barrier) has no ranks and no builder. With `PHALANX_WATCHDOG` its trips are reported as
+//! well, by the first caller, with what there is to say: how many have come.
 //!
 //! # What it costs
 //!
@@ -34,6 +38,7 @@
 
 mod examine;
 mod hint;
+mod lookout;
 mod patrol;
 mod report;
 mod subject;
@@ -41,6 +46,7 @@ mod thread_state;
 mod vigil;
 
 pub use hint::Hint;
+pub(crate) use lookout::{Duty, Lookout};
 pub(crate) use patrol::{Sink, Watched, watch};
 pub use report::{Absent, Present, Report, Thread};
 pub use subject::Handle;

@@ -121,10 +121,6 @@ impl Look {
         Some(Self { stat, spent: schedstat.as_deref().and_then(parse_schedstat) })
     }
 
-    pub(super) fn start(&self) -> u64 {
-        self.stat.start
-    }
-
     pub(super) fn cpu(&self) -> usize {
         self.stat.cpu
     }
@@ -326,8 +322,18 @@ mod tests {
 
     #[test]
     fn a_threads_line_is_read_whatever_its_name_is() {
-        let names: &[&[u8]] =
-            &[b"worker", b"", b")", b"(((", b"a) R 1 2 3 (b", b") Z 0 (", b"two words", b"line\nend", b"\xff\xfe)\x80", b"\0"];
+        let names: &[&[u8]] = &[
+            b"worker",
+            b"",
+            b")",
+            b"(((",
+            b"a) R 1 2 3 (b",
+            b") Z 0 (",
+            b"two words",
+            b"line\nend",
+            b"\xff\xfe)\x80",
+            b"\0",
+        ];
         for name in names {
             let stat = parse_stat(&line(name, 'S')).unwrap_or_else(|| panic!("{name:?}"));
             assert_eq!(stat, Stat { state: b'S', ticks: 75, start: 147_530, cpu: 3 }, "{name:?}");
@@ -343,10 +349,15 @@ mod tests {
             let fields = whole[..end].iter().filter(|&&byte| byte == b' ').count();
             assert_eq!(cut.is_some(), fields > 38 || (fields == 38 && whole[end - 1] != b' '), "{end}: {cut:?}");
         }
-        for garbage in [&b""[..], b")", b"()", b"no parenthesis at all", b"1 (a) RS 1 2 3", b"1 (a) R -1 x y z", b"\xff) \xff"] {
+        for garbage in
+            [&b""[..], b")", b"()", b"no parenthesis at all", b"1 (a) RS 1 2 3", b"1 (a) R -1 x y z", b"\xff) \xff"]
+        {
             assert_eq!(parse_stat(garbage), None);
         }
-        assert_eq!(parse_stat(&line(b"w", 'S').iter().map(|&b| if b == b'7' { b'x' } else { b }).collect::<Vec<_>>()), None);
+        assert_eq!(
+            parse_stat(&line(b"w", 'S').iter().map(|&b| if b == b'7' { b'x' } else { b }).collect::<Vec<_>>()),
+            None
+        );
         for garbage in ["", "1", "1 x 3", "-1 2 3", "99999999999999999999999 1 1"] {
             assert_eq!(parse_schedstat(garbage), None, "{garbage}");
         }
@@ -417,7 +428,7 @@ mod tests {
     fn this_thread_is_found_and_one_that_never_was_is_not() {
         let me = crate::primitive::thread_id().unwrap();
         let look = Look::at(me).unwrap();
-        assert_eq!(Some(look.start()), started_at(me));
+        assert_eq!(Some(look.stat.start), started_at(me));
         assert!(look.spent.is_some() || !std::path::Path::new("/proc/self/schedstat").exists());
         assert!(name(me).is_some());
         assert_eq!((Look::at(u32::MAX), started_at(u32::MAX), name(u32::MAX)), (None, None, None));

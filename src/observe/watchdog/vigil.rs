@@ -31,6 +31,14 @@ impl Orders {
     }
 }
 
+/// When the next report is due, if one was at `due` and it is `stuck` now: twice as late, and so on.
+pub(super) fn later(mut due: Duration, stuck: Duration) -> Duration {
+    while due <= stuck {
+        due = due.saturating_add(due.clamp(Duration::from_millis(1), FURTHEST));
+    }
+    due
+}
+
 /// One barrier, as the watchdog remembers it.
 #[derive(Debug)]
 pub(crate) struct Vigil {
@@ -108,10 +116,7 @@ impl Vigil {
         if let Some(open) = self.open.as_mut().filter(|open| open.trip == alarm.trip) {
             open.reports = alarm.count;
             open.broken |= alarm.breaks;
-            while open.next <= alarm.stuck {
-                let more = open.next.clamp(Duration::from_millis(1), FURTHEST);
-                open.next = open.next.saturating_add(more);
-            }
+            open.next = later(open.next, alarm.stuck);
         }
     }
 }
@@ -168,9 +173,8 @@ mod tests {
         let now_and_then = |_, second: u64| if second % 8 == 0 { Sight::AtRest } else { open(7) };
         assert_eq!(watch(orders(), 10_000, now_and_then), []);
         // Another era, the same number.
-        let renewed = |_, second: u64| {
-            Sight::Open { trip: TripId { era: (second / 7) as usize, ..trip(7) }, since: None }
-        };
+        let renewed =
+            |_, second: u64| Sight::Open { trip: TripId { era: (second / 7) as usize, ..trip(7) }, since: None };
         assert_eq!(watch(orders(), 10_000, renewed), []);
     }
 
@@ -186,7 +190,10 @@ mod tests {
     fn a_party_that_says_since_when_it_waits_is_believed() {
         let sight = |began: Instant, second: u64| {
             // The wait began 3 s before the first look, and is announced at the third.
-            Sight::Open { trip: trip(7), since: (second >= 2).then_some(began.checked_sub(SECOND * 3).unwrap_or(began)) }
+            Sight::Open {
+                trip: trip(7),
+                since: (second >= 2).then_some(began.checked_sub(SECOND * 3).unwrap_or(began)),
+            }
         };
         assert_eq!(watch(orders(), 10, sight), [(5, 1, false)]);
     }
@@ -221,7 +228,8 @@ mod tests {
 
     #[test]
     fn looks_are_neither_too_many_nor_too_few() {
-        for (after, interval) in [(0, 1), (8, 1), (80, 10), (8_000, 1_000), (30_000, 1_000), (u64::MAX / 1_000, 1_000)] {
+        for (after, interval) in [(0, 1), (8, 1), (80, 10), (8_000, 1_000), (30_000, 1_000), (u64::MAX / 1_000, 1_000)]
+        {
             let orders = Orders { after: Duration::from_millis(after), break_after: None };
             assert_eq!(orders.interval(), Duration::from_millis(interval), "{after}");
         }

@@ -54,8 +54,7 @@ fn spent(payload: Box<dyn Any + Send>) -> String {
 
 /// What members say that they do: reports of the watchdog show it.
 const TICK: &str = "tick";
-const PHASES: [&str; 8] =
-    ["phase 0", "phase 1", "phase 2", "phase 3", "phase 4", "phase 5", "phase 6", "phase 7"];
+const PHASES: [&str; 8] = ["phase 0", "phase 1", "phase 2", "phase 3", "phase 4", "phase 5", "phase 6", "phase 7"];
 const LATER: &str = "phase 8 or later";
 
 /// No trip.

@@ -4,12 +4,16 @@
 //! These benches answer one question, "did this change make it slower?", so each row is compared with the same row of
 //! an earlier run (`cargo bench -- --save-baseline before`, then `-- --baseline before`). Rows of one run are not to be
 //! divided by each other: they run minutes apart, and a shared machine drifts by more than barriers differ. For that
-//! there is `benches/versus`, which interleaves.
+//! there is `benches/versus`, which interleaves; and [`duel`], which does for what it costs to watch a barrier (`observe`)
+//! and for two revisions of the library (`benches/revisions`).
 //!
 //! `cargo bench -- --test`, and `cargo test --benches`, make one trip per row with all checks and measure nothing.
 #![allow(dead_code)] // each bench takes its own part of this
 
+pub(crate) mod bytes;
 pub(crate) mod crew;
+pub(crate) mod duel;
+pub(crate) mod machine;
 pub(crate) mod meet;
 
 use crew::{Crew, Run, Seat, Turn};

@@ -12,7 +12,7 @@ use crate::fate::Slots;
 use crate::fate::board::Board;
 use crate::model::Graph;
 use crate::topology::Sites;
-use crate::wait::{Door, Stay, Stop};
+use crate::wait::{Door, Limit, Pace, Stay, Stop};
 use std::fmt;
 use std::sync::Arc;
 
@@ -217,12 +217,20 @@ impl Seat {
                 seat.arrive(stay.generation);
                 (seat.complete(door, stay), seat.leads())
             }
-            others => others.cross_called(door, stay),
+            others => others.cross_called(door, stay.generation, stay.pace, stay.limit),
         }
     }
 
+    /// Takes the stay in pieces, as `Door::long_wait` does and for the same reason.
     #[inline(never)]
-    fn cross_called(&mut self, door: &Door, stay: Stay<'_>) -> (Result<(), Stop>, bool) {
+    fn cross_called(
+        &mut self,
+        door: &Door,
+        generation: u64,
+        pace: &mut Pace,
+        limit: &Limit,
+    ) -> (Result<(), Stop>, bool) {
+        let stay = Stay { generation, pace, limit };
         fn cross(seat: &mut impl super::Algorithm, door: &Door, stay: Stay<'_>) -> (Result<(), Stop>, bool) {
             seat.arrive(stay.generation);
             (seat.complete(door, stay), seat.leads())

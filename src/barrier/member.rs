@@ -152,9 +152,10 @@ impl Member {
 
     /// Arrives at the open trip and stays until it is decided. `Ok` says whether this party leads it.
     ///
-    /// `describe` makes the record of a break that this party brings about.
+    /// `describe` makes the record of a break that this party brings about. `limit` is borrowed, since a copy of it would be
+    /// made on every trip, and is needed on few.
     #[inline(always)]
-    pub(crate) fn cross(&mut self, limit: Limit, describe: impl Fn(Cause, Census) -> Broken) -> Result<bool, Halt> {
+    pub(crate) fn cross(&mut self, limit: &Limit, describe: impl Fn(Cause, Census) -> Broken) -> Result<bool, Halt> {
         if self.eye.takes(self.generation) {
             return self.cross_seen(limit, &describe);
         }
@@ -170,7 +171,7 @@ impl Member {
 
     /// A crossing that is looked at. As short as can be: a timeline looks at every trip.
     #[inline(never)]
-    fn cross_seen(&mut self, limit: Limit, describe: Describe<'_>) -> Result<bool, Halt> {
+    fn cross_seen(&mut self, limit: &Limit, describe: Describe<'_>) -> Result<bool, Halt> {
         if self.eye.stands(self.generation) {
             return self.cross_seen_standing(limit, describe);
         }
@@ -190,11 +191,11 @@ impl Member {
     /// A crossing on which it finds out who else is there.
     #[cold]
     #[inline(never)]
-    fn cross_seen_standing(&mut self, limit: Limit, describe: Describe<'_>) -> Result<bool, Halt> {
+    fn cross_seen_standing(&mut self, limit: &Limit, describe: Describe<'_>) -> Result<bool, Halt> {
         self.publish_arrival();
         let leads = self.seat.leads();
-        let seen = self.wait(USUAL, limit);
-        let crossed = self.decide(seen, limit, describe, USUAL).and_then(|turned| self.depart(turned, leads));
+        let seen = self.wait(USUAL, *limit);
+        let crossed = self.decide(seen, *limit, describe, USUAL).and_then(|turned| self.depart(turned, leads));
         self.see_off(crossed)
     }
 
@@ -240,11 +241,11 @@ impl Member {
     fn cross_disturbed(
         &mut self,
         seen: Result<(), Stop>,
-        limit: Limit,
+        limit: &Limit,
         describe: Describe<'_>,
         leads: bool,
     ) -> Result<bool, Halt> {
-        let turned = self.decide(seen, limit, describe, USUAL)?;
+        let turned = self.decide(seen, *limit, describe, USUAL)?;
         self.depart(turned, leads)
     }
 
@@ -468,7 +469,7 @@ impl Member {
 
     fn wait(&mut self, manner: Manner, limit: Limit) -> Result<(), Stop> {
         let Self { era, seat, pace, generation, .. } = self;
-        let stay = Stay { generation: *generation, pace, limit };
+        let stay = Stay { generation: *generation, pace, limit: &limit };
         match manner.gate {
             Gate::Seat => seat.complete(era.door(), stay),
             Gate::Second => {

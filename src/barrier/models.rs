@@ -84,7 +84,7 @@ impl Stage {
         let mut outcomes = Vec::new();
         for (trip, limit) in (1..).zip(limits) {
             self.data[rank].store(trip, Ordering::Relaxed);
-            let outcome = told(member.cross(*limit, describe));
+            let outcome = told(member.cross(limit, describe));
             if outcome.is_ok() {
                 for (other, datum) in self.data.iter().enumerate() {
                     let seen = datum.load(Ordering::Relaxed);

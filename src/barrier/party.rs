@@ -330,7 +330,7 @@ impl Party {
         }
         let generation = self.member.generation();
         let control = &self.control;
-        match self.member.cross(limit, |cause, census| control.describe(cause, census)) {
+        match self.member.cross(&limit, |cause, census| control.describe(cause, census)) {
             Ok(leader) => Ok(Trip { generation, leader }),
             Err(halt) => self.halted(halt, limit),
         }
@@ -354,7 +354,7 @@ impl Party {
             return self.cross_once(limit).map(drop);
         }
         let control = &self.control;
-        self.member.cross(limit, |cause, census| control.describe(cause, census)).map(drop)
+        self.member.cross(&limit, |cause, census| control.describe(cause, census)).map(drop)
     }
 
     /// One try of a party that is settled.
@@ -365,7 +365,7 @@ impl Party {
         let leader = if control.acts() {
             member.cross_held(limit, &describe, &mut |era, generation| control.act(era, generation, rank))?
         } else {
-            member.cross(limit, describe)?
+            member.cross(&limit, describe)?
         };
         Ok(Trip { generation, leader })
     }

@@ -307,7 +307,7 @@ fn two_go_away_from_a_sleeper(bound: usize, algorithm: Algorithm) {
         let era = era(algorithm, 3, Asymmetric, Waits::Sleeps);
         let sleeping = {
             let era = Arc::clone(&era);
-            thread::spawn(move || Member::new(&era, 2).cross(Limit::Never, describe))
+            thread::spawn(move || Member::new(&era, 2).cross(&Limit::Never, describe))
         };
         let mut polls = 0;
         while era.door().look().undisturbed() {

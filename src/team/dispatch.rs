@@ -115,7 +115,7 @@ impl<C: Copy + Send> Dispatch<C> {
     #[inline]
     pub(super) fn await_call(&self, number: u64, pace: &mut Pace, limit: Limit) -> Result<Option<C>, Stop> {
         let go = &self.order.go;
-        let stay = Stay { generation: number.wrapping_mul(2), pace, limit };
+        let stay = Stay { generation: number.wrapping_mul(2), pace, limit: &limit };
         self.door.until(stay, move || reached(go, number))?;
         // SAFETY: the last `put` was that of this call, by a caller that does not make the next one before this member has
         // reported; it happens before this, as `reached` has acquired `go`, which was published behind it.
@@ -154,7 +154,7 @@ impl<C: Copy + Send> Dispatch<C> {
             }
             true
         };
-        self.door.until(Stay { generation: number.wrapping_mul(2).wrapping_add(1), pace, limit }, all)
+        self.door.until(Stay { generation: number.wrapping_mul(2).wrapping_add(1), pace, limit: &limit }, all)
     }
 
     /// Whether anybody sleeps here.

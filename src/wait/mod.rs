@@ -135,7 +135,8 @@ impl Limit {
 pub(crate) struct Stay<'a> {
     pub(crate) generation: u64,
     pub(crate) pace: &'a mut Pace,
-    pub(crate) limit: Limit,
+    /// Borrowed: a copy would be made on every trip, for the few that need the clock.
+    pub(crate) limit: &'a Limit,
 }
 
 impl Stay<'_> {
@@ -215,7 +216,7 @@ impl Door {
         }
         // A copy, so that the polls above keep what they poll in registers.
         let polled = ready;
-        self.long_wait(stay, &polled, None).map(drop)
+        self.long_wait(stay.generation, stay.pace, stay.limit, &polled, None).map(drop)
     }
 
     /// [`Door::until`] for a wait that `all_here` makes needless: whether all parties have arrived at the trip. Asked
@@ -233,7 +234,7 @@ impl Door {
             }
         }
         let polled = ready;
-        self.long_wait(stay, &polled, Some(all_here))
+        self.long_wait(stay.generation, stay.pace, stay.limit, &polled, Some(all_here))
     }
 
     /// The light fence, then the attention word: what a party does once it knows that all have arrived, before it
@@ -328,19 +329,21 @@ impl Door {
         self.attention.wake_all();
     }
 
-    /// The long wait: spin, yield, park, as the pace says. Not generic, so that it exists once.
+    /// The long wait: spin, yield, park, as the pace says. Not generic, so that it exists once. It takes a [`Stay`] in pieces,
+    /// which live in registers: as a whole it would be laid into memory on every trip, for a call that is hardly ever made.
     #[cold]
     #[inline(never)]
     fn long_wait(
         &self,
-        stay: Stay<'_>,
+        generation: u64,
+        pace: &mut Pace,
+        limit: &Limit,
         ready: &dyn Fn() -> bool,
         all_here: Option<&dyn Fn() -> bool>,
     ) -> Result<Seen, Stop> {
-        let Stay { generation, pace, limit } = stay;
         let looked = now();
         let start = pace.start_of(generation, looked);
-        let end = pace.end_of(limit, start);
+        let end = pace.end_of(*limit, start);
         let mut wait = LongWait::new(self, Goal { ready, all_here }, generation, (start, looked), end);
         if let Some(tally) = pace.tally() {
             tally.begin(start);
@@ -381,7 +384,7 @@ mod tests {
                 door.look();
                 door.wake_sleepers(0);
             });
-            let stay = Stay { generation: 0, pace: &mut pace, limit: Limit::Never };
+            let stay = Stay { generation: 0, pace: &mut pace, limit: &Limit::Never };
             door.until(stay, || come.load(SeqCst)).unwrap();
         });
         // An eighth, or nothing at all if the CPU was lost meanwhile.

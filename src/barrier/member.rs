@@ -6,7 +6,7 @@ use crate::error::{Broken, Cause};
 use crate::fate::epoch::{publish, reached};
 use crate::fate::luggage::{Kind, Tag};
 use crate::fate::{Census, Ruling};
-use crate::observe::eye::{Arriving, Eye, Outcome};
+use crate::observe::eye::{Eye, Outcome};
 use crate::wait::{Limit, Pace, Stay, Stop, Tally, outlast};
 use std::sync::Arc;
 
@@ -175,7 +175,7 @@ impl Member {
         if self.eye.stands(self.generation) {
             return self.cross_seen_standing(limit, describe);
         }
-        self.eye.arrives(Arriving { generation: self.generation, rank: self.rank });
+        self.eye.arrives(self.generation);
         let Self { era, seat, pace, generation, .. } = self;
         let stay = Stay { generation: *generation, pace, limit };
         let (seen, leads) = seat.cross(era.door(), stay);
@@ -203,7 +203,7 @@ impl Member {
     #[inline(always)]
     fn publish_arrival(&mut self) {
         if self.eye.takes(self.generation) {
-            self.eye.arrives(Arriving { generation: self.generation, rank: self.rank });
+            self.eye.arrives(self.generation);
         }
         self.seat.arrive(self.generation);
         self.owes = true;
@@ -228,7 +228,7 @@ impl Member {
             Ok(leads) | Err(Halt::Turned(leads)) => {
                 (self.generation.wrapping_sub(1), Outcome::Complete { leads: *leads })
             }
-            Err(Halt::Broken(broken)) => (self.generation, Outcome::Broken(broken)),
+            Err(Halt::Broken(_)) => (self.generation, Outcome::Broken),
             Err(Halt::Elsewhere) => (self.generation, Outcome::Moved),
             Err(Halt::Undecided) => return,
         };

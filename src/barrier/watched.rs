@@ -169,20 +169,21 @@ impl Barrier {
     pub fn stats(&self) -> Stats {
         let control = self.control();
         let (sum, resets) = control.sum();
-        let mut stats = Stats::default();
-        stats.name = self.name().to_owned();
-        stats.algorithm = control.algorithm().to_string();
-        (stats.parties, stats.arrived) = (control.parties(), self.arrived());
-        (stats.trips, stats.resets) = (sum.trips, resets);
-        stats.breaks = sum.breaks.iter().map(|(kind, count)| ((*kind).to_owned(), *count)).collect();
         let arrivals = |rank| sum.arrivals.get(rank).copied().unwrap_or(0);
         let tallies = control.tallies();
-        stats.per_party = tallies.iter().enumerate().map(|(rank, tally)| party(rank, arrivals(rank), tally)).collect();
-        #[cfg(feature = "hdr")]
-        {
-            stats.timing = control.observers().timing();
+        Stats {
+            name: self.name().to_owned(),
+            algorithm: control.algorithm().to_string(),
+            parties: control.parties(),
+            arrived: self.arrived(),
+            trips: sum.trips,
+            resets,
+            breaks: sum.breaks.iter().map(|(kind, count)| ((*kind).to_owned(), *count)).collect(),
+            per_party: tallies.iter().enumerate().map(|(rank, tally)| party(rank, arrivals(rank), tally)).collect(),
+            #[cfg(feature = "hdr")]
+            timing: control.observers().timing(),
+            ..Stats::default()
         }
-        stats
     }
 
     /// A copy of what the parties have noted, if the barrier was told to ([`Builder::timeline`]). At any time: they go on

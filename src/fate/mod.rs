@@ -14,7 +14,7 @@ use crate::error::Broken;
 use crate::primitive::{Mutex, lock};
 use crate::wait::Door;
 use luggage::Trunk;
-pub(crate) use slots::{Census, Slots, Standing};
+pub(crate) use slots::{Census, Slots};
 
 /// What became of a trip, as far as it is known.
 #[derive(Clone, Debug, PartialEq, Eq)]

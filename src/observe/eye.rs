@@ -19,7 +19,7 @@
 //! left ([`Eye::resumes`]).
 
 use crate::error::Broken;
-use crate::fate::{Slots, Standing};
+use crate::fate::Slots;
 use crate::wait::Tally;
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -74,13 +74,6 @@ impl Sampling {
     }
 }
 
-/// A party that is about to arrive.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Arriving {
-    pub(crate) generation: u64,
-    pub(crate) rank: usize,
-}
-
 /// A party whose trip is decided.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Leaving<'a> {
@@ -88,18 +81,16 @@ pub(crate) struct Leaving<'a> {
     pub(crate) rank: usize,
     /// The ranks that take part, ascending.
     pub(crate) ranks: &'a [usize],
-    /// Whether it had come first or last; neither on a trip on which nobody has [asked](Witness::standings).
-    pub(crate) standing: Standing,
-    pub(crate) outcome: Outcome<'a>,
+    pub(crate) outcome: Outcome,
 }
 
 /// What became of a trip, for one of its parties.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Outcome<'a> {
+pub(crate) enum Outcome {
     /// Complete, and whether the party leads it.
     Complete { leads: bool },
     /// Broken.
-    Broken(&'a Broken),
+    Broken,
     /// Held elsewhere: the party arrives again, at the same trip or a later one; or it has arrived there already, and leaves it
     /// without another call of [`Bystander::arrives`].
     Moved,
@@ -112,8 +103,8 @@ pub(crate) trait Witness: Send + Sync + Debug {
         Sampling::NEVER
     }
 
-    /// On which trips it wants to know who came first and last; of those that it wants to see at all. Finding out takes a look
-    /// at the arrivals of all others.
+    /// On which of those trips it is to be counted who came first and last. Finding out takes a look at the arrivals of all
+    /// others.
     fn standings(&self) -> Sampling {
         self.sampling()
     }
@@ -138,8 +129,8 @@ pub(crate) trait Witness: Send + Sync + Debug {
 /// Somebody who accompanies one party through the trips that it looks at. Called on its thread, in the order of the
 /// protocol above.
 pub(crate) trait Bystander: Send + Debug {
-    /// Before the arrival is published.
-    fn arrives(&mut self, arriving: Arriving);
+    /// Before the arrival at trip `generation` is published.
+    fn arrives(&mut self, generation: u64);
 
     /// The party begins to wait, or asks whether the trip is decided, perhaps more than once; without this call, it did when
     /// it arrived.
@@ -160,14 +151,10 @@ pub(crate) struct Eye {
     body: Option<Box<Body>>,
 }
 
-/// The standing of a party that has not looked.
-const UNKNOWN: Standing = Standing { first: false, last: false };
-
 #[derive(Debug)]
 struct Body {
     tally: Arc<Tally>,
     bystanders: Vec<Box<dyn Bystander>>,
-    standing: Standing,
 }
 
 impl Default for Eye {
@@ -184,7 +171,7 @@ impl Eye {
         (sampling, standings): (Sampling, Sampling),
         bystanders: Vec<Box<dyn Bystander>>,
     ) -> Self {
-        Self { sampling, standings, open: false, body: Some(Box::new(Body { tally, bystanders, standing: UNKNOWN })) }
+        Self { sampling, standings, open: false, body: Some(Box::new(Body { tally, bystanders })) }
     }
 
     /// Whether the party looks at trip `generation`.
@@ -201,22 +188,21 @@ impl Eye {
 
     /// Before the arrival.
     #[inline(always)]
-    pub(crate) fn arrives(&mut self, arriving: Arriving) {
+    pub(crate) fn arrives(&mut self, generation: u64) {
         if let Some(body) = &mut self.body {
             self.open = true;
-            body.standing = UNKNOWN;
-            body.bystanders.iter_mut().for_each(|bystander| bystander.arrives(arriving));
+            body.bystanders.iter_mut().for_each(|bystander| bystander.arrives(generation));
         }
     }
 
     /// Behind the arrival at the seat `index`.
     #[cold]
     pub(crate) fn looks(&mut self, slots: &Slots, index: usize, generation: u64) {
-        if let Some(body) = &mut self.body {
-            body.standing = slots.standing(index, generation);
+        if let Some(body) = &self.body {
+            let standing = slots.standing(index, generation);
             body.tally.looks.add(1);
-            body.tally.first.add(u64::from(body.standing.first));
-            body.tally.last.add(u64::from(body.standing.last));
+            body.tally.first.add(u64::from(standing.first));
+            body.tally.last.add(u64::from(standing.last));
         }
     }
 
@@ -242,10 +228,10 @@ impl Eye {
 
     /// The trip is decided.
     #[inline(always)]
-    pub(crate) fn leaves(&mut self, generation: u64, rank: usize, ranks: &[usize], outcome: Outcome<'_>) {
+    pub(crate) fn leaves(&mut self, generation: u64, rank: usize, ranks: &[usize], outcome: Outcome) {
         if let Some(body) = self.body.as_mut().filter(|_| self.open) {
             self.open = false;
-            let leaving = Leaving { generation, rank, ranks, standing: body.standing, outcome };
+            let leaving = Leaving { generation, rank, ranks, outcome };
             body.bystanders.iter_mut().for_each(|bystander| bystander.leaves(&leaving));
         }
     }

@@ -18,7 +18,7 @@
 //!
 //! None: times and counts, each by itself. Every update is a read-modify-write, so none is lost.
 
-use super::eye::{Arriving, Bystander, Leaving, Outcome, Sampling, Witness};
+use super::eye::{Bystander, Leaving, Outcome, Sampling, Witness};
 use super::quietly;
 use crate::error::Broken;
 use crate::primitive::{AtomicU64, Ordering, now};
@@ -239,7 +239,7 @@ impl Witness for Logger {
 struct Reporter(Arc<Logger>);
 
 impl Bystander for Reporter {
-    fn arrives(&mut self, _: Arriving) {}
+    fn arrives(&mut self, _: u64) {}
 
     fn leaves(&mut self, leaving: &Leaving<'_>) {
         if !matches!(leaving.outcome, Outcome::Complete { leads: true }) {

@@ -23,7 +23,7 @@
 //! did not look) says so by the trip's number in it, and then the trip is not compared. Of a broken trip nobody reads anything:
 //! it has no leader. Leaving parties arrive and read nothing; if one of them leads, that trip is not compared either.
 
-use super::eye::{Arriving, Bystander, Leaving, Outcome, Sampling, Witness};
+use super::eye::{Bystander, Leaving, Outcome, Sampling, Witness};
 use super::histogram::Histogram;
 use super::timing::{PartyTiming, Timing};
 use crate::primitive::{Meter, now};
@@ -208,8 +208,7 @@ struct Began {
 }
 
 impl Bystander for Clerk {
-    fn arrives(&mut self, arriving: Arriving) {
-        let generation = arriving.generation;
+    fn arrives(&mut self, generation: u64) {
         // Others may have the party look at more trips than this.
         self.began = None;
         if self.timed.sampling.takes(generation) {
@@ -247,15 +246,13 @@ impl Bystander for Clerk {
 #[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
 mod tests {
     use super::*;
-    use crate::fate::Standing;
 
     fn clerk(timed: &Arc<Timed>, rank: usize) -> Box<dyn Bystander> {
         Arc::clone(timed).bystander(rank).unwrap()
     }
 
     fn leaving(generation: u64, rank: usize, ranks: &[usize], leads: bool) -> Leaving<'_> {
-        let standing = Standing { first: false, last: false };
-        Leaving { generation, rank, ranks, standing, outcome: Outcome::Complete { leads } }
+        Leaving { generation, rank, ranks, outcome: Outcome::Complete { leads } }
     }
 
     #[test]
@@ -275,10 +272,10 @@ mod tests {
         let mut clerks = [clerk(&timed, 0), clerk(&timed, 3)];
         let both = [0, 3];
         for generation in [u64::MAX, 0, 1] {
-            clerks[0].arrives(Arriving { generation, rank: 0 });
+            clerks[0].arrives(generation);
             // The other one arrives without a look at the middle one of these.
             if generation != 0 {
-                clerks[1].arrives(Arriving { generation, rank: 3 });
+                clerks[1].arrives(generation);
             }
             clerks[0].leaves(&leaving(generation, 0, &both, true));
             clerks[1].leaves(&leaving(generation, 3, &both, false));
@@ -304,7 +301,7 @@ mod tests {
     fn a_trip_that_did_not_come_about_is_not_timed() {
         let timed = Arc::new(Timed::new(Sampling::ALL));
         let mut clerk = clerk(&timed, 0);
-        clerk.arrives(Arriving { generation: 4, rank: 0 });
+        clerk.arrives(4);
         clerk.leaves(&Leaving { outcome: Outcome::Moved, ..leaving(4, 0, &[0], false) });
         clerk.leaves(&leaving(4, 0, &[0], true));
         assert_eq!((timed.timing().party(0).unwrap().wait.count(), timed.timing().skew.count()), (0, 0));

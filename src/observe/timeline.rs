@@ -27,7 +27,7 @@
 //!
 //! The latest [`MARKS`] breaks and resets of the barrier are kept beside, under a lock that no party takes on a trip.
 
-use super::eye::{Arriving, Bystander, Leaving, Outcome, Sampling, Witness};
+use super::eye::{Bystander, Leaving, Outcome, Sampling, Witness};
 use super::ring::{Pen, Ring, Words};
 use super::ticks::Ticks;
 use crate::error::Broken;
@@ -326,7 +326,7 @@ impl Scribe {
 }
 
 impl Bystander for Scribe {
-    fn arrives(&mut self, _: Arriving) {
+    fn arrives(&mut self, _: u64) {
         if let Some(notes) = self.newcomer.take() {
             Self::introduce(&notes);
         }
@@ -344,7 +344,7 @@ impl Bystander for Scribe {
         let ending = match leaving.outcome {
             Outcome::Complete { leads: false } => Ending::Complete,
             Outcome::Complete { leads: true } => Ending::Leader,
-            Outcome::Broken(_) => Ending::Broken,
+            Outcome::Broken => Ending::Broken,
             // Its arrival counts, if it is made good elsewhere; otherwise it arrives anew.
             Outcome::Moved => return,
         };

@@ -8,7 +8,10 @@ use crate::barrier::Barrier;
 use crate::barrier::builder::Builder;
 use crate::barrier::cancel::CancelToken;
 use crate::error::MAX_PARTIES;
+#[cfg(feature = "hdr")]
+use crate::observe::Sampling;
 use crate::observe::watchdog::{Orders, Report, Sink};
+use crate::observe::{Choices, Log};
 use crate::primitive::Fences;
 use crate::topology::{Bind, PinError, Placement, Topology, available_cpus, pin_current, startup_mask};
 use crate::wait::{Pace, Plan as Budgets, Settings, WaitPolicy, calibration};
@@ -83,7 +86,7 @@ pub struct TeamBuilder {
     /// Each of these can break the team's barrier for good.
     tokens: Vec<CancelToken>,
     /// `None`: as the environment says, else nobody.
-    watchdog: Option<(Orders, Sink)>,
+    observing: Choices,
     /// For tests: the rank whose thread the system does not give.
     fail_at: Option<usize>,
 }
@@ -100,7 +103,7 @@ impl TeamBuilder {
             caller_joins: true,
             stack: None,
             tokens: Vec::new(),
-            watchdog: None,
+            observing: Choices::default(),
             fail_at: None,
         }
     }
@@ -165,7 +168,47 @@ impl TeamBuilder {
     /// # Ok::<(), phalanx::team::TeamError>(())
     /// ```
     pub fn watchdog(mut self, after: Duration, sink: impl Fn(&Report) + Send + Sync + 'static) -> Self {
-        self.watchdog = Some((Orders { after, break_after: None }, Sink::new(sink)));
+        self.observing.watchdog = Some((Orders { after, break_after: None }, Sink::new(sink)));
+        self
+    }
+
+    /// Writes a line for each break or each trip at the team's barrier, and at those of engines that run on the team, as
+    /// [`Builder::log`]; any number of logs.
+    pub fn log(mut self, log: Log) -> Self {
+        self.observing.logs.push(log);
+        self
+    }
+
+    /// Times the members on these trips, as [`Builder::statistics`]; for [`Team::stats`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use phalanx::observe::Sampling;
+    /// use phalanx::team::Team;
+    ///
+    /// let team = Team::builder().threads(2).statistics(Sampling::ALL).build()?;
+    /// team.run(|m| (0..100).for_each(|_| assert!(m.wait().is_ok())))?;
+    /// assert_eq!(team.stats().timing.map(|timing| timing.wait().count()), Some(200));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "hdr")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "hdr")))]
+    pub fn statistics(mut self, trips: Sampling) -> Self {
+        self.observing.statistics = Some(trips);
+        self
+    }
+
+    /// Notes what each member does on each trip, and keeps the latest `events_per_member`, as [`Builder::timeline`]; for
+    /// [`Team::timeline`].
+    ///
+    /// # Errors
+    ///
+    /// `build` fails for more than 2^24 events.
+    #[cfg(feature = "timeline")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "timeline")))]
+    pub fn timeline(mut self, events_per_member: usize) -> Self {
+        self.observing.timeline = Some(events_per_member);
         self
     }
 
@@ -275,7 +318,8 @@ impl TeamBuilder {
 
     /// How the team's barrier is made, whenever a new one is needed.
     fn recipe(&self, threads: usize, placement: &Placement) -> Builder {
-        let mut recipe = Barrier::builder(threads).placement(placement.clone()).name(&self.name);
+        let mut recipe = Barrier::builder(threads).placement(placement.clone());
+        recipe.observing = Choices { name: Some(self.name.clone()), ..self.observing.clone() };
         for token in &self.tokens {
             recipe = recipe.cancel_on(token);
         }
@@ -287,9 +331,6 @@ impl TeamBuilder {
         }
         if let Some(timeout) = self.timeout {
             recipe = recipe.timeout(timeout);
-        }
-        if let Some((orders, sink)) = &self.watchdog {
-            recipe = recipe.watched_by(*orders, sink.clone());
         }
         recipe
     }

@@ -38,6 +38,7 @@ use crate::barrier::builder::Builder;
 use crate::barrier::cancel::CancelToken;
 use crate::barrier::era::Era;
 use crate::error::{Broken, Cause};
+use crate::observe::Stats;
 use crate::primitive::Sole;
 use crate::topology::{PinError, Pinned, Placement, pin_current};
 use crate::wait::Pace;
@@ -174,6 +175,21 @@ impl Team {
     /// Has no effect while nothing runs: each run begins with a barrier in service.
     pub fn abort(&self, reason: impl Into<String>) -> Broken {
         self.shared.region().abort(reason)
+    }
+
+    /// What the members' barrier has been through: trips, breaks, and how each member waited ([`Barrier::stats`](crate::Barrier::stats)).
+    /// From the first run on, or from the first one behind the last run that broke it.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.shared.region().stats()
+    }
+
+    /// What the members have noted at their barrier, if they were told to ([`TeamBuilder::timeline`]).
+    #[cfg(feature = "timeline")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "timeline")))]
+    #[must_use]
+    pub fn timeline(&self) -> Option<crate::observe::Timeline> {
+        self.shared.region().timeline()
     }
 
     /// The ranks that have not arrived at the members' open trip, as a snapshot: who is waited for, if anybody waits.

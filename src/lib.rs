@@ -116,6 +116,19 @@
 //!
 //! docs/openmp.md has each OpenMP construct beside its counterpart.
 //!
+//! # Watching
+//!
+//! | you want to know | take |
+//! |---|---|
+//! | why nothing moves | `PHALANX_WATCHDOG=10s` in the environment, or [`Builder::watchdog`]: who is missing, and what its thread does |
+//! | what has happened so far | [`Barrier::stats`], always on |
+//! | how long parties wait, and who is always late | `Builder::statistics`, feature `hdr` |
+//! | what each party did when | `Builder::timeline`, feature `timeline`; opens in a trace viewer |
+//! | that something broke, in the log; or each trip | [`Builder::log`]; feature `tracing` |
+//! | all of it on a dashboard | `observe::Publisher`, feature `metrics` |
+//!
+//! [`observe`] says what each costs; docs/failure.md goes from symptom to cause to fix.
+//!
 //! # Choosing
 //!
 //! The defaults choose by themselves. To choose by hand:

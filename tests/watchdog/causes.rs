@@ -34,8 +34,8 @@ fn a_thread_that_has_ended_without_dropping_its_handle() {
              |  here: rank 0, `solver-0` (thread #, last on cpu #): asleep in futex; waits for #
              |  here: rank 2, `solver-2` (thread #, last on cpu #): asleep in futex; waits for #
              |  cause: thread #, which waited as rank 1, has ended and its handle was not dropped: likely mem::forget, a leak \
-             (a cycle of Arcs), or an early return that left the handle in a place that outlives the thread; dropping the \
-             handle would have broken the trip at once",
+             (a cycle of Arcs), or an early return that left the handle in a place that outlives the thread, or with a thread \
+             that has not come yet; dropping the handle would have broken the trip at once",
         );
         assert_eq!(report.missing()[0].arrivals(), 1);
         barrier.abort("over");

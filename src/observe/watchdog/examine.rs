@@ -60,7 +60,12 @@ pub(super) fn examine(subject: &Arc<dyn Subject>, alarm: &Alarm, post: &Post, al
         }
     }
     present.extend(newcomers);
+    let waits =
+        |present: &Present| present.thread.as_ref().filter(|_| present.since.is_some()).map(|thread| thread.state);
+    let states: Vec<ThreadState> = present.iter().filter_map(waits).collect();
+    let all_starve = !states.is_empty() && states.iter().all(|state| *state == ThreadState::Starved);
     let scene = Scene {
+        starves: present.first().filter(|_| all_starve).map(|present| present.rank),
         held: last.trip.held,
         parties: last.parties,
         missing: missing.len(),

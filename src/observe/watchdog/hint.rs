@@ -144,6 +144,10 @@ impl Hint {
         let Some(thread) = &absent.thread else { return Some(Self::NeverCame { rank }) };
         let id = thread.id?;
         if scene.held {
+            // Those who wait may have been let go, and have no CPU to go on.
+            if let Some(rank) = scene.starves {
+                return Some(Self::Oversubscribed { rank, parties: scene.parties, cpus: scene.cpus });
+            }
             return Some(Self::Holds { rank }).filter(|_| scene.missing == 1 && thread.state != ThreadState::Gone);
         }
         if let Some(&(_, waits_as)) = scene.waits_here.iter().find(|(thread, _)| *thread == id) {
@@ -179,6 +183,8 @@ pub(super) struct Scene<'a> {
     pub(super) parties: usize,
     pub(super) missing: usize,
     pub(super) cpus: usize,
+    /// Of those who wait, if none gets a CPU, the first.
+    pub(super) starves: Option<usize>,
     /// The threads that wait at this trip, and the rank of each.
     pub(super) waits_here: &'a [(u32, usize)],
     pub(super) elsewhere: &'a [Elsewhere],
@@ -217,8 +223,8 @@ impl fmt::Display for Hint {
             Self::DeadThread { rank, thread } => write!(
                 f,
                 "thread {thread}, which waited as rank {rank}, has ended and its handle was not dropped: likely mem::forget, a \
-                 leak (a cycle of Arcs), or an early return that left the handle in a place that outlives the thread; dropping \
-                 the handle would have broken the trip at once"
+                 leak (a cycle of Arcs), or an early return that left the handle in a place that outlives the thread, or with a \
+                 thread that has not come yet; dropping the handle would have broken the trip at once"
             ),
             Self::WaitsElsewhere { rank, barrier, generation, as_rank, crosswise } => {
                 write!(
@@ -299,5 +305,116 @@ fn kind_of_sleep(call: Option<&str>) -> &'static str {
         Some("flock" | "fcntl") => "for the lock of a file",
         Some("pause" | "rt_sigsuspend" | "rt_sigtimedwait") => "for a signal",
         _ => "for whatever it is",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::report::Thread;
+    use super::super::thread_state::Asleep;
+    use super::*;
+
+    fn absent(handle: Handle, thread: Option<(Option<u32>, ThreadState)>) -> Absent {
+        let thread = thread.map(|(id, state)| {
+            let call = (state == ThreadState::Sleeping).then(|| "poll".to_owned());
+            let asleep = Some(Asleep { call, ..Asleep::default() });
+            Thread { name: None, id, cpu: None, state, asleep }
+        });
+        Absent { rank: 3, handle, thread, phase: None, arrivals: 1, last: None }
+    }
+
+    fn scene<'a>(held: bool, waits_here: &'a [(u32, usize)], elsewhere: &'a [Elsewhere]) -> Scene<'a> {
+        Scene { held, parties: 8, missing: 1, cpus: 2, starves: None, waits_here, elsewhere }
+    }
+
+    #[test]
+    fn each_state_of_a_missing_thread_has_its_hint() {
+        use ThreadState::*;
+        let cases = [
+            (Gone, Some(Hint::DeadThread { rank: 3, thread: 9 })),
+            (Stopped, Some(Hint::Stopped { rank: 3, thread: 9 })),
+            (Starved, Some(Hint::Oversubscribed { rank: 3, parties: 8, cpus: 2 })),
+            (Running, Some(Hint::Working { rank: 3 })),
+            (Sleeping, Some(Hint::Asleep { rank: 3, call: Some("poll".into()) })),
+            (Blocked, Some(Hint::Blocked { rank: 3 })),
+            (Unknown, None),
+        ];
+        for (state, hint) in cases {
+            let missing = absent(Handle::Held, Some((Some(9), state)));
+            assert_eq!(Hint::of(&missing, &scene(false, &[(8, 1)], &[])), hint, "{state}");
+            // Whatever the thread does: a rank that nobody holds is not its business.
+            for (handle, hint) in
+                [(Handle::Unclaimed, Hint::Unclaimed { rank: 3 }), (Handle::Dropped, Hint::Dropped { rank: 3 })]
+            {
+                let missing = Absent { handle, ..missing.clone() };
+                assert_eq!(Hint::of(&missing, &scene(false, &[], &[])), Some(hint));
+            }
+        }
+        // No thread, and one without a number: on a system that has none.
+        let never = absent(Handle::Held, None);
+        assert_eq!(Hint::of(&never, &scene(false, &[], &[])), Some(Hint::NeverCame { rank: 3 }));
+        assert_eq!(Hint::of(&absent(Handle::Held, Some((None, Unknown))), &scene(false, &[], &[])), None);
+    }
+
+    #[test]
+    fn a_thread_that_waits_is_where_it_waits() {
+        let missing = absent(Handle::Held, Some((Some(9), ThreadState::Running)));
+        let elsewhere = |lacks: &[u32]| {
+            let (barrier, lacks) = ("other".to_owned(), lacks.to_vec());
+            [Elsewhere { thread: 9, rank: 5, barrier, number: 2, generation: 7, lacks }]
+        };
+        let waits = |crosswise| {
+            let barrier = "other".to_owned();
+            Some(Hint::WaitsElsewhere { rank: 3, barrier, generation: 7, as_rank: 5, crosswise })
+        };
+        assert_eq!(Hint::of(&missing, &scene(false, &[(8, 1)], &elsewhere(&[]))), waits(false));
+        assert_eq!(Hint::of(&missing, &scene(false, &[(8, 1)], &elsewhere(&[4, 8]))), waits(true));
+        assert_eq!(Hint::of(&missing, &scene(false, &[(8, 1)], &elsewhere(&[9]))), waits(false));
+        // Here before there; and somebody else's wait is none of it.
+        let two = Some(Hint::TwoHandles { rank: 3, waits_as: 1 });
+        assert_eq!(Hint::of(&missing, &scene(false, &[(8, 0), (9, 1)], &elsewhere(&[8]))), two);
+        let [mut other] = elsewhere(&[8]);
+        other.thread = 10;
+        assert_eq!(Hint::of(&missing, &scene(false, &[(8, 1)], &[other])), Some(Hint::Working { rank: 3 }));
+    }
+
+    #[test]
+    fn who_holds_a_trip_is_named_only_if_there_is_but_one_who_can() {
+        let one = absent(Handle::Held, Some((Some(9), ThreadState::Sleeping)));
+        let held = scene(true, &[(8, 1)], &[]);
+        assert_eq!(Hint::of(&one, &held), Some(Hint::Holds { rank: 3 }));
+        // Several who do not wait may all have gone on; one whose thread has ended has as well.
+        assert_eq!(Hint::of(&one, &Scene { missing: 2, ..scene(true, &[], &[]) }), None);
+        assert_eq!(Hint::of(&absent(Handle::Held, Some((Some(9), ThreadState::Gone))), &held), None);
+        let starving = Scene { starves: Some(1), ..scene(true, &[(8, 1)], &[]) };
+        assert_eq!(Hint::of(&one, &starving), Some(Hint::Oversubscribed { rank: 1, parties: 8, cpus: 2 }));
+    }
+
+    #[test]
+    fn every_hint_says_whom_it_is_about_and_what_to_do() {
+        let barrier = "other".to_owned();
+        let hints = [
+            Hint::Unclaimed { rank: 3 },
+            Hint::Dropped { rank: 3 },
+            Hint::NeverCame { rank: 3 },
+            Hint::DeadThread { rank: 3, thread: 9 },
+            Hint::WaitsElsewhere { rank: 3, barrier, generation: 7, as_rank: 5, crosswise: false },
+            Hint::TwoHandles { rank: 3, waits_as: 1 },
+            Hint::Stopped { rank: 3, thread: 9 },
+            Hint::Oversubscribed { rank: 3, parties: 8, cpus: 2 },
+            Hint::Working { rank: 3 },
+            Hint::Asleep { rank: 3, call: None },
+            Hint::Blocked { rank: 3 },
+            Hint::Holds { rank: 3 },
+        ];
+        for hint in hints {
+            assert_eq!(hint.rank(), Some(3));
+            let text = hint.to_string();
+            assert!(text.contains("rank 3") && !text.contains('\n') && text.contains([':', ',']), "{text}");
+        }
+        assert_eq!(Hint::Anonymous { missing: 2 }.rank(), None);
+        assert!(Hint::Anonymous { missing: 2 }.to_string().starts_with("2 more calls to `wait`"));
+        assert!(Hint::Anonymous { missing: 1 }.to_string().starts_with("1 more call to `wait`"));
+        assert!(Hint::Oversubscribed { rank: 0, parties: 2, cpus: 1 }.to_string().contains(" 1 CPU with "));
     }
 }

@@ -28,6 +28,13 @@ fn run(watch: &common::Watch, barrier: &Barrier, trips: u64, before: impl Fn(usi
     watch.crew(barrier.take_parties().unwrap().into_iter().map(job).collect());
 }
 
+/// Makes so many trips.
+fn cross(party: &mut Party, trips: usize) {
+    for _ in 0..trips {
+        party.wait().unwrap();
+    }
+}
+
 fn named(algorithm: Algorithm, parties: usize) -> Barrier {
     Barrier::builder(parties).algorithm(algorithm).build().unwrap()
 }
@@ -226,13 +233,13 @@ fn a_difference_is_what_came_between() {
         barrier.abort("before");
         assert!(party.wait().is_err());
         barrier.reset().unwrap();
-        (0..10).for_each(|_| drop(party.wait().unwrap()));
+        cross(&mut party, 10);
         let before = barrier.stats();
         assert_eq!((before.trips, before.resets, before.aborts(), before.per_party[0].arrivals), (10, 1, 1, 10));
         let nothing = before.since(&before);
         assert_eq!((nothing.trips, nothing.resets, nothing.all_breaks(), nothing.per_party[0].arrivals), (0, 0, 0, 0));
         assert_eq!(before.since(&nothing), before);
-        (0..7).for_each(|_| drop(party.wait().unwrap()));
+        cross(&mut party, 7);
         let mut newcomer = barrier.join().unwrap();
         party.wait().unwrap();
         std::thread::scope(|scope| {
@@ -288,7 +295,7 @@ fn who_is_waited_for_is_last_on_the_trips_that_are_looked_at() {
 fn what_is_written_down_is_read_back() {
     let barrier = Barrier::builder(1).name("written").build().unwrap();
     let mut party = barrier.claim(0).unwrap();
-    (0..100).for_each(|_| drop(party.wait().unwrap()));
+    cross(&mut party, 100);
     barrier.abort("enough");
     let stats = barrier.stats();
     let text = serde_json::to_string(&stats).unwrap();
@@ -409,8 +416,8 @@ mod timed {
             let mut newcomer = barrier.join().unwrap();
             party.wait().unwrap();
             std::thread::scope(|scope| {
-                scope.spawn(|| (0..5).for_each(|_| drop(party.wait().unwrap())));
-                (0..5).for_each(|_| drop(newcomer.wait().unwrap()));
+                scope.spawn(|| cross(&mut party, 5));
+                cross(&mut newcomer, 5);
             });
             newcomer.leave();
             party.wait().unwrap();
@@ -444,7 +451,7 @@ mod timed {
     fn histograms_are_written_down_as_lists() {
         let barrier = timed(Algorithm::Auto, 1, WaitPolicy::Park, Sampling::ALL);
         let mut party = barrier.claim(0).unwrap();
-        (0..100).for_each(|_| drop(party.wait().unwrap()));
+        cross(&mut party, 100);
         let stats = barrier.stats();
         let text = serde_json::to_string(&stats).unwrap();
         assert_eq!(serde_json::from_str::<Stats>(&text).unwrap(), stats);

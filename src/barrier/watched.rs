@@ -82,30 +82,35 @@ impl Barrier {
     pub fn stats(&self) -> Stats {
         let control = self.control();
         let (sum, resets) = control.sum();
-        let mut stats = Stats::default();
-        stats.name = self.name().to_owned();
-        stats.algorithm = control.algorithm().to_string();
-        stats.parties = control.parties();
-        (stats.trips, stats.resets) = (sum.trips, resets);
-        stats.breaks = sum.breaks.iter().map(|(kind, count)| ((*kind).to_owned(), *count)).collect();
         let arrivals = |rank| sum.arrivals.get(rank).copied().unwrap_or(0);
         let tallies = control.tallies();
-        stats.per_party = tallies.iter().enumerate().map(|(rank, tally)| party(rank, arrivals(rank), tally)).collect();
-        #[cfg(feature = "hdr")]
-        {
-            stats.timing = control.observers().timing();
+        Stats {
+            name: self.name().to_owned(),
+            algorithm: control.algorithm().to_string(),
+            parties: control.parties(),
+            trips: sum.trips,
+            resets,
+            breaks: sum.breaks.iter().map(|(kind, count)| ((*kind).to_owned(), *count)).collect(),
+            per_party: tallies.iter().enumerate().map(|(rank, tally)| party(rank, arrivals(rank), tally)).collect(),
+            #[cfg(feature = "hdr")]
+            timing: control.observers().timing(),
         }
-        stats
     }
 }
 
 fn party(rank: usize, arrivals: u64, tally: &Arc<Tally>) -> PartyStats {
-    let mut party = PartyStats::default();
-    (party.rank, party.arrivals) = (rank, arrivals);
-    (party.first, party.last) = (tally.first.get(), tally.last.get());
-    // The party may be counting: no share is above 1 for that.
-    party.looks = tally.looks.get().max(party.first).max(party.last);
-    (party.waits, party.spins, party.yields) = (tally.waits.get(), tally.spins.get(), tally.yields.get());
-    (party.parks, party.wakes) = (tally.parks.get(), tally.wakes.get());
-    party
+    let (first, last) = (tally.first.get(), tally.last.get());
+    PartyStats {
+        rank,
+        arrivals,
+        // The party may be counting: no share is above 1 for that.
+        looks: tally.looks.get().max(first).max(last),
+        first,
+        last,
+        waits: tally.waits.get(),
+        spins: tally.spins.get(),
+        yields: tally.yields.get(),
+        parks: tally.parks.get(),
+        wakes: tally.wakes.get(),
+    }
 }

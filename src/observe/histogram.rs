@@ -188,7 +188,7 @@ mod tests {
             merged.merge(&of(&other));
             let all = of(&[one.clone(), other].concat());
             prop_assert_eq!(&merged, &all);
-            prop_assert_eq!(all.since(&of(&one)).count(), (all.count() - one.len() as u64));
+            prop_assert_eq!(all.since(&of(&one)).count(), all.count() - one.len() as u64);
         }
 
         #[test]

@@ -48,9 +48,9 @@ impl Choices {
         // Relaxed: only that no two are the same matters.
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = self.name.clone().unwrap_or_else(|| format!("barrier-{number}"));
-        let mut observers = Observers::of(name.into(), number);
+        let observers = Observers::of(name.into(), number);
         #[cfg(feature = "hdr")]
-        observers.time(self.statistics);
+        let observers = observers.timing_these(self.statistics);
         observers
     }
 }
@@ -86,9 +86,10 @@ impl Observers {
 
     /// Times these trips, if any.
     #[cfg(feature = "hdr")]
-    fn time(&mut self, trips: Option<Sampling>) {
+    fn timing_these(mut self, trips: Option<Sampling>) -> Self {
         self.timed = trips.map(|trips| Arc::new(Timed::new(trips)));
         self.witnesses.extend(self.timed.clone().map(|timed| timed as Arc<dyn Witness>));
+        self
     }
 
     /// What was timed, if that was asked for.

@@ -8,8 +8,8 @@ use common::{Rng, patience, scaled, watched};
 use phalanx::observe::Stats;
 use phalanx::{Algorithm, Barrier, Broken, Party, WaitPolicy};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 const PARTIES: [usize; 4] = [2, 3, 4, 8];
@@ -190,7 +190,7 @@ fn check_growth(last: &Stats, next: &Stats) {
     assert!(grows, "{last}\nand then\n{next}");
 }
 
-/// Whoever reads makes the first of the parties' moves known that nobody else has seen.
+/// The reading itself finds out that the members have changed, and has what was before in its sum.
 #[test]
 fn members_who_change_between_two_readings_are_in_the_next_one() {
     let barrier = Barrier::new(2).unwrap();
@@ -198,8 +198,8 @@ fn members_who_change_between_two_readings_are_in_the_next_one() {
     let third = barrier.join().unwrap();
     let [mut one, other] = [parties.remove(0), parties.remove(0)];
     other.leave();
-    one.wait().unwrap();
-    // Nobody but this reading finds out that the first two parties' only trip is complete.
+    let _ = one.arrive();
+    // Nobody has asked whether the first two parties' only trip is complete.
     let stats = barrier.stats();
     let arrivals = |stats: &Stats| stats.per_party.iter().map(|party| party.arrivals).collect::<Vec<_>>();
     assert_eq!((stats.trips, arrivals(&stats)), (1, vec![1, 1, 0]));
@@ -209,6 +209,40 @@ fn members_who_change_between_two_readings_are_in_the_next_one() {
     let stats = barrier.stats();
     assert_eq!((stats.trips, arrivals(&stats), stats.parties), (2, vec![2, 1, 1], 0));
     assert_eq!(stats.all_breaks(), 0);
+}
+
+/// The action of the last trip before a change fails when that trip has been counted, by itself: it is a break all the same.
+#[test]
+fn a_trip_that_breaks_when_it_has_been_counted_is_taken_back() {
+    watched("a_trip_that_breaks_when_it_has_been_counted", patience(), |_| {
+        let own = Arc::new(OnceLock::<Barrier>::new());
+        let barrier = {
+            let own = Arc::clone(&own);
+            Barrier::builder(1).action(move |trip| {
+                if trip.generation == 0 {
+                    assert_eq!(own.get().unwrap().stats().trips, 1);
+                    panic_quietly();
+                }
+            })
+        };
+        let barrier = barrier.build().unwrap();
+        own.set(barrier.clone()).unwrap();
+        let mut party = barrier.claim(0).unwrap();
+        let mut newcomer = barrier.join().unwrap();
+        assert_eq!(party.wait().unwrap_err().cause().kind(), "action_panicked");
+        assert_eq!(barrier.stats().breaks, BTreeMap::from([("action_panicked".to_owned(), 1)]));
+        barrier.reset().unwrap();
+        assert!(newcomer.wait().is_err());
+        for trips in 1..4 {
+            std::thread::scope(|scope| {
+                scope.spawn(|| party.wait().unwrap());
+                newcomer.wait().unwrap();
+            });
+            let stats = barrier.stats();
+            assert_eq!((stats.trips, stats.all_breaks()), (trips, 1), "{stats}");
+            assert_eq!(stats.per_party[0].arrivals, trips + 1, "{stats}");
+        }
+    });
 }
 
 /// Only a newcomer goes on: it does not wait until those who leave have arrived, and their trip counts all the same.

@@ -80,7 +80,14 @@ fn parties_allocate_nothing() {
                 for parties in [1, 2, 3, 5] {
                     let slow = policy == WaitPolicy::Spin && parties > common::cpus();
                     let trips = scaled(if slow { 4 } else { 100 }) as u64;
-                    let barrier = Barrier::builder(parties).algorithm(algorithm).wait_policy(policy).build().unwrap();
+                    let builder = Barrier::builder(parties).algorithm(algorithm).wait_policy(policy);
+                    // Statistics allocate what they need when a rank is claimed.
+                    #[cfg(feature = "hdr")]
+                    let builder = match parties % 2 {
+                        0 => builder,
+                        _ => builder.statistics(phalanx::observe::Sampling::one_in(4)),
+                    };
+                    let barrier = builder.build().unwrap();
                     let all_done = &std::sync::Barrier::new(parties);
                     let jobs = barrier.take_parties().unwrap().into_iter().map(|mut party| {
                         let rank = party.rank();

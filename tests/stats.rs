@@ -8,8 +8,8 @@ use common::{Rng, patience, scaled, watched};
 use phalanx::observe::Stats;
 use phalanx::{Algorithm, Barrier, Broken, Party, WaitPolicy};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 const PARTIES: [usize; 4] = [2, 3, 4, 8];
@@ -26,6 +26,13 @@ fn run(watch: &common::Watch, barrier: &Barrier, trips: u64, before: impl Fn(usi
         })
     };
     watch.crew(barrier.take_parties().unwrap().into_iter().map(job).collect());
+}
+
+/// Makes so many trips.
+fn cross(party: &mut Party, trips: usize) {
+    for _ in 0..trips {
+        party.wait().unwrap();
+    }
 }
 
 fn named(algorithm: Algorithm, parties: usize) -> Barrier {
@@ -183,7 +190,7 @@ fn check_growth(last: &Stats, next: &Stats) {
     assert!(grows, "{last}\nand then\n{next}");
 }
 
-/// Whoever reads makes the first of the parties' moves known that nobody else has seen.
+/// The reading itself finds out that the members have changed, and has what was before in its sum.
 #[test]
 fn members_who_change_between_two_readings_are_in_the_next_one() {
     let barrier = Barrier::new(2).unwrap();
@@ -191,8 +198,8 @@ fn members_who_change_between_two_readings_are_in_the_next_one() {
     let third = barrier.join().unwrap();
     let [mut one, other] = [parties.remove(0), parties.remove(0)];
     other.leave();
-    one.wait().unwrap();
-    // Nobody but this reading finds out that the first two parties' only trip is complete.
+    let _ = one.arrive();
+    // Nobody has asked whether the first two parties' only trip is complete.
     let stats = barrier.stats();
     let arrivals = |stats: &Stats| stats.per_party.iter().map(|party| party.arrivals).collect::<Vec<_>>();
     assert_eq!((stats.trips, arrivals(&stats)), (1, vec![1, 1, 0]));
@@ -202,6 +209,40 @@ fn members_who_change_between_two_readings_are_in_the_next_one() {
     let stats = barrier.stats();
     assert_eq!((stats.trips, arrivals(&stats), stats.parties), (2, vec![2, 1, 1], 0));
     assert_eq!(stats.all_breaks(), 0);
+}
+
+/// The action of the last trip before a change fails when that trip has been counted, by itself: it is a break all the same.
+#[test]
+fn a_trip_that_breaks_when_it_has_been_counted_is_taken_back() {
+    watched("a_trip_that_breaks_when_it_has_been_counted", patience(), |_| {
+        let own = Arc::new(OnceLock::<Barrier>::new());
+        let barrier = {
+            let own = Arc::clone(&own);
+            Barrier::builder(1).action(move |trip| {
+                if trip.generation == 0 {
+                    assert_eq!(own.get().unwrap().stats().trips, 1);
+                    panic_quietly();
+                }
+            })
+        };
+        let barrier = barrier.build().unwrap();
+        own.set(barrier.clone()).unwrap();
+        let mut party = barrier.claim(0).unwrap();
+        let mut newcomer = barrier.join().unwrap();
+        assert_eq!(party.wait().unwrap_err().cause().kind(), "action_panicked");
+        assert_eq!(barrier.stats().breaks, BTreeMap::from([("action_panicked".to_owned(), 1)]));
+        barrier.reset().unwrap();
+        assert!(newcomer.wait().is_err());
+        for trips in 1..4 {
+            std::thread::scope(|scope| {
+                scope.spawn(|| party.wait().unwrap());
+                newcomer.wait().unwrap();
+            });
+            let stats = barrier.stats();
+            assert_eq!((stats.trips, stats.all_breaks()), (trips, 1), "{stats}");
+            assert_eq!(stats.per_party[0].arrivals, trips + 1, "{stats}");
+        }
+    });
 }
 
 /// Only a newcomer goes on: it does not wait until those who leave have arrived, and their trip counts all the same.
@@ -226,13 +267,13 @@ fn a_difference_is_what_came_between() {
         barrier.abort("before");
         assert!(party.wait().is_err());
         barrier.reset().unwrap();
-        (0..10).for_each(|_| assert!(party.wait().is_ok()));
+        cross(&mut party, 10);
         let before = barrier.stats();
         assert_eq!((before.trips, before.resets, before.aborts(), before.per_party[0].arrivals), (10, 1, 1, 10));
         let nothing = before.since(&before);
         assert_eq!((nothing.trips, nothing.resets, nothing.all_breaks(), nothing.per_party[0].arrivals), (0, 0, 0, 0));
         assert_eq!(before.since(&nothing), before);
-        (0..7).for_each(|_| assert!(party.wait().is_ok()));
+        cross(&mut party, 7);
         let mut newcomer = barrier.join().unwrap();
         party.wait().unwrap();
         std::thread::scope(|scope| {
@@ -288,7 +329,7 @@ fn who_is_waited_for_is_last_on_the_trips_that_are_looked_at() {
 fn what_is_written_down_is_read_back() {
     let barrier = Barrier::builder(1).name("written").build().unwrap();
     let mut party = barrier.claim(0).unwrap();
-    (0..100).for_each(|_| assert!(party.wait().is_ok()));
+    cross(&mut party, 100);
     barrier.abort("enough");
     let stats = barrier.stats();
     let text = serde_json::to_string(&stats).unwrap();
@@ -409,8 +450,8 @@ mod timed {
             let mut newcomer = barrier.join().unwrap();
             party.wait().unwrap();
             std::thread::scope(|scope| {
-                scope.spawn(|| (0..5).for_each(|_| assert!(party.wait().is_ok())));
-                (0..5).for_each(|_| drop(newcomer.wait().unwrap()));
+                scope.spawn(|| cross(&mut party, 5));
+                cross(&mut newcomer, 5);
             });
             newcomer.leave();
             party.wait().unwrap();
@@ -444,7 +485,7 @@ mod timed {
     fn histograms_are_written_down_as_lists() {
         let barrier = timed(Algorithm::Auto, 1, WaitPolicy::Park, Sampling::ALL);
         let mut party = barrier.claim(0).unwrap();
-        (0..100).for_each(|_| assert!(party.wait().is_ok()));
+        cross(&mut party, 100);
         let stats = barrier.stats();
         let text = serde_json::to_string(&stats).unwrap();
         assert_eq!(serde_json::from_str::<Stats>(&text).unwrap(), stats);

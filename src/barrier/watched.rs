@@ -182,7 +182,6 @@ impl Barrier {
             per_party: tallies.iter().enumerate().map(|(rank, tally)| party(rank, arrivals(rank), tally)).collect(),
             #[cfg(feature = "hdr")]
             timing: control.observers().timing(),
-            ..Stats::default()
         }
     }
 
@@ -232,12 +231,18 @@ impl Party {
 }
 
 fn party(rank: usize, arrivals: u64, tally: &Arc<Tally>) -> PartyStats {
-    let mut party = PartyStats::default();
-    (party.rank, party.arrivals) = (rank, arrivals);
-    (party.first, party.last) = (tally.first.get(), tally.last.get());
-    // The party may be counting: no share is above 1 for that.
-    party.looks = tally.looks.get().max(party.first).max(party.last);
-    (party.waits, party.spins, party.yields) = (tally.waits.get(), tally.spins.get(), tally.yields.get());
-    (party.parks, party.wakes) = (tally.parks.get(), tally.wakes.get());
-    party
+    let (first, last) = (tally.first.get(), tally.last.get());
+    PartyStats {
+        rank,
+        arrivals,
+        // The party may be counting: no share is above 1 for that.
+        looks: tally.looks.get().max(first).max(last),
+        first,
+        last,
+        waits: tally.waits.get(),
+        spins: tally.spins.get(),
+        yields: tally.yields.get(),
+        parks: tally.parks.get(),
+        wakes: tally.wakes.get(),
+    }
 }

@@ -9,8 +9,10 @@
 //! | word | writer | reader | meaning |
 //! |---|---|---|---|
 //! | `stamps[g % 2]` of rank r | party r, before it arrives at trip g | who leads trip g | the trip, and when it arrived there (nanoseconds of `wait::nanos`) |
+//! | `late` of rank r | who leads the trip, one leader after the other | a snapshot | how often it was compared, and how late it was |
 //! | `waits` of rank r, a lock | party r, when it leaves | a snapshot | its waits |
-//! | `skew`, a lock | who leads the trip | a snapshot | the skews, and the lateness of each rank |
+//! | `skew`, a lock | who leads the trip | a snapshot | the skews |
+//! | `desks`, a lock | who claims a rank | who leads the trip, a snapshot | the above, by rank |
 //!
 //! The locks are taken on trips that are looked at only, and wait for nobody but a snapshot that copies.
 //!
@@ -21,7 +23,8 @@
 //! for trip g + 2, by a party that has crossed g + 1; and that was not complete before the leader of g had arrived there, which
 //! it does behind its reading. A place that nobody has written for this trip (the party came in on another thread's behalf, or
 //! did not look) says so by the trip's number in it, and then the trip is not compared. Of a broken trip nobody reads anything:
-//! it has no leader. Leaving parties arrive and read nothing; if one of them leads, that trip is not compared either.
+//! it has no leader. Leaving parties arrive and read nothing; if one of them leads, that trip is not compared either. Leaders
+//! add to `late` in the order of the trips, for the same reason; a snapshot may see an addition half done.
 
 use super::eye::{Bystander, Leaving, Outcome, Sampling, Witness};
 use super::histogram::Histogram;
@@ -38,14 +41,21 @@ pub(crate) struct Timed {
     sampling: Sampling,
     /// By rank.
     desks: Mutex<Vec<Arc<Desk>>>,
-    skew: Mutex<Skew>,
+    skew: Mutex<Histogram>,
 }
 
-/// What one rank writes down.
+/// What is written down of one rank.
 #[derive(Debug, Default)]
 struct Desk {
-    stamps: CachePadded<[Stamp; 2]>,
+    arrivals: CachePadded<Arrivals>,
     waits: CachePadded<Mutex<Waits>>,
+}
+
+/// What a leader reads, and what it writes: one line to fetch.
+#[derive(Debug, Default)]
+struct Arrivals {
+    stamps: [Stamp; 2],
+    late: Late,
 }
 
 /// When a party arrived, and where.
@@ -84,19 +94,11 @@ struct Span {
     ended: u64,
 }
 
-/// What was compared of all ranks.
 #[derive(Debug, Default)]
-struct Skew {
-    histogram: Histogram,
-    /// By rank.
-    late: Vec<Late>,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
 struct Late {
-    trips: u64,
-    nanos: u64,
-    most: u64,
+    trips: Meter,
+    nanos: Meter,
+    most: Meter,
 }
 
 /// A panic while one of these was held is of the allocator, and has changed nothing.
@@ -112,24 +114,20 @@ impl Timed {
     /// What was timed so far.
     pub(crate) fn timing(&self) -> Timing {
         let desks = lock(&self.desks).clone();
-        let (skew, late) = {
-            let skew = lock(&self.skew);
-            (skew.histogram.clone(), skew.late.clone())
-        };
         let party = |(rank, desk): (usize, &Arc<Desk>)| {
             let waits = lock(&desk.waits);
-            let late = late.get(rank).copied().unwrap_or_default();
+            let late = &desk.arrivals.late;
             let mut party = PartyTiming { rank, wait: waits.histogram.clone(), ..PartyTiming::default() };
             party.waited = Duration::from_nanos(waits.nanos);
             if let Some(span) = waits.span {
                 party.span = Duration::from_nanos(span.ended.saturating_sub(span.began));
                 party.span_trips = span.last.wrapping_sub(span.first).wrapping_add(1);
             }
-            (party.compared, party.late) = (late.trips, Duration::from_nanos(late.nanos));
-            party.latest = Duration::from_nanos(late.most);
+            (party.compared, party.late) = (late.trips.get(), Duration::from_nanos(late.nanos.get()));
+            party.latest = Duration::from_nanos(late.most.get());
             party
         };
-        Timing { per_party: desks.iter().enumerate().map(party).collect(), skew }
+        Timing { per_party: desks.iter().enumerate().map(party).collect(), skew: lock(&self.skew).clone() }
     }
 
     fn desk(&self, rank: usize) -> Arc<Desk> {
@@ -141,28 +139,22 @@ impl Timed {
     }
 
     /// Compares the arrivals of these ranks at `generation`, on behalf of who leads it. Nothing if one of them is not known.
-    fn compare(&self, generation: u64, ranks: &[usize], known: &mut Known) {
-        let Known { desks, arrivals } = known;
-        if ranks.iter().any(|rank| *rank >= desks.len()) {
-            desks.clone_from(&lock(&self.desks));
-        }
-        arrivals.clear();
+    fn compare(&self, generation: u64, ranks: &[usize]) {
+        let desks = lock(&self.desks);
+        let arrivals = |rank: &usize| desks.get(*rank).map(|desk| &*desk.arrivals);
+        let arrived = |rank| arrivals(rank)?.stamps[place(generation)].read(generation);
+        let (mut first, mut last) = (u64::MAX, 0);
         for rank in ranks {
-            let stamp = desks.get(*rank).and_then(|desk| desk.stamps[place(generation)].read(generation));
-            let Some(at) = stamp else { return };
-            arrivals.push(at);
+            let Some(at) = arrived(rank) else { return };
+            (first, last) = (first.min(at), last.max(at));
         }
-        let (Some(&first), Some(&last)) = (arrivals.iter().min(), arrivals.iter().max()) else { return };
-        let mut skew = lock(&self.skew);
-        skew.histogram.record_nanos(last - first, 1);
-        for (&rank, &at) in ranks.iter().zip(arrivals.iter()) {
-            if skew.late.len() <= rank {
-                skew.late.resize(rank + 1, Late::default());
+        lock(&self.skew).record_nanos(last.saturating_sub(first), 1);
+        for rank in ranks {
+            if let (Some(Arrivals { late, .. }), Some(at)) = (arrivals(rank), arrived(rank)) {
+                late.trips.add(1);
+                late.nanos.add(at - first);
+                late.most.set(late.most.get().max(at - first));
             }
-            let late = &mut skew.late[rank];
-            late.trips += 1;
-            late.nanos = late.nanos.saturating_add(at - first);
-            late.most = late.most.max(at - first);
         }
     }
 }
@@ -178,7 +170,7 @@ impl Witness for Timed {
 
     fn bystander(self: Arc<Self>, rank: usize) -> Option<Box<dyn Bystander>> {
         let desk = self.desk(rank);
-        Some(Box::new(Clerk { timed: self, desk, began: None, known: Known::default() }))
+        Some(Box::new(Clerk { timed: self, desk, began: None }))
     }
 }
 
@@ -188,14 +180,6 @@ struct Clerk {
     timed: Arc<Timed>,
     desk: Arc<Desk>,
     began: Option<Began>,
-    known: Known,
-}
-
-/// What a clerk has at hand, so that to compare takes no memory.
-#[derive(Debug, Default)]
-struct Known {
-    desks: Vec<Arc<Desk>>,
-    arrivals: Vec<u64>,
 }
 
 /// A trip that is being timed.
@@ -213,7 +197,7 @@ impl Bystander for Clerk {
         self.began = None;
         if self.timed.sampling.takes(generation) {
             let arrived = nanos(now());
-            self.desk.stamps[place(generation)].write(generation, arrived);
+            self.desk.arrivals.stamps[place(generation)].write(generation, arrived);
             self.began = Some(Began { generation, arrived, stayed: None });
         }
     }
@@ -238,7 +222,7 @@ impl Bystander for Clerk {
             (span.last, span.ended) = (began.generation, left);
         }
         if leads {
-            self.timed.compare(leaving.generation, leaving.ranks, &mut self.known);
+            self.timed.compare(leaving.generation, leaving.ranks);
         }
     }
 }
@@ -262,7 +246,7 @@ mod tests {
         println!("{bytes} bytes per party");
         assert!(bytes <= 64 << 10, "{bytes}");
         let timed = Timed::new(Sampling::ALL);
-        let bytes = size_of::<Timed>() + lock(&timed.skew).histogram.bytes();
+        let bytes = size_of::<Timed>() + lock(&timed.skew).bytes();
         assert!(bytes <= 64 << 10, "{bytes}");
     }
 

@@ -20,6 +20,8 @@
 
 use crate::error::Broken;
 use crate::fate::{Slots, Standing};
+#[cfg(feature = "timeline")]
+use crate::observe::timeline::Scribe;
 use crate::wait::Tally;
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -166,6 +168,9 @@ const UNKNOWN: Standing = Standing { first: false, last: false };
 struct Body {
     tally: Arc<Tally>,
     bystanders: Vec<Box<dyn Bystander>>,
+    /// A bystander as well, on every trip: beside the others, so that nothing of it is a call.
+    #[cfg(feature = "timeline")]
+    scribe: Option<Scribe>,
     standing: Standing,
 }
 
@@ -183,7 +188,24 @@ impl Eye {
         (sampling, standings): (Sampling, Sampling),
         bystanders: Vec<Box<dyn Bystander>>,
     ) -> Self {
-        Self { sampling, standings, open: false, body: Some(Box::new(Body { tally, bystanders, standing: UNKNOWN })) }
+        let body = Body {
+            tally,
+            bystanders,
+            #[cfg(feature = "timeline")]
+            scribe: None,
+            standing: UNKNOWN,
+        };
+        Self { sampling, standings, open: false, body: Some(Box::new(body)) }
+    }
+
+    /// And has all trips noted by `scribe`.
+    #[cfg(feature = "timeline")]
+    pub(crate) fn noted_by(mut self, scribe: Option<Scribe>) -> Self {
+        if let (Some(body), Some(scribe)) = (&mut self.body, scribe) {
+            body.scribe = Some(scribe);
+            self.sampling = Sampling::ALL;
+        }
+        self
     }
 
     /// Whether the party looks at trip `generation`.
@@ -205,6 +227,11 @@ impl Eye {
             self.open = true;
             body.standing = UNKNOWN;
             body.bystanders.iter_mut().for_each(|bystander| bystander.arrives(arriving));
+            // The last before the arrival, and the first behind the release: the others' time is the party's own.
+            #[cfg(feature = "timeline")]
+            if let Some(scribe) = &mut body.scribe {
+                scribe.arrives();
+            }
         }
     }
 
@@ -223,6 +250,10 @@ impl Eye {
     #[inline(always)]
     pub(crate) fn stays(&mut self) {
         if let Some(body) = self.body.as_mut().filter(|_| self.open) {
+            #[cfg(feature = "timeline")]
+            if let Some(scribe) = &mut body.scribe {
+                scribe.stays();
+            }
             body.bystanders.iter_mut().for_each(|bystander| bystander.stays());
         }
     }
@@ -244,6 +275,10 @@ impl Eye {
     pub(crate) fn leaves(&mut self, generation: u64, rank: usize, ranks: &[usize], outcome: Outcome<'_>) {
         if let Some(body) = self.body.as_mut().filter(|_| self.open) {
             self.open = false;
+            #[cfg(feature = "timeline")]
+            if let Some(scribe) = &mut body.scribe {
+                scribe.leaves(generation, outcome);
+            }
             let leaving = Leaving { generation, rank, ranks, standing: body.standing, outcome };
             body.bystanders.iter_mut().for_each(|bystander| bystander.leaves(&leaving));
         }

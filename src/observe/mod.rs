@@ -60,7 +60,6 @@ impl Choices {
         let mut witnesses: Vec<Arc<dyn Witness>> = Vec::new();
         #[cfg(feature = "timeline")]
         let recorder = self.timeline.map(|events| Arc::new(timeline::Recorder::new(events)));
-        // First, so that its stamps are not those of what others do.
         #[cfg(feature = "timeline")]
         witnesses.extend(recorder.iter().map(|recorder| Arc::clone(recorder) as Arc<dyn Witness>));
         witnesses.extend(self.logs.iter().map(|log| Arc::new(log.of(&name)) as Arc<dyn Witness>));
@@ -107,7 +106,10 @@ impl Observers {
         let wanted = self.witnesses.iter().map(|witness| witness.sampling()).fold(Sampling::USUAL, Sampling::max);
         let standings = self.witnesses.iter().map(|witness| witness.standings()).fold(Sampling::USUAL, Sampling::max);
         let bystanders = self.witnesses.iter().filter_map(|witness| Arc::clone(witness).bystander(rank)).collect();
-        Eye::new(tally, (wanted, standings), bystanders)
+        let eye = Eye::new(tally, (wanted, standings), bystanders);
+        #[cfg(feature = "timeline")]
+        let eye = eye.noted_by(self.recorder.as_ref().map(|recorder| recorder.scribe(rank)));
+        eye
     }
 
     /// A copy of the timeline, if one was asked for.

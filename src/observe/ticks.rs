@@ -1,7 +1,7 @@
 //! The clock of the timeline: the processor's own counter where that is fit for it, and what its ticks are in nanoseconds.
 //!
-//! A trip of two near parties takes some 60 ns, and `Instant::now` a third of that. Reading the time stamp counter takes a
-//! seventh; so that is what parties note, and whoever reads the timeline does the sums. `quanta` says whether the counter
+//! A trip of two near parties takes some 60 ns, and `Instant::now` a third of that. Reading the time stamp counter takes less
+//! than half as long; so that is what parties note, and whoever reads the timeline does the sums. `quanta` says whether the counter
 //! is fit (it runs at one rate, and in all sleep states), takes the system's monotonic clock if not, and measures the rate:
 //! once in a process, for up to 200 ms (its `MAXIMUM_CAL_TIME_NS`).
 //!

@@ -117,6 +117,23 @@ pub(crate) fn load_fence() {
     }
 }
 
+/// The processor's time stamp counter, in place of a call that reads it.
+#[cfg(all(
+    feature = "timeline",
+    target_arch = "x86_64",
+    not(any(miri, all(test, any(phalanx_loom, phalanx_shuttle))))
+))]
+#[allow(unsafe_code)]
+#[inline(always)]
+pub(crate) fn time_stamp() -> u64 {
+    // SAFETY: reads a register that every x86-64 processor has; whether the system lets programs do so, `quanta` has found
+    // out before anybody gets here.
+    #[allow(unused_unsafe)]
+    unsafe {
+        std::arch::x86_64::_rdtsc()
+    }
+}
+
 #[cfg(all(test, phalanx_shuttle))]
 pub(crate) mod steps {
     use shuttle::rand::{RngCore, thread_rng};

@@ -20,6 +20,8 @@
 
 use crate::error::Broken;
 use crate::fate::Slots;
+#[cfg(feature = "timeline")]
+use crate::observe::timeline::Scribe;
 use crate::wait::Tally;
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -155,6 +157,9 @@ pub(crate) struct Eye {
 struct Body {
     tally: Arc<Tally>,
     bystanders: Vec<Box<dyn Bystander>>,
+    /// A bystander as well, on every trip: beside the others, so that nothing of it is a call.
+    #[cfg(feature = "timeline")]
+    scribe: Option<Scribe>,
 }
 
 impl Default for Eye {
@@ -171,7 +176,23 @@ impl Eye {
         (sampling, standings): (Sampling, Sampling),
         bystanders: Vec<Box<dyn Bystander>>,
     ) -> Self {
-        Self { sampling, standings, open: false, body: Some(Box::new(Body { tally, bystanders })) }
+        let body = Body {
+            tally,
+            bystanders,
+            #[cfg(feature = "timeline")]
+            scribe: None,
+        };
+        Self { sampling, standings, open: false, body: Some(Box::new(body)) }
+    }
+
+    /// And has all trips noted by `scribe`.
+    #[cfg(feature = "timeline")]
+    pub(crate) fn noted_by(mut self, scribe: Option<Scribe>) -> Self {
+        if let (Some(body), Some(scribe)) = (&mut self.body, scribe) {
+            body.scribe = Some(scribe);
+            self.sampling = Sampling::ALL;
+        }
+        self
     }
 
     /// Whether the party looks at trip `generation`.
@@ -192,6 +213,11 @@ impl Eye {
         if let Some(body) = &mut self.body {
             self.open = true;
             body.bystanders.iter_mut().for_each(|bystander| bystander.arrives(generation));
+            // The last before the arrival, and the first behind the release: the others' time is the party's own.
+            #[cfg(feature = "timeline")]
+            if let Some(scribe) = &mut body.scribe {
+                scribe.arrives();
+            }
         }
     }
 
@@ -210,6 +236,10 @@ impl Eye {
     #[inline(always)]
     pub(crate) fn stays(&mut self) {
         if let Some(body) = self.body.as_mut().filter(|_| self.open) {
+            #[cfg(feature = "timeline")]
+            if let Some(scribe) = &mut body.scribe {
+                scribe.stays();
+            }
             body.bystanders.iter_mut().for_each(|bystander| bystander.stays());
         }
     }
@@ -231,6 +261,10 @@ impl Eye {
     pub(crate) fn leaves(&mut self, generation: u64, rank: usize, ranks: &[usize], outcome: Outcome) {
         if let Some(body) = self.body.as_mut().filter(|_| self.open) {
             self.open = false;
+            #[cfg(feature = "timeline")]
+            if let Some(scribe) = &mut body.scribe {
+                scribe.leaves(generation, outcome);
+            }
             let leaving = Leaving { generation, rank, ranks, outcome };
             body.bystanders.iter_mut().for_each(|bystander| bystander.leaves(&leaving));
         }

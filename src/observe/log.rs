@@ -191,7 +191,7 @@ impl Logger {
 
 impl Drop for Logger {
     fn drop(&mut self) {
-        if *self.suppressed.get_mut() > 0 && !WITHIN.get() {
+        if self.suppressed.load(Ordering::Relaxed) > 0 && !WITHIN.get() {
             self.hand_over(format!("phalanx barrier={} outcome=closed", self.name));
         }
     }

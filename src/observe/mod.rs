@@ -208,7 +208,10 @@ impl Observers {
         let wanted = self.witnesses.iter().map(|witness| witness.sampling()).fold(Sampling::USUAL, Sampling::max);
         let standings = self.witnesses.iter().map(|witness| witness.standings()).fold(Sampling::USUAL, Sampling::max);
         let bystanders = self.witnesses.iter().filter_map(|witness| Arc::clone(witness).bystander(rank)).collect();
-        Eye::new(tally, (wanted, standings), bystanders)
+        let eye = Eye::new(tally, (wanted, standings), bystanders);
+        #[cfg(feature = "timeline")]
+        let eye = eye.noted_by(self.recorder.as_ref().map(|recorder| recorder.scribe(rank)));
+        eye
     }
 
     /// A copy of the timeline, if one was asked for.

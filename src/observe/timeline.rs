@@ -16,6 +16,11 @@
 //! | 2 | the stamp of the release, or of when the party was told of a break |
 //! | 3 | bits 0, 1: how it ended; above: ticks from the arrival to the beginning of the wait |
 //!
+//! The stamp of an arrival is taken before it is published and the stamp of a release behind a fence of loads (`ticks.rs`):
+//! no release of a trip is stamped before its last arrival. (Stamping an arrival behind its publication, while the party
+//! waits anyway, was measured: no faster between two threads of one core, a few nanoseconds between two cores, and an
+//! interrupted party would seem to arrive after the others were let go.)
+//!
 //! The stamps of one party never go backwards, whatever the counters do when its thread moves: each is at least the one
 //! before. (That keeps the stamps' promise, `ticks.rs`: the later of two moments that are both before an arrival is
 //! before it.)
@@ -27,7 +32,7 @@
 //!
 //! The latest [`MARKS`] breaks and resets of the barrier are kept beside, under a lock that no party takes on a trip.
 
-use super::eye::{Bystander, Leaving, Outcome, Sampling, Witness};
+use super::eye::{Outcome, Witness};
 use super::ring::{Pen, Ring, Words};
 use super::ticks::Ticks;
 use crate::error::Broken;
@@ -269,6 +274,14 @@ impl Recorder {
         Timeline { name, number, tracks, marks: latest, marks_dropped: marks.dropped }
     }
 
+    /// What notes what the party of `rank` does, from now to the end of its handle.
+    pub(super) fn scribe(&self, rank: usize) -> Scribe {
+        let new = || Arc::new(Notes { ring: Arc::new(Ring::new(self.events)), thread: Mutex::new(None) });
+        let notes = Arc::clone(lock(&self.notes).entry(rank).or_insert_with(new));
+        let pen = Pen::new(Arc::clone(&notes.ring));
+        Scribe { ticks: self.ticks, pen, arrived: 0, waited: None, last: 0, newcomer: Some(notes) }
+    }
+
     fn mark(&self, mark: Mark) {
         let stamp = self.ticks.after_loads();
         let mut marks = lock(&self.marks);
@@ -281,21 +294,6 @@ impl Recorder {
 }
 
 impl Witness for Recorder {
-    fn sampling(&self) -> Sampling {
-        Sampling::ALL
-    }
-
-    fn standings(&self) -> Sampling {
-        Sampling::NEVER
-    }
-
-    fn bystander(self: Arc<Self>, rank: usize) -> Option<Box<dyn Bystander>> {
-        let new = || Arc::new(Notes { ring: Arc::new(Ring::new(self.events)), thread: Mutex::new(None) });
-        let notes = Arc::clone(lock(&self.notes).entry(rank).or_insert_with(new));
-        let pen = Pen::new(Arc::clone(&notes.ring));
-        Some(Box::new(Scribe { ticks: self.ticks, pen, arrived: 0, waited: None, last: 0, newcomer: Some(notes) }))
-    }
-
     fn broken(&self, broken: &Broken) {
         self.mark(Mark::Broken(broken.clone()));
     }
@@ -305,9 +303,10 @@ impl Witness for Recorder {
     }
 }
 
-/// Notes what one party does.
+/// Notes what one party does: what a [`Bystander`](super::eye::Bystander) is, but for all trips, and with its stamps as close
+/// to the party's own steps as can be.
 #[derive(Debug)]
-struct Scribe {
+pub(crate) struct Scribe {
     ticks: &'static Ticks,
     pen: Pen,
     arrived: u64,
@@ -323,10 +322,10 @@ impl Scribe {
     fn introduce(notes: &Notes) {
         *lock(&notes.thread) = std::thread::current().name().map(str::to_owned);
     }
-}
 
-impl Bystander for Scribe {
-    fn arrives(&mut self, _: u64) {
+    /// The party is about to arrive.
+    #[inline(always)]
+    pub(crate) fn arrives(&mut self) {
         if let Some(notes) = self.newcomer.take() {
             Self::introduce(&notes);
         }
@@ -334,14 +333,18 @@ impl Bystander for Scribe {
         self.arrived = self.ticks.before_stores().max(self.last);
     }
 
-    fn stays(&mut self) {
+    /// It begins to wait; only the first time counts.
+    #[inline(always)]
+    pub(crate) fn stays(&mut self) {
         if self.waited.is_none() {
             self.waited = Some(self.ticks.before_stores().max(self.arrived));
         }
     }
 
-    fn leaves(&mut self, leaving: &Leaving<'_>) {
-        let ending = match leaving.outcome {
+    /// The trip is decided.
+    #[inline(always)]
+    pub(crate) fn leaves(&mut self, generation: u64, outcome: Outcome) {
+        let ending = match outcome {
             Outcome::Complete { leads: false } => Ending::Complete,
             Outcome::Complete { leads: true } => Ending::Leader,
             Outcome::Broken => Ending::Broken,
@@ -350,6 +353,6 @@ impl Bystander for Scribe {
         };
         let waited = self.waited.unwrap_or(self.arrived);
         self.last = self.ticks.after_loads().max(waited);
-        self.pen.write([leaving.generation, self.arrived, self.last, (waited - self.arrived) << 2 | ending as u64]);
+        self.pen.write([generation, self.arrived, self.last, (waited - self.arrived) << 2 | ending as u64]);
     }
 }

@@ -139,6 +139,7 @@
 //! |---|---|---|
 //! | `PHALANX_WAIT_POLICY` | `park` | the policy of barriers that name none |
 //! | `PHALANX_SPIN` | `20us`, `0`, `infinite` | the spin budget of barriers that name none |
+//! | `PHALANX_WATCHDOG` | `30s`, `30s,break=10m` | when to report a stuck trip on stderr, and when to break it ([`Builder::watchdog`]), at barriers without a watchdog of their own |
 //! | `PHALANX_BIND` | `close`, `spread`, `per-llc`, `per-node`, `0-3,8` | what [`topology::Bind::from_env`] returns |
 //!
 //! # Guarantees

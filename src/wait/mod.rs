@@ -119,6 +119,11 @@ impl Limit {
 }
 
 impl Limit {
+    /// When it ends if it begins at `start`; never for what was said when the barrier was built.
+    pub(crate) fn ends_at(self, start: Instant) -> Option<Instant> {
+        self.end(start, None).map(|end| end.at)
+    }
+
     /// Whether it is a point in time that has come.
     pub(crate) fn has_come(self) -> bool {
         matches!(self, Self::At(at) if now() >= at)

@@ -68,6 +68,13 @@ impl Tally {
         self.parks.add(u64::from(spent.parks));
     }
 
+    /// A long wait begins now, for tests.
+    #[cfg(test)]
+    pub(crate) fn since_now(&self) {
+        nanos(now());
+        self.begin(now());
+    }
+
     /// Since when the party has been in a long wait, if it is in one.
     pub(crate) fn waiting_since(&self) -> Option<Instant> {
         instant(self.since.get())

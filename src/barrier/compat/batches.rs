@@ -50,6 +50,7 @@
 //! counters may wrap: batches are compared modulo 2^39.
 
 use crate::error::{Broken, Cause};
+use crate::observe::watchdog::{Duty, Lookout};
 use crate::primitive::{AtomicU32, AtomicU64, Fences, Mutex, Ordering, lock, yield_now};
 use crate::wait::{Door, Limit, Pace, Plan, Settings, Stay, Stop, WaitPolicy, calibration};
 use crossbeam_utils::CachePadded;
@@ -273,11 +274,19 @@ impl Batches {
     /// Step 3.
     fn stay(&self, place: Place, mut limit: Limit) -> Result<(), Broken> {
         let mut pace = Pace::new(self.plan());
+        // Who comes first looks after the others, if that is wanted.
+        let mut lookout = if place.index == 0 { Lookout::begin(|start| limit.ends_at(start)) } else { None };
         loop {
-            let stay = Stay { generation: place.batch, pace: &mut pace, limit };
+            let due = lookout.as_ref().and_then(Lookout::wakes_at);
+            let stay = Stay { generation: place.batch, pace: &mut pace, limit: due.map_or(limit, Limit::At) };
             match self.door.until(stay, || self.is_over(place.batch)) {
                 Ok(()) => break,
                 Err(Stop::Alarm) => {}
+                Err(Stop::Expired(_)) if due.is_some() => {
+                    if let Some(lookout) = &mut lookout {
+                        self.look_out(lookout, place.batch);
+                    }
+                }
                 Err(Stop::Expired(after)) => {
                     limit = Limit::Never;
                     self.break_batch(place.batch, &Cause::TimedOut { rank: place.index as usize, after });
@@ -298,6 +307,21 @@ impl Batches {
         match self.rule(place.batch) {
             Ruling::Broken(broken) => Err(broken),
             Ruling::Over | Ruling::Open => Ok(()),
+        }
+    }
+
+    /// A report on `batch`, if one is due and it is not over yet.
+    #[cold]
+    fn look_out(&self, lookout: &mut Lookout, batch: u64) {
+        let Duty::Report { breaks } = lookout.look() else { return };
+        let state = self.state();
+        if state.is_broken() || state.batch() != batch {
+            return;
+        }
+        lookout.report(batch, state.count().min(self.parties) as usize, self.parties());
+        if breaks {
+            let reason = "stuck for longer than the watchdog was told to put up with".to_owned();
+            self.break_batch(batch, &Cause::Aborted { reason });
         }
     }
 

@@ -55,7 +55,7 @@ pub(super) fn examine(subject: &Arc<dyn Subject>, alarm: &Alarm, post: &Post, al
                 }
                 let ahead = presence == Presence::Ahead;
                 let to = if ahead { &mut newcomers } else { &mut present };
-                to.push(Present { rank, ahead, since, thread, phase });
+                to.push(Present { rank, anonymous: false, ahead, since, thread, phase });
             }
         }
     }
@@ -74,6 +74,7 @@ pub(super) fn examine(subject: &Arc<dyn Subject>, alarm: &Alarm, post: &Post, al
         number: subject.number(),
         trip: last.trip,
         parties: last.parties,
+        arrived: if last.trip.held { last.parties } else { last.parties - missing.len() },
         cpus: scene.cpus,
         after: post.after(),
         stuck: now.saturating_duration_since(alarm.since),
@@ -81,7 +82,7 @@ pub(super) fn examine(subject: &Arc<dyn Subject>, alarm: &Alarm, post: &Post, al
         present,
         missing,
         hints,
-        subject: post.subject.clone(),
+        subject: Some(post.subject.clone()),
     })
 }
 
@@ -147,4 +148,151 @@ fn watch_threads(snapshot: &Snapshot) -> BTreeMap<u32, Thread> {
         (*id, Thread { name: None, id: Some(*id), cpu, state, asleep })
     })
     .collect()
+}
+
+#[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
+mod tests {
+    use super::super::patrol::Sink;
+    use super::super::subject::{Handle, Sight, TripId};
+    use super::super::vigil::Orders;
+    use super::*;
+    use crate::error::Broken;
+    use crate::wait::Tally;
+    use std::collections::VecDeque;
+    use std::sync::{Mutex, Weak};
+    use std::time::Duration;
+
+    /// A barrier that looks like this, one look after the other, and then as it did last.
+    struct Staged(u64, Mutex<VecDeque<Option<Snapshot>>>);
+
+    impl Subject for Staged {
+        fn name(&self) -> Arc<str> {
+            format!("staged-{}", self.0).into()
+        }
+
+        fn number(&self) -> u64 {
+            self.0
+        }
+
+        fn sight(&self) -> Sight {
+            Sight::AtRest
+        }
+
+        fn snapshot(&self) -> Option<Snapshot> {
+            let mut looks = self.1.lock().unwrap();
+            if looks.len() > 1 { looks.pop_front().unwrap() } else { looks[0].clone() }
+        }
+
+        fn break_trip(&self, _: TripId, _: String) -> Option<Broken> {
+            None
+        }
+    }
+
+    const TRIP: TripId = TripId { era: 1, generation: 7, held: false };
+
+    /// One rank, with whoever waits with it; its tally says so if it waits.
+    fn seat(rank: usize, presence: Presence, thread: Option<u32>) -> Seat {
+        let (tally, id) = (Arc::<Tally>::default(), thread);
+        let thread = Some(Known { name: Some(format!("worker-{rank}")), id, start: None });
+        Seat { rank, presence, handle: Handle::Held, thread, tally, phase: None, arrivals: 7 }
+    }
+
+    fn snapshot(trip: TripId, ranks: Vec<Seat>) -> Option<Snapshot> {
+        Some(Snapshot { trip, parties: ranks.len(), ranks })
+    }
+
+    fn usual() -> Option<Snapshot> {
+        snapshot(TRIP, vec![seat(0, Presence::Arrived, None), seat(1, Presence::Missing, None)])
+    }
+
+    fn staged(number: u64, looks: Vec<Option<Snapshot>>) -> (Arc<dyn Subject>, Arc<Post>) {
+        let subject: Arc<dyn Subject> = Arc::new(Staged(number, Mutex::new(looks.into())));
+        let orders = Orders { after: Duration::from_secs(1), break_after: None };
+        let post = Post::new(number, Arc::downgrade(&subject), orders, Sink::new(|_| ()));
+        (subject, Arc::new(post))
+    }
+
+    fn examined(looks: Vec<Option<Snapshot>>) -> Option<Report> {
+        let (subject, post) = staged(1, looks);
+        let since = Instant::now();
+        let alarm = Alarm { trip: TRIP, since, stuck: Duration::from_secs(1), count: 1, breaks: false };
+        examine(&subject, &alarm, &post, &[Arc::clone(&post)])
+    }
+
+    #[test]
+    fn a_trip_that_moves_while_it_is_looked_at_is_not_reported() {
+        let report = examined(vec![usual()]).expect("nothing moves");
+        assert_eq!((report.arrived(), report.parties(), report.missing()[0].rank()), (1, 2, 1));
+
+        let later = TripId { generation: 8, ..TRIP };
+        let renewed = TripId { era: 2, ..TRIP };
+        let [here, gone] = [Presence::Arrived, Presence::Missing];
+        let pair = |one, two| vec![seat(0, one, None), seat(1, two, None)];
+        let mut dropped = pair(here, gone);
+        dropped[1].handle = Handle::Dropped;
+        let moved = [
+            None,
+            snapshot(later, pair(here, gone)),
+            snapshot(renewed, pair(here, gone)),
+            snapshot(TripId { held: true, ..TRIP }, pair(here, gone)),
+            snapshot(TRIP, pair(gone, here)),
+            snapshot(TRIP, pair(here, here)),
+            snapshot(TRIP, dropped),
+            snapshot(TRIP, vec![seat(0, here, None), seat(2, gone, None)]),
+        ];
+        for second in moved {
+            let shown = format!("{second:?}");
+            assert!(examined(vec![usual(), second.clone()]).is_none(), "{shown}");
+            // It is not the trip that the alarm was about.
+            let is_that_trip = second.as_ref().is_some_and(|second| second.trip == TRIP);
+            assert!(is_that_trip || examined(vec![second, usual()]).is_none(), "{shown}");
+        }
+    }
+
+    #[cfg(all(target_os = "linux", not(miri)))]
+    #[test]
+    fn a_thread_waits_elsewhere_only_if_it_does_so_at_both_looks() {
+        let me = thread_id();
+        let here = || snapshot(TRIP, vec![seat(0, Presence::Arrived, None), seat(1, Presence::Missing, me)]);
+        let there = |waits: bool, generation| {
+            let seats = vec![seat(0, Presence::Arrived, me), seat(1, Presence::Missing, None)];
+            if waits {
+                seats[0].tally.since_now();
+            }
+            snapshot(TripId { generation, ..TRIP }, seats)
+        };
+        let cases = [
+            (vec![there(true, 3)], true),
+            // Another trip, or no wait, or nobody there at one of the looks.
+            (vec![there(true, 3), there(true, 4)], false),
+            (vec![there(true, 3), there(false, 3)], false),
+            (vec![there(false, 3), there(true, 3)], false),
+            (vec![None, there(true, 3)], false),
+            (vec![there(true, 3), None], false),
+        ];
+        for (index, (looks, elsewhere)) in cases.into_iter().enumerate() {
+            let (subject, post) = staged(1, vec![here()]);
+            let (other, other_post) = staged(2, looks);
+            let since = Instant::now();
+            let alarm = Alarm { trip: TRIP, since, stuck: Duration::from_secs(1), count: 1, breaks: false };
+            let report = examine(&subject, &alarm, &post, &[Arc::clone(&post), other_post]).unwrap();
+            let found = matches!(&report.hints()[0], Hint::WaitsElsewhere { rank: 1, barrier, generation: 3, .. }
+                if barrier == "staged-2");
+            assert_eq!(found, elsewhere, "case {index}: {report}");
+            drop(other);
+        }
+    }
+
+    #[test]
+    fn a_large_trip_is_reported_in_few_lines() {
+        let seats =
+            (0..5_000).map(|rank| seat(rank, if rank % 2 == 0 { Presence::Arrived } else { Presence::Missing }, None));
+        let report = examined(vec![snapshot(TRIP, seats.collect())]).unwrap();
+        assert_eq!((report.missing().len(), report.present().len()), (2_500, 2_500));
+        let text = report.to_string();
+        assert!(text.lines().count() < 60, "{text}");
+        assert!(text.contains(".. and 2484 more"), "{text}");
+        let weak: Weak<dyn Subject> = Weak::<Staged>::new();
+        assert!(weak.upgrade().is_none() && report.break_trip("gone").is_none());
+    }
 }

@@ -103,12 +103,19 @@ pub enum Hint {
         /// Which.
         rank: usize,
     },
+    /// Callers of a [`compat::Barrier`](crate::compat::Barrier) are missing, and nobody knows which: they have no ranks.
+    Anonymous {
+        /// How many.
+        missing: usize,
+    },
+    /// All callers of a [`compat::Barrier`](crate::compat::Barrier) have arrived: the last one is in its action.
+    Acting,
 }
 
 impl Hint {
-    /// The rank that it is about.
+    /// The rank that it is about, if it is about one.
     #[must_use]
-    pub fn rank(&self) -> usize {
+    pub fn rank(&self) -> Option<usize> {
         match *self {
             Self::Unclaimed { rank }
             | Self::Dropped { rank }
@@ -121,7 +128,8 @@ impl Hint {
             | Self::Working { rank }
             | Self::Asleep { rank, .. }
             | Self::Blocked { rank }
-            | Self::Holds { rank } => rank,
+            | Self::Holds { rank } => Some(rank),
+            Self::Anonymous { .. } | Self::Acting => None,
         }
     }
 
@@ -262,6 +270,15 @@ impl fmt::Display for Hint {
                 "all have arrived, and rank {rank} has not let them go: likely it is in the barrier's action, a serial section or \
                  an operator that takes its time; its stack says where"
             ),
+            Self::Anonymous { missing } => write!(
+                f,
+                "{missing} more call{} to `wait` would complete the trip; callers without ranks cannot be named: count the \
+                 threads that are to come, look at their stacks, or give them handles (`phalanx::Barrier`)",
+                if *missing == 1 { "" } else { "s" }
+            ),
+            Self::Acting => {
+                f.write_str("all have arrived, and the action of the last one takes its time; its stack says where")
+            }
         }
     }
 }

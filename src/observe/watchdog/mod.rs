@@ -1,10 +1,28 @@
 //! The watchdog: says when a trip has not completed in time, who is missing, and why, as far as can be known.
 //!
-//! - [`patrol`]: the one thread of the process, and the list of what it watches.
-//! - [`vigil`]: when a trip is stuck, and when to say so again.
-//! - [`subject`]: what it asks of a barrier.
-//! - [`thread_state`]: what it asks of the system about a thread.
-//! - [`examine`]: how a report comes about; [`report`]: what is in it; [`hint`]: what follows from it.
+//! What a thread dump is to a program that hangs, made by itself, at the right moment, and read for you. Switched on per barrier
+//! ([`Builder::watchdog`](crate::Builder::watchdog), [`TeamBuilder::watchdog`](crate::team::TeamBuilder::watchdog)) or for a
+//! whole process without a rebuild (`PHALANX_WATCHDOG=30s`, which writes to stderr; `30s,break=10m` also breaks a trip that
+//! is stuck for ten minutes). A [`Report`] reads like this:
+//!
+//! ```text
+//! barrier `halo`: trip 4711 is stuck for 30.1 s: 3 of 4 parties have arrived
+//!   missing: rank 2, `solver-2` (thread 1729, last on cpu 5): asleep in futex (futex_do_wait); phase "exchange"; last arrived 30.1 s to 30.4 s ago
+//!   here: rank 0, `solver-0` (thread 1727, last on cpu 3): asleep in futex (futex_do_wait); waits for 30.1 s
+//!   here: rank 1, `solver-1` (thread 1728, last on cpu 4): asleep in futex (futex_do_wait); waits for 30.1 s
+//!   here: rank 3, `solver-3` (thread 1730, last on cpu 6): asleep in futex (futex_do_wait); waits for 30 s
+//!   cause: the thread of rank 2 is alive and asleep outside the barrier, likely for a lock, a condition variable, a channel or a join; ..
+//!   to see all stacks: gdb -p 1720 -batch -ex 'thread apply all bt'
+//! ```
+//!
+//! # Parts
+//!
+//! - `patrol`: the one thread of the process, and the list of what it watches.
+//! - `vigil`: when a trip is stuck, and when to say so again.
+//! - `subject`: what it asks of a barrier.
+//! - `thread_state`: what it asks of the system about a thread.
+//! - `lookout`: the same for barriers whose callers have no handles.
+//! - `examine`: how a report comes about; `report`: what is in it; `hint`: what follows from it.
 //!
 //! # What counts as stuck
 //!
@@ -14,6 +32,9 @@
 //! is reported, and the report says that nobody waits yet. A trip at which all have arrived is complete; but if somebody
 //! waits all the same, because an action, a serial section or an operator takes its time, that is reported as well
 //! ([`Report::is_held`]). A newcomer that waits for the trip behind one at which nobody has arrived is somebody who waits.
+//!
+//! A [`compat::Barrier`](crate::compat::Barrier) has no ranks and no builder. With `PHALANX_WATCHDOG` its trips are reported as
+//! well, by the first caller, with what there is to say: how many have come.
 //!
 //! # What it costs
 //!
@@ -27,6 +48,13 @@
 //! reported is looked at twice, before and after its threads have been watched for some milliseconds, and only if nothing has
 //! moved there is a report. A look that comes late, since the whole process stood still, does not count for the time in between.
 //!
+//! # What it cannot know
+//!
+//! A thread is that of a rank from its first wait on, and after a long wait of another thread with the same handle that one; a
+//! handle that is handed on and never waited with long is believed to be where it was. Only barriers that are watched are looked
+//! through for a thread that waits elsewhere. Elsewhere than on Linux, or without `/proc`, nothing is known of threads but their
+//! names. After a `fork` the child has no watchdog.
+//!
 //! # Memory ordering
 //!
 //! None of its own. Who has arrived comes from the slots (acquire); an arrived party's tally is read behind its slot, so what
@@ -34,6 +62,7 @@
 
 mod examine;
 mod hint;
+mod lookout;
 mod patrol;
 mod report;
 mod subject;
@@ -41,6 +70,7 @@ mod thread_state;
 mod vigil;
 
 pub use hint::Hint;
+pub(crate) use lookout::{Duty, Lookout};
 pub(crate) use patrol::{Sink, Watched, watch};
 pub use report::{Absent, Present, Report, Thread};
 pub use subject::Handle;

@@ -60,6 +60,10 @@ pub(super) struct Post {
 }
 
 impl Post {
+    pub(super) fn new(number: u64, subject: Weak<dyn Subject>, orders: Orders, sink: Sink) -> Self {
+        Self { number, subject, sink, vigil: Mutex::new(Vigil::new(orders)) }
+    }
+
     pub(super) fn after(&self) -> Duration {
         own(&self.vigil).orders().after
     }
@@ -73,21 +77,18 @@ impl Post {
         let Some(report) = examine(&subject, &alarm, self, all) else { return };
         own(&self.vigil).delivered(&alarm);
         drop(subject);
-        self.deliver(&report);
+        deliver(&self.sink, &report);
         if alarm.breaks {
-            report.break_trip(format!(
-                "stuck for {:.1} s, which the watchdog was told to put an end to",
-                report.stuck_for().as_secs_f64()
-            ));
+            report.break_trip("stuck for longer than the watchdog was told to put up with");
         }
     }
+}
 
-    /// Gives a report to whoever wants it.
-    fn deliver(&self, report: &Report) {
-        #[cfg(feature = "tracing")]
-        quietly(|| crate::observe::tracing::stuck(report));
-        quietly(|| (self.sink.0)(report));
-    }
+/// Gives a report to whoever wants it: every report of the process goes this way.
+pub(super) fn deliver(sink: &Sink, report: &Report) {
+    #[cfg(feature = "tracing")]
+    quietly(|| crate::observe::tracing::stuck(report));
+    quietly(|| (sink.0)(report));
 }
 
 /// A barrier's place on the list, for as long as the barrier lives.
@@ -112,8 +113,8 @@ impl Drop for Watched {
 
 /// Puts a barrier on the list.
 pub(crate) fn watch(subject: Weak<dyn Subject>, number: u64, orders: Orders, sink: Sink) -> Watched {
-    let (interval, vigil) = (orders.interval(), Mutex::new(Vigil::new(orders)));
-    let post = Arc::new(Post { number, subject, sink, vigil });
+    let interval = orders.interval();
+    let post = Arc::new(Post::new(number, subject, orders, sink));
     let mut state = own(&PATROL.state);
     state.posts.push((Instant::now() + interval, post));
     if state.on_duty {

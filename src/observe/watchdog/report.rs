@@ -42,6 +42,7 @@ pub struct Report {
     pub(super) number: u64,
     pub(super) trip: TripId,
     pub(super) parties: usize,
+    pub(super) arrived: usize,
     pub(super) cpus: usize,
     pub(super) after: Duration,
     pub(super) stuck: Duration,
@@ -49,7 +50,8 @@ pub struct Report {
     pub(super) present: Vec<Present>,
     pub(super) missing: Vec<Absent>,
     pub(super) hints: Vec<Hint>,
-    pub(super) subject: Weak<dyn Subject>,
+    /// `None` where nobody can be asked to break it.
+    pub(super) subject: Option<Weak<dyn Subject>>,
 }
 
 impl Report {
@@ -82,6 +84,12 @@ impl Report {
     #[must_use]
     pub fn parties(&self) -> usize {
         self.parties
+    }
+
+    /// How many of them have arrived.
+    #[must_use]
+    pub fn arrived(&self) -> usize {
+        self.arrived
     }
 
     /// How many CPUs the process may keep busy ([`available_cpus`](crate::topology::available_cpus)).
@@ -120,7 +128,7 @@ impl Report {
         &self.missing
     }
 
-    /// Why, for each missing rank about which something is known.
+    /// Why, for each missing rank about which something is known; or for all of them, where there are no ranks.
     #[must_use]
     pub fn hints(&self) -> &[Hint] {
         &self.hints
@@ -130,7 +138,7 @@ impl Report {
     /// that wait, and those that come to wait, are told this reason. `None` if that trip is decided already, or its barrier
     /// gone; a later trip is never broken. One that is [held](Self::is_held) is complete, and cannot be broken.
     pub fn break_trip(&self, reason: impl Into<String>) -> Option<Broken> {
-        self.subject.upgrade()?.break_trip(self.trip, reason.into())
+        self.subject.as_ref()?.upgrade()?.break_trip(self.trip, reason.into())
     }
 }
 
@@ -138,6 +146,7 @@ impl Report {
 #[derive(Clone, Debug)]
 pub struct Present {
     pub(super) rank: usize,
+    pub(super) anonymous: bool,
     pub(super) ahead: bool,
     pub(super) since: Option<Duration>,
     pub(super) thread: Option<Thread>,
@@ -145,7 +154,7 @@ pub struct Present {
 }
 
 impl Present {
-    /// Its rank.
+    /// Its rank; at a [`compat::Barrier`](crate::compat::Barrier) its arrival index.
     #[must_use]
     pub fn rank(&self) -> usize {
         self.rank
@@ -282,7 +291,9 @@ impl fmt::Display for Thread {
             }
             f.write_str(")")?;
         }
-        write!(f, ": {}", self.state)?;
+        if self.state != ThreadState::Unknown {
+            write!(f, ": {}", self.state)?;
+        }
         if let Some(asleep) = &self.asleep {
             match (asleep.call(), asleep.channel()) {
                 (Some(call), Some(channel)) => write!(f, " in {call} ({channel})")?,
@@ -318,6 +329,7 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { parties, stuck, .. } = self;
         let here = self.present.iter().filter(|present| !present.ahead).count();
+        let arrived = self.arrived;
         write!(
             f,
             "barrier `{}`: trip {} is stuck for {}",
@@ -327,7 +339,7 @@ impl fmt::Display for Report {
         )?;
         match self.is_held() {
             true => write!(f, ": all {parties} parties have arrived, and {here} wait to be let go")?,
-            false => write!(f, ": {here} of {parties} parties have arrived")?,
+            false => write!(f, ": {arrived} of {parties} parties have arrived")?,
         }
         if self.count > 1 {
             write!(f, " (report {})", self.count)?;
@@ -396,7 +408,10 @@ impl fmt::Display for Line<'_> {
 
 impl fmt::Display for Present {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "rank {}", self.rank)?;
+        match self.anonymous {
+            false => write!(f, "rank {}", self.rank)?,
+            true => f.write_str("the first caller")?,
+        }
         if let Some(thread) = &self.thread {
             write!(f, ", {thread}")?;
         }

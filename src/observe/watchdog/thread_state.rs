@@ -121,10 +121,6 @@ impl Look {
         Some(Self { stat, spent: schedstat.as_deref().and_then(parse_schedstat) })
     }
 
-    pub(super) fn start(&self) -> u64 {
-        self.stat.start
-    }
-
     pub(super) fn cpu(&self) -> usize {
         self.stat.cpu
     }
@@ -432,7 +428,7 @@ mod tests {
     fn this_thread_is_found_and_one_that_never_was_is_not() {
         let me = crate::primitive::thread_id().unwrap();
         let look = Look::at(me).unwrap();
-        assert_eq!(Some(look.start()), started_at(me));
+        assert_eq!(Some(look.stat.start), started_at(me));
         assert!(look.spent.is_some() || !std::path::Path::new("/proc/self/schedstat").exists());
         assert!(name(me).is_some());
         assert_eq!((Look::at(u32::MAX), started_at(u32::MAX), name(u32::MAX)), (None, None, None));

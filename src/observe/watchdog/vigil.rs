@@ -31,6 +31,14 @@ impl Orders {
     }
 }
 
+/// When the next report is due, if one was at `due` and it is `stuck` now: twice as late, and so on.
+pub(super) fn later(mut due: Duration, stuck: Duration) -> Duration {
+    while due <= stuck {
+        due = due.saturating_add(due.clamp(Duration::from_millis(1), FURTHEST));
+    }
+    due
+}
+
 /// One barrier, as the watchdog remembers it.
 #[derive(Debug)]
 pub(crate) struct Vigil {
@@ -108,10 +116,7 @@ impl Vigil {
         if let Some(open) = self.open.as_mut().filter(|open| open.trip == alarm.trip) {
             open.reports = alarm.count;
             open.broken |= alarm.breaks;
-            while open.next <= alarm.stuck {
-                let more = open.next.clamp(Duration::from_millis(1), FURTHEST);
-                open.next = open.next.saturating_add(more);
-            }
+            open.next = later(open.next, alarm.stuck);
         }
     }
 }

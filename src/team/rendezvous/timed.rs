@@ -86,6 +86,11 @@ impl<M: Rendezvous> Rendezvous for Timed<M> {
     }
 
     #[inline]
+    fn set_phase(&mut self, label: &'static str) {
+        self.inner.set_phase(label);
+    }
+
+    #[inline]
     fn all_reduce<T>(&mut self, value: T, combine: impl FnMut(T, T) -> T) -> Result<T, Broken>
     where
         T: Copy + Send + 'static,

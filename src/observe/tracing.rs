@@ -68,7 +68,6 @@ fn is_farewell(broken: &Broken) -> bool {
 
 /// Tells the subscriber of a trip that is stuck. On the watchdog's thread, with no lock held.
 pub(super) fn stuck(report: &Report) {
-    let here = report.present().iter().filter(|present| !present.is_ahead()).count();
     event!(
         target: TARGET,
         Level::WARN,
@@ -77,7 +76,7 @@ pub(super) fn stuck(report: &Report) {
         stuck_seconds = report.stuck_for().as_secs_f64(),
         report = report.count(),
         parties = report.parties(),
-        arrived = if report.is_held() { report.parties() } else { here },
+        arrived = report.arrived(),
         missing = display(Ranks(report.missing().iter().map(Absent::rank))),
         held = report.is_held(),
         "{report}"

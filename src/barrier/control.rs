@@ -13,7 +13,7 @@ use super::era::Era;
 use super::explain::Explanation;
 use super::ledger::{Ledger, Sum};
 use super::member::Member;
-use super::registry::{Designer, Registry};
+use super::registry::{Designer, Registry, Retired};
 use super::roll::{Claim, Claims, Threads};
 use crate::algo::select::Algorithm;
 use crate::error::{Broken, Cause, ClaimError, JoinError, Operation, ResetError};
@@ -107,14 +107,20 @@ impl Control {
     fn with<R>(&self, act: impl FnOnce(&mut Registry) -> R) -> R {
         let mut registry = lock(&self.registry);
         let result = act(&mut registry);
+        let retired = self.close(&mut registry);
+        drop(registry);
+        drop(retired);
+        result
+    }
+
+    /// Puts what has retired into the books; to be dropped behind the lock.
+    fn close(&self, registry: &mut Registry) -> Vec<Retired> {
         let retired = registry.take_retired();
         // In a model every look at the slots of the past is one more place to be interrupted.
         if !cfg!(all(test, any(phalanx_loom, phalanx_shuttle))) {
             self.ledger.close(&retired);
         }
-        drop(registry);
-        drop(retired);
-        result
+        retired
     }
 
     pub(super) fn parties(&self) -> usize {
@@ -177,7 +183,20 @@ impl Control {
         let record = Broken::by_rank(cause, generation, era.parties(), Vec::new());
         let trunks = if may_be_over { era.trunks() } else { &[] };
         match era.break_complete(generation, trunks, record) {
-            Ok(broken) | Err(Ended::Broken(broken)) => {
+            Ok(broken) => {
+                drop(self.with(|registry| {
+                    registry.condemn_heirs(era, &broken);
+                    // A report there may have been of it was of a later trip, and that verdict has given way; and the era
+                    // may be present no more.
+                    era.take_note();
+                    registry.report(broken.clone());
+                    let retired = self.close(registry);
+                    self.ledger.correct(era);
+                    retired
+                }));
+                Some(broken)
+            }
+            Err(Ended::Broken(broken)) => {
                 self.with(|registry| registry.condemn_heirs(era, &broken));
                 Some(broken)
             }
@@ -320,18 +339,15 @@ impl Control {
     /// that counts.
     pub(super) fn reset(&self) -> Result<u64, ResetError> {
         self.take_note();
-        let (first, broken) = self.renew()?;
+        let (first, news) = self.renew()?;
         // Those who waited hear of it from the old era, which nobody finds any more.
-        if let Some(broken) = broken {
-            self.observers.broken(&broken);
-        }
-        self.ledger.count_reset();
+        news.iter().for_each(|broken| self.observers.broken(broken));
         self.observers.reset(first);
         Ok(first)
     }
 
-    /// The first trip behind the reset, and the break of those who waited, if it is news.
-    fn renew(&self) -> Result<(u64, Option<Broken>), ResetError> {
+    /// The first trip behind the reset, and the breaks that nobody has reported yet.
+    fn renew(&self) -> Result<(u64, Vec<Broken>), ResetError> {
         self.with(|registry| {
             if registry.has_ended() {
                 return Err(ResetError::Ended);
@@ -350,7 +366,9 @@ impl Control {
                     Ok(broken) | Err(Ended::Broken(broken)) => {
                         let first = broken.generation().wrapping_add(1);
                         let news = present.take_note().then_some(broken);
-                        return Ok((registry.renew(&self.designer, first), news));
+                        let first = registry.renew(&self.designer, first);
+                        self.ledger.count_reset();
+                        return Ok((first, registry.take_news().into_iter().chain(news).collect()));
                     }
                     Err(Ended::Complete) => {
                         let open = present.census().generation;
@@ -358,7 +376,8 @@ impl Control {
                             continue;
                         }
                         registry.renew_next(&self.designer);
-                        return Ok((open, None));
+                        self.ledger.count_reset();
+                        return Ok((open, registry.take_news()));
                     }
                 }
             }
@@ -393,24 +412,31 @@ impl Control {
         Err(self.describe(cause, self.era().census()))
     }
 
-    /// Reports a break of the present era to whoever watches, unless that has been done. Nothing if it has been replaced:
-    /// who replaced it has done so.
+    /// Reports a break of the present era to whoever watches, and others that nobody has reported, unless that has been
+    /// done. Nothing if it has been replaced: who replaced it has done so.
     pub(super) fn take_note(&self) {
-        let broken = self.with(|registry| {
+        let news = self.with(|registry| {
             let present = registry.present();
-            present.verdict().filter(|broken| {
+            let here = present.verdict().filter(|broken| {
                 // Otherwise it was broken with the era before, and that is the same break.
                 !is_beyond(present.first(), broken.generation()) && present.take_note()
-            })
+            });
+            let mut news = registry.take_news();
+            news.extend(here);
+            news
         });
-        if let Some(broken) = broken {
-            self.observers.broken(&broken);
-        }
+        news.iter().for_each(|broken| self.observers.broken(broken));
     }
 
     /// What the barrier has been through, and how often it was reset.
     pub(crate) fn sum(&self) -> (Sum, u64) {
-        self.with(|registry| self.ledger.sum(registry.present()))
+        self.with(|registry| {
+            registry.advance();
+            // Whatever that has retired is in the books before they are read.
+            let retired = self.close(registry);
+            (self.ledger.sum(registry.last_present()), retired)
+        })
+        .0
     }
 
     /// The tallies of all ranks that ever had a handle.

@@ -8,6 +8,7 @@
 
 use crate::algo::seat::{Blueprint, Seat, Words};
 use crate::barrier::explain::Explanation;
+use crate::barrier::ledger::Account;
 use crate::error::Broken;
 use crate::fate::epoch::reached;
 use crate::fate::luggage::{Kind, Luggage, Tag, Trunk};
@@ -62,6 +63,8 @@ pub(crate) struct Era {
     opened: AtomicU32,
     /// 1 once its break has been reported (`observe`).
     noted: Meter,
+    /// What it came to, as far as was known when it retired (`ledger.rs`).
+    closed: OnceLock<Account>,
 }
 
 impl Era {
@@ -81,6 +84,7 @@ impl Era {
             heir: OnceLock::new(),
             opened: AtomicU32::new(0),
             noted: Meter::default(),
+            closed: OnceLock::new(),
         };
         // A model's words are born where all its threads know of them.
         if cfg!(all(test, phalanx_loom)) {
@@ -249,6 +253,16 @@ impl Era {
     /// Whether the caller is the first to take note that the era is broken.
     pub(crate) fn take_note(&self) -> bool {
         self.noted.mark()
+    }
+
+    /// What was put into the books for it, once it has retired; `account` is asked if nothing has.
+    pub(super) fn closed(&self) -> Option<&Account> {
+        self.closed.get()
+    }
+
+    /// Puts `account` into the books; the first one stays.
+    pub(super) fn close(&self, account: Account) -> &Account {
+        self.closed.get_or_init(|| account)
     }
 
     /// What everybody is told, if the era is broken.

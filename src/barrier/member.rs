@@ -369,11 +369,8 @@ impl Member {
 
     /// Whether the trip is decided that this party has arrived at. `held`: something is done for all on each trip.
     pub(crate) fn try_attend(&mut self, describe: Describe<'_>, held: bool) -> Result<bool, Halt> {
+        self.eye.stays();
         let crossed = self.ask(describe, held);
-        if crossed != Err(Halt::Undecided) {
-            // It has not waited, but come for the answer.
-            self.eye.stays();
-        }
         self.see_off(crossed)
     }
 

@@ -56,7 +56,28 @@ pub(crate) struct Registry {
     spent: Option<u64>,
     /// Eras that are no longer needed here. What they hold may be the last of a user's values, whose drop must not run
     /// under the lock.
-    retired: Vec<Arc<Era>>,
+    retired: Vec<Retired>,
+    /// Breaks that nobody has been told to watch for: of eras that were given up before they were present, or left before
+    /// they broke.
+    news: Vec<Broken>,
+}
+
+/// An era that is no longer needed, and what it came to.
+#[derive(Debug)]
+pub(crate) struct Retired {
+    pub(crate) era: Arc<Era>,
+    pub(crate) end: End,
+}
+
+/// How an era ended, for the books.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// With the trip before this one, complete, or as good as that: those who have left it may be about to arrive.
+    Turned(u64),
+    /// With its verdict.
+    Broken,
+    /// It held no trip.
+    Superseded,
 }
 
 #[derive(Debug)]
@@ -71,7 +92,8 @@ impl Registry {
     /// A barrier of as many parties as `design` says, whose first trip is `first`.
     pub(crate) fn new(design: Design, first: u64) -> Self {
         let claims = Claims::new(design.ranks.len());
-        Self { present: Arc::new(Era::new(design, first, true)), next: None, claims, spent: None, retired: Vec::new() }
+        let present = Arc::new(Era::new(design, first, true));
+        Self { present, next: None, claims, spent: None, retired: Vec::new(), news: Vec::new() }
     }
 
     /// The era of the open trip.
@@ -96,12 +118,28 @@ impl Registry {
     }
 
     /// What the caller drops once the lock is free.
-    pub(crate) fn take_retired(&mut self) -> Vec<Arc<Era>> {
+    pub(crate) fn take_retired(&mut self) -> Vec<Retired> {
         std::mem::take(&mut self.retired)
     }
 
-    fn set_present(&mut self, era: Arc<Era>) {
-        self.retired.push(std::mem::replace(&mut self.present, era));
+    /// The era that was present when somebody last asked.
+    pub(crate) fn last_present(&self) -> &Arc<Era> {
+        &self.present
+    }
+
+    /// Breaks to be reported whose eras are not present.
+    pub(crate) fn take_news(&mut self) -> Vec<Broken> {
+        std::mem::take(&mut self.news)
+    }
+
+    /// A break to be reported whose era may not be present any more.
+    pub(crate) fn report(&mut self, broken: Broken) {
+        self.news.push(broken);
+    }
+
+    fn set_present(&mut self, era: Arc<Era>, end: End) {
+        let era = std::mem::replace(&mut self.present, era);
+        self.retired.push(Retired { era, end });
     }
 
     /// Step 2, second half, and step 5: brings the registry up to date with what parties have done without it.
@@ -115,7 +153,7 @@ impl Registry {
         } else if alone || self.present.has_reached(next.first) {
             // A verdict on the trip before can still come: from somebody who does something for all on it, and has failed.
             if let Some(next) = self.next.take() {
-                self.set_present(Arc::clone(&next.era));
+                self.set_present(Arc::clone(&next.era), End::Turned(next.first));
                 next.settle();
             }
         }
@@ -125,6 +163,7 @@ impl Registry {
         if let Some(next) = self.next.take() {
             self.spend(&next.era);
             next.era.condemn(verdict);
+            self.retired.push(Retired { era: Arc::clone(&next.era), end: End::Broken });
             next.settle();
         }
     }
@@ -133,6 +172,7 @@ impl Registry {
     fn spend(&mut self, next: &Era) {
         if let Some(verdict) = next.verdict() {
             self.spent = Some(verdict.generation());
+            self.report(verdict);
         }
     }
 
@@ -267,7 +307,7 @@ impl Registry {
                 let most = next.era.parties() - 1;
                 next.era.design().ranks.iter().filter(absent).take(most).for_each(|&rank| next.era.arrive_for(rank));
             }
-            self.retired.push(before.era);
+            self.retired.push(Retired { era: before.era, end: End::Superseded });
         }
     }
 
@@ -297,7 +337,7 @@ impl Registry {
     pub(crate) fn renew(&mut self, designer: &Designer, first: u64) -> u64 {
         self.advance();
         let first = self.number(first);
-        self.set_present(Arc::new(Era::new(self.design(designer), first, false)));
+        self.set_present(Arc::new(Era::new(self.design(designer), first, false)), End::Broken);
         first
     }
 
@@ -306,7 +346,7 @@ impl Registry {
         if let Some(next) = self.next.take_if(|next| next.era.verdict().is_some()) {
             self.spend(&next.era);
             let era = Arc::new(Era::new(self.design(designer), self.number(next.first), false));
-            self.retired.push(next.era);
+            self.retired.push(Retired { era: next.era, end: End::Broken });
             self.next = Some(Next { era, first: next.first, heir: next.heir });
         }
     }

@@ -12,7 +12,7 @@
 //! # Protocol
 //!
 //! On a trip that is looked at: [`Eye::arrives`], then the party publishes its arrival, then [`Eye::looks`], which finds out
-//! who else is there; [`Eye::stays`] when it begins to wait, if that is later (split phase); [`Eye::leaves`] when the trip is
+//! who else is there; [`Eye::stays`] when it begins to wait or asks, if that is later (split phase); [`Eye::leaves`] when the trip is
 //! decided for it. Who else is there costs a look at lines that others are about to write, so it is found out on the usual
 //! trips, and on those on which a witness wants it ([`Witness::standings`]). A trip that is held elsewhere is left
 //! ([`Outcome::Moved`]) and begun again; or, if the party's arrival has been made good there, it goes on as if it had never been
@@ -141,7 +141,8 @@ pub(crate) trait Bystander: Send + Debug {
     /// Before the arrival is published.
     fn arrives(&mut self, arriving: Arriving);
 
-    /// The party begins to wait; without this call, it did when it arrived.
+    /// The party begins to wait, or asks whether the trip is decided, perhaps more than once; without this call, it did when
+    /// it arrived.
     fn stays(&mut self) {}
 
     /// The trip is decided, and the party about to leave.

@@ -7,33 +7,52 @@
 //! - `timeline`: what each party did when, from a `ring` of events with the `ticks` of the processor's counter; `chrome` writes
 //!   it down for a trace viewer (feature `timeline`).
 //! - [`watchdog`]: says when a trip is stuck, who is missing, and why.
+//! - `stats`: a snapshot of the counts, to read and to subtract; `table`: how it is printed.
+//! - `timed` (feature `hdr`): waits and arrivals timed on some trips; `timing`: what came of it, `histogram`: in which form.
 
 #[cfg(feature = "timeline")]
 mod chrome;
 pub(crate) mod eye;
+#[cfg(feature = "hdr")]
+mod histogram;
 pub(crate) mod labels;
 mod log;
 #[cfg(any(feature = "timeline", all(test, phalanx_loom)))]
 mod ring;
 #[cfg(all(test, phalanx_loom))]
 mod ring_models;
+mod stats;
+mod table;
 #[cfg(feature = "timeline")]
 mod ticks;
+#[cfg(feature = "hdr")]
+mod timed;
 #[cfg(feature = "timeline")]
 pub(crate) mod timeline;
+#[cfg(feature = "hdr")]
+mod timing;
 pub mod watchdog;
 
 use crate::error::{Broken, BuildError};
 use crate::wait::{Settings, Tally, Watchdog};
 pub use eye::Sampling;
 use eye::{Eye, Witness};
+#[cfg(feature = "hdr")]
+#[cfg_attr(docsrs, doc(cfg(feature = "hdr")))]
+pub use histogram::Histogram;
 use labels::Labels;
 pub use log::Log;
+pub use stats::{PartyStats, Stats};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+#[cfg(feature = "hdr")]
+use timed::Timed;
 #[cfg(feature = "timeline")]
 pub use timeline::{Ending, Event, Mark, Timeline, Track};
+#[cfg(feature = "hdr")]
+#[cfg_attr(docsrs, doc(cfg(feature = "hdr")))]
+pub use timing::{PartyTiming, Timing};
 use watchdog::{Orders, Sink, Watched};
 
 /// What a builder is told to have watch its barriers.
@@ -45,6 +64,9 @@ pub(crate) struct Choices {
     #[cfg(feature = "timeline")]
     pub(crate) timeline: Option<usize>,
     pub(crate) watchdog: Option<(Orders, Sink)>,
+    /// Which trips are timed.
+    #[cfg(feature = "hdr")]
+    pub(crate) statistics: Option<Sampling>,
 }
 
 impl Choices {
@@ -79,6 +101,10 @@ impl Choices {
         // First, so that its stamps are not those of what others do.
         #[cfg(feature = "timeline")]
         witnesses.extend(recorder.iter().map(|recorder| Arc::clone(recorder) as Arc<dyn Witness>));
+        #[cfg(feature = "hdr")]
+        let timed = self.statistics.map(|trips| Arc::new(Timed::new(trips)));
+        #[cfg(feature = "hdr")]
+        witnesses.extend(timed.iter().map(|timed| Arc::clone(timed) as Arc<dyn Witness>));
         witnesses.extend(self.logs.iter().map(|log| Arc::new(log.of(&name)) as Arc<dyn Witness>));
         let is_watched = self.watchdog.is_some();
         let (labels, watched) = (Labels::default(), OnceLock::new());
@@ -91,6 +117,8 @@ impl Choices {
             watched,
             #[cfg(feature = "timeline")]
             recorder,
+            #[cfg(feature = "hdr")]
+            timed,
         }
     }
 }
@@ -107,6 +135,8 @@ pub(crate) struct Observers {
     is_watched: bool,
     /// Its place on the watchdog's list.
     watched: OnceLock<Watched>,
+    #[cfg(feature = "hdr")]
+    timed: Option<Arc<Timed>>,
 }
 
 impl Default for Observers {
@@ -117,6 +147,12 @@ impl Default for Observers {
 }
 
 impl Observers {
+    /// What was timed, if that was asked for.
+    #[cfg(feature = "hdr")]
+    pub(crate) fn timing(&self) -> Option<Timing> {
+        self.timed.as_ref().map(|timed| timed.timing())
+    }
+
     /// What people call the barrier.
     pub(crate) fn name(&self) -> &Arc<str> {
         &self.name

@@ -1,5 +1,6 @@
 //! Plays a script and compares it with the model after each round.
 
+use super::books::Books;
 use super::common::Rng;
 use super::common::watch::panic_quietly;
 use super::crew::{Crew, Deed, Manner, Order, Report, Seen};
@@ -31,6 +32,7 @@ pub(crate) struct Stage<'a> {
     pub(crate) tally: &'a mut Tally,
     pub(crate) barrier: Barrier,
     pub(crate) model: Model,
+    pub(crate) books: Books,
     pub(crate) shared: Arc<Mutex<Shared>>,
     rng: Rng,
     /// Workers without a handle.
@@ -80,6 +82,7 @@ pub(crate) fn play(script: &Script, crew: &Crew, tally: &mut Tally) -> Checked {
         tally,
         barrier,
         model: Model::new(script.first, script.parties),
+        books: Books::default(),
         shared,
         rng: Rng::new(script.seed),
         free: (script.parties..crew.size()).rev().collect(),
@@ -254,6 +257,7 @@ impl Stage<'_> {
             Outside::Reset(delay) => {
                 self.dawdle(delay);
                 let first = self.model.trip(self.barrier.reset().unwrap());
+                self.books.reset();
                 let legs = plan.legs.len() as u64;
                 prop_assert!((plan.open..=plan.open + legs).contains(&first), "reset to trip {}", first);
                 self.tally.count("reset in the storm");
@@ -263,6 +267,7 @@ impl Stage<'_> {
                 let said = self.barrier.abort("storm");
                 if matches!(plan.outside, Outside::AbortAndReset(_)) {
                     let first = self.barrier.reset().unwrap();
+                    self.books.reset();
                     prop_assert_eq!(first, said.generation().wrapping_add(1), "reset behind an abort");
                 }
                 // With no party left there is no trip to break.
@@ -305,6 +310,7 @@ impl Stage<'_> {
     ) -> Checked {
         let broken = verdict.as_ref().map(|broken| (self.model.trip(broken.generation()), broken));
         let oracle = Oracle { model: &self.model, plan, players, verdict: broken };
+        self.books.round(&oracle);
         let next = broken.map_or(plan.open + plan.legs.len() as u64, |(trip, _)| trip + 1);
         let of_trip: Vec<usize> = broken.map_or_else(Vec::new, |(trip, _)| oracle.ranks_of(trip));
         let of_next = oracle.ranks_of(broken.map_or(0, |(trip, _)| trip + 1));

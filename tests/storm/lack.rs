@@ -61,6 +61,8 @@ impl Stage<'_> {
         self.judge_lack(end, &verdict, &absent, ranks.len(), patient)?;
         self.tally.cause(verdict.cause());
 
+        self.books.take_advance();
+        self.books.broken(&ranks, &verdict);
         self.model.open += 1;
         let here: BTreeSet<usize> = present.iter().map(|member| member.rank).collect();
         for member in &mut self.model.members {
@@ -140,6 +142,7 @@ impl Stage<'_> {
             End::Reset => {
                 let first = self.model.number(self.model.open + 1);
                 prop_assert_eq!(self.barrier.reset(), Ok(first));
+                self.books.reset();
             }
             End::Timeout => {}
             End::Desertion { panics } => {

@@ -16,6 +16,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod books;
 mod crew;
 mod drive;
 mod freight;

@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 impl Stage<'_> {
     /// The barrier is in service, and nobody is on the way.
     pub(crate) fn check_calm(&mut self) -> Checked {
+        self.check_books()?;
         let (barrier, ranks) = (&self.barrier, self.model.ranks_of_open());
         prop_assert!(barrier.broken().is_none());
         prop_assert_eq!(barrier.parties(), ranks.len());
@@ -36,6 +37,7 @@ impl Stage<'_> {
         eras: &[Vec<usize>],
         after: &After,
     ) -> Checked {
+        self.check_books()?;
         prop_assert!(self.barrier.is_broken());
         prop_assert_eq!(self.barrier.broken(), Some(verdict.clone()));
         prop_assert_eq!(self.barrier.generation(), verdict.generation());
@@ -86,11 +88,14 @@ impl Stage<'_> {
             return Ok(());
         }
         let first = self.barrier.reset();
-        if first == Ok(self.model.number(self.model.open + 1)) {
+        let is_used_up = first == Ok(self.model.number(self.model.open + 1));
+        prop_assert_eq!(self.books.take_advance(), is_used_up, "a break in advance");
+        if is_used_up {
             // Newcomers had been told that the trip with the next number is broken, before this one was: that number is used up.
             self.model.open += 1;
         }
         prop_assert_eq!(first, Ok(self.model.number(self.model.open)));
+        self.books.reset();
         self.tally.count("reset of a broken barrier");
         self.check_calm()
     }

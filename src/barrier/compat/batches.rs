@@ -278,8 +278,7 @@ impl Batches {
         let mut lookout = if place.index == 0 { Lookout::begin(|start| limit.ends_at(start)) } else { None };
         loop {
             let due = lookout.as_ref().and_then(Lookout::wakes_at);
-            let limit = &due.map_or(limit, Limit::At);
-            let stay = Stay { generation: place.batch, pace: &mut pace, limit };
+            let stay = Stay { generation: place.batch, pace: &mut pace, limit: &due.map_or(limit, Limit::At) };
             match self.door.until(stay, || self.is_over(place.batch)) {
                 Ok(()) => break,
                 Err(Stop::Alarm) => {}

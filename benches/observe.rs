@@ -41,6 +41,7 @@ struct Way {
 /// What the issue allows, for two parties back to back.
 #[derive(Clone, Copy)]
 enum Target {
+    #[cfg_attr(not(any(feature = "hdr", feature = "timeline")), expect(dead_code, reason = "only those have one"))]
     AtMost(f64),
     /// As near to the plain one as that is to itself.
     Noise,
@@ -248,21 +249,21 @@ struct Rest {
 
 fn rests(effort: Effort) -> Vec<Rest> {
     let second = Duration::from_millis(if effort == Effort::Check { 10 } else { 1000 });
-    let ways: [(&str, fn(Builder) -> Builder); 3] = [
-        ("nobody", |builder| builder),
-        ("watchdog, 10 ms", |builder| watched(builder, 10)),
-        ("watchdog, 30 s", |builder| watched(builder, 30_000)),
+    let way = |name, watch| Way { name, watch, target: Target::None };
+    let ways = [
+        PLAIN,
+        way("watchdog, 10 ms", |builder| watched(builder, 10)),
+        way("watchdog, 30 s", |builder| watched(builder, 30_000)),
     ];
     let mut all = Vec::new();
-    for (name, watch) in ways {
+    for way in ways {
         for barriers in [1, 1000] {
-            let way = Way { name, watch, target: Target::None };
             let kept: Vec<Barrier> = (0..barriers).map(|_| build(way, 2)).collect();
             let before = cpu_time();
             thread::sleep(second);
             if let (Some(before), Some(after)) = (before, cpu_time()) {
                 let micros = after.saturating_sub(before) as f64 / 1e3 / second.as_secs_f64();
-                all.push(Rest { name, barriers, micros });
+                all.push(Rest { name: way.name, barriers, micros });
             }
             drop(kept);
         }

@@ -41,6 +41,7 @@ struct Way {
 /// What the issue allows, for two parties back to back.
 #[derive(Clone, Copy)]
 enum Target {
+    #[cfg_attr(not(any(feature = "hdr", feature = "timeline")), expect(dead_code, reason = "only those have one"))]
     AtMost(f64),
     /// As near to the plain one as that is to itself.
     Noise,
@@ -58,8 +59,10 @@ impl Target {
     }
 }
 
-/// How often a sink was called: none of them does more, so that the barrier is measured and not the console.
-static CALLS: AtomicU64 = AtomicU64::new(0);
+/// How many lines the logs wrote, and how many reports the watchdog made. No sink does more than count, so that the barrier is
+/// measured and not the console.
+static LINES: AtomicU64 = AtomicU64::new(0);
+static REPORTS: AtomicU64 = AtomicU64::new(0);
 
 const FEATURES: &str = match (cfg!(feature = "hdr"), cfg!(feature = "timeline")) {
     (true, true) => "hdr,timeline",
@@ -81,17 +84,27 @@ fn ways() -> Vec<Way> {
     ]);
     #[cfg(feature = "timeline")]
     ways.push(way("timeline, 4096 events a party", |b| b.timeline(4096), Target::AtMost(1.5)));
-    // A trip that took so long would be reported: the sink counts.
-    ways.push(way("watchdog, 10 ms", |b| b.watchdog(Duration::from_millis(10), |_| count()), Target::Noise));
-    ways.push(way("log of breaks", |b| b.log(Log::breaks(|_| count())), Target::None));
-    // Of its ten lines a second hardly any is written: this is what the others cost.
-    ways.push(way("log of trips, 10 a second", |b| b.log(Log::trips(|_| count())), Target::None));
-    ways.push(way("log of trips, each", |b| b.log(Log::trips(|_| count()).per_second(u32::MAX)), Target::None));
+    ways.extend([
+        // So short that a party which loses its CPU may be reported.
+        way("watchdog, 10 ms", |b| watched(b, 10), Target::Noise),
+        way("log of breaks", |b| b.log(Log::breaks(line)), Target::Noise),
+        // Of its ten lines a second hardly any is written: this is what the others cost.
+        way("log of trips, 10 a second", |b| b.log(Log::trips(line)), Target::None),
+        way("log of trips, each", |b| b.log(Log::trips(line).per_second(u32::MAX)), Target::None),
+    ]);
     ways
 }
 
-fn count() {
-    CALLS.fetch_add(1, Relaxed);
+fn report() {
+    REPORTS.fetch_add(1, Relaxed);
+}
+
+fn line(_: &str) {
+    LINES.fetch_add(1, Relaxed);
+}
+
+fn watched(builder: Builder, millis: u64) -> Builder {
+    builder.watchdog(Duration::from_millis(millis), |_| report())
 }
 
 struct Plainly(Party);
@@ -147,8 +160,9 @@ struct Shape {
     title: String,
     judged: bool,
     duel: Duel,
-    /// Calls of all sinks meanwhile.
-    calls: u64,
+    /// Meanwhile.
+    lines: u64,
+    reports: u64,
 }
 
 fn shapes(ways: &[Way], effort: Effort) -> Vec<Shape> {
@@ -171,10 +185,11 @@ fn shapes(ways: &[Way], effort: Effort) -> Vec<Shape> {
     ];
     let run = |(title, plan): (String, Plan)| {
         eprintln!("{title} ...");
-        let before = CALLS.load(Relaxed);
+        let before = [&LINES, &REPORTS].map(|count| count.load(Relaxed));
         let duel = play(&contestants, plan);
         let judged = plan.parties == 2 && plan.work.is_none();
-        Shape { title, judged, duel, calls: CALLS.load(Relaxed) - before }
+        let [lines, reports] = [LINES.load(Relaxed) - before[0], REPORTS.load(Relaxed) - before[1]];
+        Shape { title, judged, duel, lines, reports }
     };
     plans.into_iter().map(run).collect()
 }
@@ -232,10 +247,16 @@ struct Rest {
     micros: f64,
 }
 
-fn rests(ways: &[Way], effort: Effort) -> Vec<Rest> {
+fn rests(effort: Effort) -> Vec<Rest> {
     let second = Duration::from_millis(if effort == Effort::Check { 10 } else { 1000 });
+    let way = |name, watch| Way { name, watch, target: Target::None };
+    let ways = [
+        PLAIN,
+        way("watchdog, 10 ms", |builder| watched(builder, 10)),
+        way("watchdog, 30 s", |builder| watched(builder, 30_000)),
+    ];
     let mut all = Vec::new();
-    for &way in ways.iter().filter(|way| matches!(way.target, Target::Noise)) {
+    for way in ways {
         for barriers in [1, 1000] {
             let kept: Vec<Barrier> = (0..barriers).map(|_| build(way, 2)).collect();
             let before = cpu_time();
@@ -271,7 +292,7 @@ impl Report {
         writeln!(out, "# What it costs to be watched\n")?;
         self.facts.iter().try_for_each(|(key, value)| writeln!(out, "- {key}: {value}"))?;
         self.absent.iter().try_for_each(|what| writeln!(out, "- LEFT OUT: {what}"))?;
-        for Shape { title, judged, duel, calls } in &self.shapes {
+        for Shape { title, judged, duel, lines, reports } in &self.shapes {
             writeln!(out, "\n**{title}**, {} rounds of {} trips\n", duel.times[0].len(), duel.trips)?;
             writeln!(out, "| watched by | over nobody, median | quartiles | more, ns | a trip, ns | target |")?;
             writeln!(out, "|---|---:|---:|---:|---:|---|")?;
@@ -286,7 +307,7 @@ impl Report {
                 write!(out, "| {name} | {:.3} | {q1:.3} to {q3:.3} ", ratio.median)?;
                 writeln!(out, "| {:+.1} | {:.1} | {verdict} |", more.median, time.median)?;
             }
-            writeln!(out, "\nSinks were called {calls} times.")?;
+            writeln!(out, "\nThe watchdog made {reports} reports, the logs wrote {lines} lines.")?;
         }
         writeln!(out, "\n**Bytes in use**, by the difference between 10 and 2 parties that have made 300 trips\n")?;
         writeln!(out, "| | a party | a barrier |\n|---|---:|---:|")?;
@@ -306,7 +327,7 @@ impl Report {
     fn json(&self) -> String {
         let quartiles =
             |of: Quartiles| format!(r#"{{ "q1": {:.4}, "median": {:.4}, "q3": {:.4} }}"#, of.q1, of.median, of.q3);
-        let shapes = list(self.shapes.iter().map(|Shape { title, judged, duel, calls }| {
+        let shapes = list(self.shapes.iter().map(|Shape { title, judged, duel, lines, reports }| {
             let rows = list(self.ways.iter().enumerate().map(|(which, way)| {
                 let ratio = duel.ratios(which);
                 let (target, kept) = way.target.verdict(ratio.median, duel.ratios(1));
@@ -318,7 +339,7 @@ impl Report {
                 )
             }));
             let (rounds, trips) = (duel.times[0].len(), duel.trips);
-            format!(r#"{{ "title": {title:?}, "rounds": {rounds}, "trips": {trips}, "sink_calls": {calls}, "rows": {rows} }}"#)
+            format!(r#"{{ "title": {title:?}, "rounds": {rounds}, "trips": {trips}, "lines": {lines}, "reports": {reports}, "rows": {rows} }}"#)
         }));
         let bytes = list(self.bytes.iter().map(|Bytes { name, per_party, per_barrier }| {
             format!(r#"{{ "name": {name:?}, "per_party": {per_party:.1}, "per_barrier": {per_barrier:.1} }}"#)
@@ -366,7 +387,7 @@ fn main() {
     absent.iter().for_each(|what| eprintln!("observe: left out: {what}"));
     let ways = ways();
     // Before there is any other thread: theirs come and go.
-    let (bytes, rests) = (bytes(&ways), rests(&ways, effort));
+    let (bytes, rests) = (bytes(&ways), rests(effort));
     let shapes = shapes(&ways, effort);
     let report = Report { facts: machine.facts(), ways, shapes, bytes, rests, absent };
     if effort == Effort::Check {

@@ -243,10 +243,7 @@ impl Player<'_> {
         let Floor { plan, contestants, .. } = *self.floor;
         let mut times = vec![Vec::with_capacity(plan.rounds); contestants];
         for round in 0..plan.rounds {
-            for place in 0..contestants {
-                // Backwards every other time, and another one first: each is before each other as often as behind it.
-                let place = if round % 2 == 0 { place } else { contestants - 1 - place };
-                let which = (place + round / 2) % contestants;
+            for which in shuffled(contestants, round) {
                 times[which].push(self.round(which, round));
             }
         }
@@ -312,6 +309,21 @@ impl Player<'_> {
         }
         took.as_nanos() as f64 / trips as f64
     }
+}
+
+/// All contestants, in another order for each round, and in the same one for all players: whoever runs behind one that leaves
+/// its mark (in the caches, or in what the processor expects) must not always be the same.
+fn shuffled(contestants: usize, round: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..contestants).collect();
+    // SplitMix64.
+    let mut state = (round as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    for left in (2..=contestants).rev() {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        order.swap(left - 1, ((mixed ^ (mixed >> 31)) % left as u64) as usize);
+    }
+    order
 }
 
 /// Where the players meet between rounds: no barrier that is measured here.

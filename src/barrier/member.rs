@@ -378,10 +378,6 @@ impl Member {
     pub(crate) fn try_attend(&mut self, describe: Describe<'_>, held: bool) -> Result<bool, Halt> {
         self.eye.stays();
         let crossed = self.ask(describe, held);
-        if crossed != Err(Halt::Undecided) {
-            // It has not waited, but come for the answer.
-            self.eye.stays();
-        }
         self.see_off(crossed)
     }
 

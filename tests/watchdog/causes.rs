@@ -43,6 +43,27 @@ fn a_thread_that_has_ended_without_dropping_its_handle() {
     });
 }
 
+/// One loop is shorter than the others, and the handle lies in a place that outlives its thread: nothing breaks.
+#[test]
+fn an_early_return_that_leaves_its_handle_behind() {
+    watched("an early return", patience(), |_| {
+        let (barrier, reports) = watched_barrier("halo", 3);
+        let mut parties = barrier.take_parties().unwrap();
+        thread::scope(|s| {
+            for party in &mut parties {
+                let trips = if party.rank() == 2 { 4 } else { 5 };
+                let life = move || (0..trips).try_for_each(|_| party.wait().map(drop));
+                thread::Builder::new().name("loop".into()).spawn_scoped(s, life).unwrap();
+            }
+            let right = |report: &Report| matches!(report.hints(), [Hint::DeadThread { rank: 2, .. }]);
+            let report = next_like(&reports, 4, right);
+            barrier.abort("over");
+            assert!(right(&report) && report.missing()[0].arrivals() == 4, "{report}");
+            assert!(report.to_string().contains("an early return that left the handle in a place"), "{report}");
+        });
+    });
+}
+
 #[test]
 fn a_rank_that_nobody_has_claimed_and_one_that_nobody_uses() {
     watched("never claimed, never came", patience(), |_| {

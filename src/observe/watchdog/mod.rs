@@ -39,8 +39,8 @@
 //! # What it costs
 //!
 //! The parties nothing: the watchdog reads what they leave behind anyway (arrival slots, and the tally of a wait that is long
-//! already), eight times per limit and at most once a millisecond, which takes a line from its owner now and then. The
-//! process one thread, asleep but for that. Threads are looked at only when a trip is stuck.
+//! already), eight times per limit and at most once a millisecond, which takes a line from its owner now and then; and once,
+//! at its first wait, a party reads from `/proc` when its thread was started (some 10 µs). The process one thread, asleep but for that. Threads are looked at only when a trip is stuck.
 //!
 //! # Why it gives no false alarm
 //!

@@ -11,7 +11,7 @@
 //!
 //! A stamp of an arrival is taken before the arrival is published, and is not later than that: a processor's stores become
 //! visible after they have retired, in order, and so after the counter's read has. A stamp of a release is taken behind a
-//! [`load_fence`], and is not earlier than the load that let the party go. So no release is stamped before the last
+//! [`load_fence`](crate::primitive::load_fence), and is not earlier than the load that let the party go. So no release is stamped before the last
 //! arrival, as far as the counters of all processors agree: the system sees to that, or uses another clock, which `quanta`
 //! does not know (Linux: `/sys/devices/system/clocksource/clocksource0/current_clocksource` says `tsc` where they do). On
 //! AArch64 the first half is what processors do, not what the manual promises.

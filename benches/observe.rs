@@ -80,6 +80,7 @@ fn ways() -> Vec<Way> {
     #[cfg(feature = "hdr")]
     ways.extend([
         way("statistics, one trip in 64", |b| b.statistics(Sampling::one_in(64)), Target::AtMost(1.05)),
+        way("statistics, one trip in 256", |b| b.statistics(Sampling::one_in(256)), Target::AtMost(1.05)),
         way("statistics, all trips", |b| b.statistics(Sampling::ALL), Target::None),
     ]);
     #[cfg(feature = "timeline")]

@@ -124,7 +124,7 @@ fn audit(lives: &[Life], start: u64, handles: usize) {
                 Seen::Ranks(seen, index) => *seen == ranks && (*index == position || *index == usize::MAX),
                 Seen::Sum(ones, sum, parties) => {
                     let count = ranks.len();
-                    *ones as usize == count && *sum == ranks.iter().sum() && (*parties == count || *parties == 0)
+                    *ones as usize == count && *sum == ranks.iter().sum::<usize>() && (*parties == count || *parties == 0)
                 }
                 Seen::Waited { leads } => {
                     leaders += usize::from(*leads);

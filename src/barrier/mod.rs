@@ -6,7 +6,7 @@
 //! - [`party`]: the handle that waits.
 //! - [`member`], [`era`]: one party's way across; the words of one life of a barrier.
 //! - [`registry`], [`roll`]: who belongs to the barrier, who holds which rank, which era holds which trip.
-//! - [`ledger`]: what the barrier has been through; [`watched`]: who watches it.
+//! - [`ledger`]: what the barrier has been through; [`watched`]: who watches it; [`subject`]: what the watchdog is told.
 //! - [`control`]: these, and the rare operations on them; [`action`]: what is done once per trip.
 //! - [`cancel`]: a token that breaks any number of barriers, for good.
 //! - [`compat`]: the barrier for callers without a handle, with `std`'s signature.
@@ -35,6 +35,7 @@ mod roll;
 mod shuttle;
 #[cfg(all(test, phalanx_shuttle))]
 mod shuttle_riders;
+mod subject;
 mod watched;
 
 use crate::algo::select::Algorithm;

@@ -259,6 +259,7 @@ impl Control {
         }
         // Whoever had the handle before has it no more.
         self.threads.forget(rank);
+        tally.forget_thread();
         (member.watched(Arc::clone(&tally), self.observers.eye(rank, tally)), behind)
     }
 
@@ -391,6 +392,9 @@ impl Control {
     #[cold]
     pub(super) fn settle(&self, member: &mut Member, told: bool) -> Result<(), Broken> {
         self.threads.introduce(member.rank(), self.observers.is_watched());
+        if let Some(tally) = member.tally() {
+            tally.note_thread();
+        }
         self.refuse_within(member)?;
         if !told {
             return Ok(());

@@ -8,7 +8,7 @@
 //! | `wakes` | when it has made a system call to wake others | how many there were |
 //! | `since` | at both ends of a long wait | when it began (nanoseconds of [`nanos`], plus 1), or 0 |
 //! | `arrived` | at the beginning of a long wait | the same, kept until the next one: when the party was last seen to arrive |
-//! | `thread` | at the beginning of a long wait | the kernel's number of the thread that waits, or 0: a handle may move from one thread to another |
+//! | `thread` | at the beginning of a long wait, at the first wait, when the rank is claimed | the kernel's number of the thread that waits, or 0: a handle may move from one thread to another |
 //! | `looks`, `first`, `last` | on the trips that the party looks at (`observe/eye.rs`) | how many there were; on how many nobody, or everybody else, had come before it |
 //! | `label` | when its owner says so | the number of what it says it does |
 //!
@@ -56,7 +56,17 @@ impl Tally {
         let at = nanos(start) + 1;
         self.since.set(at);
         self.arrived.set(at);
+        self.note_thread();
+    }
+
+    /// The calling thread is the one that waits.
+    pub(crate) fn note_thread(&self) {
         self.thread.set(thread_id().map_or(0, u64::from));
+    }
+
+    /// Whoever waited has the handle no more, and nobody else has it yet.
+    pub(crate) fn forget_thread(&self) {
+        self.thread.set(0);
     }
 
     /// It has ended.
@@ -85,7 +95,7 @@ impl Tally {
         instant(self.arrived.get())
     }
 
-    /// The kernel's number of the thread of the last long wait.
+    /// The kernel's number of the thread of the last long wait, or of the first wait.
     pub(crate) fn last_thread(&self) -> Option<u32> {
         u32::try_from(self.thread.get()).ok().filter(|&thread| thread != 0)
     }

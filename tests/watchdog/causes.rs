@@ -411,6 +411,47 @@ fn whichever_of_eight_is_missing_is_named() {
     });
 }
 
+/// Whichever thread waited last is the one that is missing, however often the handle has changed hands.
+#[test]
+fn a_handle_that_moves_is_where_it_waited_last() {
+    watched("moved", patience(), |_| {
+        let (barrier, reports) = watched_barrier("halo", 2);
+        // Rank 1 waits, so that its thread is noted, and ends; three times, the second one as a new claim.
+        let meet = |zero: &mut phalanx::Party, name: &str, mut one: phalanx::Party| {
+            let waits = thread::Builder::new().name(name.into()).spawn(move || one.wait().map(|_| one)).unwrap();
+            until(|| barrier.arrived() == 1);
+            thread::sleep(AFTER / 8);
+            zero.wait().unwrap();
+            waits.join().unwrap().unwrap()
+        };
+        let mut zero = barrier.claim(0).unwrap();
+        drop(meet(&mut zero, "first", barrier.claim(1).unwrap()));
+        let mut one = barrier.claim(1).unwrap();
+        barrier.reset().unwrap();
+        assert!(zero.wait().is_err());
+        one = meet(&mut zero, "second", one);
+        one = meet(&mut zero, "third", one);
+        let sleeper = on_thread("fourth", one, |one| {
+            one.wait().unwrap();
+            sleep_long();
+        });
+        until(|| barrier.arrived() == 1);
+        thread::sleep(AFTER / 8);
+        zero.wait().unwrap();
+        let zero = on_thread("zero", zero, |zero| zero.wait().map(drop));
+        let generation = barrier.generation();
+        let right = |report: &Report| {
+            let thread = report.missing()[0].thread().unwrap();
+            thread.name() == Some("fourth") && thread.state() == ThreadState::Sleeping
+        };
+        let report = next_like(&reports, generation, right);
+        assert!(right(&report), "{report}");
+        barrier.abort("over");
+        assert!(zero.join().unwrap().is_err());
+        drop(sleeper);
+    });
+}
+
 #[test]
 fn a_rank_that_is_claimed_again_is_not_blamed_on_the_thread_before() {
     watched("claimed again", patience(), |_| {

@@ -103,7 +103,7 @@ fn storm(watch: &common::Watch, algorithm: Algorithm, parties: usize, acts: bool
     let fork = |rank| rng.lock().unwrap().fork(rank);
     let handles = barrier.take_parties().unwrap();
     let left = Mutex::new(BTreeSet::from_iter(0..parties));
-    let left = &left;
+    let (left, others) = (&left, &barrier);
     let mut jobs: Vec<Job<'_, Told>> = Vec::new();
     for mut party in handles {
         let mut rng: Rng = fork(party.rank());
@@ -115,7 +115,8 @@ fn storm(watch: &common::Watch, algorithm: Algorithm, parties: usize, acts: bool
                     Ok(_) => told.complete += 1,
                     Err(broken) => {
                         told.breaks.insert(broken.generation(), broken);
-                        std::thread::yield_now();
+                        // Otherwise all calls are over before whoever resets it has the CPU.
+                        common::until(|| !others.is_broken() || left.lock().unwrap().len() < parties);
                     }
                 }
             }
@@ -124,7 +125,7 @@ fn storm(watch: &common::Watch, algorithm: Algorithm, parties: usize, acts: bool
         }));
     }
     // Puts the barrier back into service as long as all are there; the rest are told of the first that is not.
-    let (others, over) = (&barrier, &over);
+    let over = &over;
     let mut rng = fork(parties);
     let counted = &resets;
     jobs.push(Box::new(move || {

@@ -90,33 +90,6 @@ pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
-/// Waits until every load before it has its value, and lets nothing behind it begin before: so that a clock read next
-/// tells a time after those loads.
-///
-/// A release is stamped so (`observe/timeline.rs`). Without it a processor may read its time stamp counter ahead of the
-/// load that has seen the last arrival, and a trip would seem to end before all had come. Intel 64 and IA-32 manual,
-/// volume 2B, RDTSC: "If software requires RDTSC to be executed only after all previous instructions have executed and all
-/// previous loads are globally visible, it can execute LFENCE immediately before RDTSC"; the same volume, LFENCE: "no
-/// later instruction begins execution until LFENCE completes". AMD promises as much where LFENCE is dispatch serializing
-/// (manual 24594, LFENCE), which is how every kernel since Spectre sets it. Arm, where the counter may be read early as
-/// well (Arm ARM, D11.1.2): an ISB. Elsewhere nothing: there the clock is a call.
-#[cfg(all(feature = "timeline", not(all(test, any(phalanx_loom, phalanx_shuttle)))))]
-#[allow(unsafe_code)]
-#[inline(always)]
-pub(crate) fn load_fence() {
-    #[cfg(all(target_arch = "x86_64", not(miri)))]
-    // SAFETY: LFENCE belongs to SSE2, which every x86-64 processor has; it touches no memory.
-    #[allow(unused_unsafe)]
-    unsafe {
-        std::arch::x86_64::_mm_lfence();
-    }
-    #[cfg(all(target_arch = "aarch64", not(miri)))]
-    // SAFETY: ISB belongs to the base instruction set; it touches neither registers nor memory.
-    unsafe {
-        std::arch::asm!("isb", options(nostack, preserves_flags));
-    }
-}
-
 /// The processor's time stamp counter, in place of a call that reads it.
 #[cfg(all(
     feature = "timeline",

@@ -15,7 +15,8 @@ fn plain(text: &str) -> String {
 #[test]
 fn every_likely_cause_is_on_the_page() {
     let page = plain(include_str!("../docs/failure.md"));
-    let elsewhere = |crosswise| Hint::WaitsElsewhere { rank: 1, barrier: "b".into(), generation: 1, as_rank: 1, crosswise };
+    let elsewhere =
+        |crosswise| Hint::WaitsElsewhere { rank: 1, barrier: "b".into(), generation: 1, as_rank: 1, crosswise };
     let hints = [
         Hint::Unclaimed { rank: 2 },
         Hint::Dropped { rank: 1 },

@@ -16,14 +16,19 @@
 //! | 2 | the stamp of the release, or of when the party was told of a break |
 //! | 3 | bits 0, 1: how it ended; above: ticks from the arrival to the beginning of the wait |
 //!
-//! The stamp of an arrival is taken before it is published and the stamp of a release behind a fence of loads (`ticks.rs`):
-//! no release of a trip is stamped before its last arrival. (Stamping an arrival behind its publication, while the party
-//! waits anyway, was measured: no faster between two threads of one core, a few nanoseconds between two cores, and an
-//! interrupted party would seem to arrive after the others were let go.)
+//! The stamp of an arrival is taken before it is published, that of a release behind the look that let the party go.
+//! (Stamping an arrival behind its publication, while the party waits anyway, was measured: no faster between two threads of one
+//! core, a few nanoseconds between two cores, and an interrupted party would seem to arrive after the others were let go.)
 //!
 //! The stamps of one party never go backwards, whatever the counters do when its thread moves: each is at least the one
 //! before. (That keeps the stamps' promise, `ticks.rs`: the later of two moments that are both before an arrival is
 //! before it.)
+//!
+//! # What is put right
+//!
+//! The stamp of a release may be early by as long as a line transfer takes (`ticks.rs`). No party is let go from a complete
+//! trip before the last one has arrived; so the copy moves what claims otherwise to the last arrival that it knows of, trip by
+//! trip, and the party's next arrival behind that ([`put_right`]).
 //!
 //! A trip that is held elsewhere is no event until it has ended there. A party that [leaves](crate::Party::leave) does not
 //! wait for the end of its last trip, and has no event of it.
@@ -102,7 +107,8 @@ impl Event {
         self.waited
     }
 
-    /// When it was let go, or told of a break: never before the last party of a complete trip has arrived.
+    /// When it was let go, or told of a break: to within the time that a line transfer takes, and never before the last party of
+    /// a complete trip has arrived, as far as the copy has all of its events.
     #[must_use]
     pub fn released(&self) -> Duration {
         self.released
@@ -230,6 +236,36 @@ impl Timeline {
     }
 }
 
+/// Moves releases that are stamped before the last arrival of their trip to that moment, and what comes behind them likewise.
+fn put_right(tracks: &mut [Track]) {
+    let Some(base) = tracks.iter().find_map(|track| Some(track.events.first()?.generation)) else { return };
+    let places = |(track, Track { events, .. }): (usize, &Track)| {
+        let place = move |(index, event): (usize, &Event)| (event.generation.wrapping_sub(base) as i64, track, index);
+        events.iter().enumerate().map(place).collect::<Vec<_>>()
+    };
+    let mut order: Vec<_> = tracks.iter().enumerate().flat_map(places).collect();
+    order.sort_unstable();
+    for trip in order.chunk_by(|one, other| one.0 == other.0) {
+        let complete = |track: usize, index: usize| {
+            let event: &Event = &tracks[track].events[index];
+            (event.ending != Ending::Broken).then_some(event.arrived)
+        };
+        let last = trip.iter().filter_map(|&(_, track, index)| complete(track, index)).max();
+        for &(_, track, index) in trip {
+            let events = &mut tracks[track].events;
+            if let Some(last) = last.filter(|_| events[index].ending != Ending::Broken) {
+                events[index].released = events[index].released.max(last);
+            }
+            let released = events[index].released;
+            if let Some(next) = events.get_mut(index + 1) {
+                next.arrived = next.arrived.max(released);
+                next.waited = next.waited.max(next.arrived);
+                next.released = next.released.max(next.waited);
+            }
+        }
+    }
+}
+
 /// What one rank has noted.
 #[derive(Debug)]
 struct Notes {
@@ -267,7 +303,8 @@ impl Recorder {
             let events = copied.events.iter().map(|&words| Event::read(self.ticks, words)).collect();
             Track { rank: *rank, thread: lock(&notes.thread).clone(), events, dropped: copied.first }
         };
-        let tracks = notes.iter().map(track).collect();
+        let mut tracks: Vec<Track> = notes.iter().map(track).collect();
+        put_right(&mut tracks);
         let marks = lock(&self.marks);
         let time = |stamp| Duration::from_nanos(self.ticks.nanos(stamp));
         let latest = marks.latest.iter().map(|(stamp, mark)| (time(*stamp), mark.clone())).collect();
@@ -283,7 +320,7 @@ impl Recorder {
     }
 
     fn mark(&self, mark: Mark) {
-        let stamp = self.ticks.after_loads();
+        let stamp = self.ticks.read();
         let mut marks = lock(&self.marks);
         if marks.latest.len() == MARKS {
             marks.latest.pop_front();
@@ -330,14 +367,14 @@ impl Scribe {
             Self::introduce(&notes);
         }
         self.waited = None;
-        self.arrived = self.ticks.before_stores().max(self.last);
+        self.arrived = self.ticks.read().max(self.last);
     }
 
     /// It begins to wait; only the first time counts.
     #[inline(always)]
     pub(crate) fn stays(&mut self) {
         if self.waited.is_none() {
-            self.waited = Some(self.ticks.before_stores().max(self.arrived));
+            self.waited = Some(self.ticks.read().max(self.arrived));
         }
     }
 
@@ -352,7 +389,48 @@ impl Scribe {
             Outcome::Moved => return,
         };
         let waited = self.waited.unwrap_or(self.arrived);
-        self.last = self.ticks.after_loads().max(waited);
+        self.last = self.ticks.read().max(waited);
         self.pen.write([generation, self.arrived, self.last, (waited - self.arrived) << 2 | ending as u64]);
+    }
+}
+
+#[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
+mod tests {
+    use super::*;
+
+    fn track(rank: usize, events: &[(u64, u64, u64, Ending)]) -> Track {
+        let event = |&(generation, arrived, released, ending)| {
+            let [arrived, released] = [arrived, released].map(Duration::from_nanos);
+            Event { generation, arrived, waited: arrived, released, ending }
+        };
+        Track { rank, thread: None, events: events.iter().map(event).collect(), dropped: 0 }
+    }
+
+    fn times(track: &Track) -> Vec<(u64, u64)> {
+        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap();
+        track.events.iter().map(|event| (nanos(event.arrived), nanos(event.released))).collect()
+    }
+
+    #[test]
+    fn a_release_before_the_last_arrival_is_put_right_and_what_follows_moves_along() {
+        use Ending::{Broken, Complete, Leader};
+        // Across the wrap; the second trip's last arrival is one that has moved.
+        let zero = track(0, &[(u64::MAX, 10, 15, Leader), (0, 16, 18, Leader), (1, 60, 70, Broken)]);
+        let one = track(1, &[(u64::MAX, 20, 40, Complete), (0, 41, 42, Complete), (1, 30, 30, Broken)]);
+        let mut tracks = [zero, one];
+        put_right(&mut tracks);
+        assert_eq!(times(&tracks[0]), [(10, 20), (20, 41), (60, 70)]);
+        assert_eq!(times(&tracks[1]), [(20, 40), (41, 42), (42, 42)]);
+    }
+
+    #[test]
+    fn what_is_right_stays_and_a_trip_is_compared_with_what_is_there_of_it() {
+        use Ending::{Complete, Leader};
+        let mut tracks =
+            [track(0, &[(7, 10, 21, Leader), (8, 30, 40, Leader)]), track(3, &[]), track(5, &[(8, 35, 50, Complete)])];
+        let before: Vec<_> = tracks.iter().map(times).collect();
+        put_right(&mut tracks);
+        assert_eq!(tracks.iter().map(times).collect::<Vec<_>>(), before);
+        put_right(&mut []);
     }
 }

@@ -188,7 +188,7 @@ impl TeamBuilder {
     /// use phalanx::team::Team;
     ///
     /// let team = Team::builder().threads(2).statistics(Sampling::ALL).build()?;
-    /// team.run(|m| (0..100).for_each(|_| assert!(m.wait().is_ok())))?;
+    /// team.run(|m| (0..100).for_each(|_| assert!(m.barrier().is_ok())))?;
     /// assert_eq!(team.stats().timing.map(|timing| timing.wait().count()), Some(200));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

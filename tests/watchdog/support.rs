@@ -93,7 +93,12 @@ fn plain_line(line: &str) -> String {
         }
     }
     // Whether it is known when it arrived last is a matter of whether it waited long then.
-    let line = words.join(" ").replace("last arrived # to # ago", "last arrived # ago or earlier");
+    let [sure, between] = ["last arrived # ago", "last arrived # to # ago"];
+    let line = words
+        .join(" ")
+        .replace(between, sure)
+        .replace(" ago or earlier", " ago")
+        .replace(sure, "last arrived # ago or earlier");
     line.split_once(" (report ").map_or(line.clone(), |(line, _)| line.to_owned())
 }
 

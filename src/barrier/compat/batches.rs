@@ -50,7 +50,7 @@
 //! counters may wrap: batches are compared modulo 2^39.
 
 use crate::error::{Broken, Cause};
-use crate::observe::watchdog::{Duty, Lookout};
+use crate::observe::watchdog::{Duty, END_OF_PATIENCE, Lookout};
 use crate::primitive::{AtomicU32, AtomicU64, Fences, Mutex, Ordering, lock, yield_now};
 use crate::wait::{Door, Limit, Pace, Plan, Settings, Stay, Stop, WaitPolicy, calibration};
 use crossbeam_utils::CachePadded;
@@ -321,7 +321,7 @@ impl Batches {
         }
         lookout.report(batch, state.count().min(self.parties) as usize, self.parties());
         if breaks {
-            let reason = "stuck for longer than the watchdog was told to put up with".to_owned();
+            let reason = END_OF_PATIENCE.to_owned();
             self.break_batch(batch, &Cause::Aborted { reason });
         }
     }

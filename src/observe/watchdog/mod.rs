@@ -71,7 +71,7 @@ mod vigil;
 
 pub use hint::Hint;
 pub(crate) use lookout::{Duty, Lookout};
-pub(crate) use patrol::{Sink, Watched, watch};
+pub(crate) use patrol::{END_OF_PATIENCE, Sink, Watched, watch};
 pub use report::{Absent, Present, Report, Thread};
 pub use subject::Handle;
 pub(crate) use subject::{Known, Presence, Seat, Sight, Snapshot, Subject, TripId};

@@ -59,6 +59,9 @@ pub(super) struct Post {
     vigil: Mutex<Vigil>,
 }
 
+/// Why a trip is broken that the environment wants broken.
+pub(crate) const END_OF_PATIENCE: &str = "stuck for longer than the watchdog was told to put up with";
+
 impl Post {
     pub(super) fn new(number: u64, subject: Weak<dyn Subject>, orders: Orders, sink: Sink) -> Self {
         Self { number, subject, sink, vigil: Mutex::new(Vigil::new(orders)) }
@@ -79,10 +82,7 @@ impl Post {
         drop(subject);
         deliver(&self.sink, &report);
         if alarm.breaks {
-            report.break_trip(format!(
-                "stuck for {:.1} s, which the watchdog was told to put an end to",
-                report.stuck_for().as_secs_f64()
-            ));
+            report.break_trip(END_OF_PATIENCE);
         }
     }
 }

@@ -131,18 +131,31 @@ pub(crate) mod steps {
     }
 }
 
+#[cfg(all(target_os = "linux", not(miri)))]
+std::thread_local! {
+    /// What [`thread_id`] answers; 0 before anybody has asked.
+    static THREAD_ID: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+}
+
 /// The kernel's number of the calling thread, as `/proc/self/task` has it; `None` where there are no such numbers. Asked
 /// once per thread: a long wait notes it.
 pub(crate) fn thread_id() -> Option<u32> {
     #[cfg(all(target_os = "linux", not(miri)))]
     {
-        std::thread_local! { static ID: std::cell::Cell<u32> = const { std::cell::Cell::new(0) }; }
-        ID.with(|id| {
-            if id.get() == 0 {
-                id.set(u32::try_from(rustix::thread::gettid().as_raw_nonzero().get()).unwrap_or(0));
-            }
-            Some(id.get()).filter(|&id| id != 0)
-        })
+        let known = THREAD_ID.with(std::cell::Cell::get);
+        if known == 0 { ask_thread_id() } else { Some(known) }
+    }
+    #[cfg(not(all(target_os = "linux", not(miri))))]
+    None
+}
+
+/// [`thread_id`], asked anew: the first thread of a forked process has another number than the one that it remembers.
+pub(crate) fn ask_thread_id() -> Option<u32> {
+    #[cfg(all(target_os = "linux", not(miri)))]
+    {
+        let id = u32::try_from(rustix::thread::gettid().as_raw_nonzero().get()).ok()?;
+        THREAD_ID.with(|known| known.set(id));
+        Some(id)
     }
     #[cfg(not(all(target_os = "linux", not(miri))))]
     None

@@ -18,7 +18,7 @@ use super::roll::{Claim, Claims, Threads};
 use crate::algo::select::Algorithm;
 use crate::error::{Broken, Cause, ClaimError, JoinError, Operation, ResetError};
 use crate::fate::luggage::Kind;
-use crate::fate::{Census, Ended, is_beyond};
+use crate::fate::{Census, Ended};
 use crate::observe::Observers;
 use crate::observe::watchdog::Known;
 use crate::primitive::{Mutex, MutexGuard, lock};
@@ -80,7 +80,7 @@ impl Control {
         let registry = Mutex::new(Registry::new(design, first));
         let kinds = std::sync::Mutex::default();
         let (threads, handover, ledger) = (Threads::new(), Handover::new(), Ledger::new());
-        let (tokens, observers) = (Vec::new(), Observers::default());
+        let (tokens, observers) = (Vec::new(), Observers::nobody());
         Self { registry, designer, threads, policy, action, handover, kinds, tokens, ledger, observers }
     }
 
@@ -251,7 +251,6 @@ impl Control {
 
     /// [`Member::enter`], for a party that is watched as was asked for.
     fn enter(&self, era: &Arc<Era>, rank: usize) -> (Member, bool) {
-        let tally = self.ledger.tally(rank);
         let (member, behind) = Member::enter(era, rank);
         // A model has nobody who looks.
         if cfg!(all(test, any(phalanx_loom, phalanx_shuttle))) {
@@ -259,7 +258,8 @@ impl Control {
         }
         // Whoever had the handle before has it no more.
         self.threads.forget(rank);
-        tally.forget_thread();
+        let tally = self.ledger.tally(rank);
+        tally.forget();
         (member.watched(Arc::clone(&tally), self.observers.eye(rank, tally)), behind)
     }
 
@@ -423,10 +423,7 @@ impl Control {
     pub(super) fn take_note(&self) {
         let news = self.with(|registry| {
             let present = registry.present();
-            let here = present.verdict().filter(|broken| {
-                // Otherwise it was broken with the era before, and that is the same break.
-                !is_beyond(present.first(), broken.generation()) && present.take_note(broken)
-            });
+            let here = present.verdict().filter(|broken| present.take_note(broken));
             let mut news = registry.take_news();
             news.extend(here);
             news
@@ -482,10 +479,9 @@ impl Control {
         self.with(|registry| registry.successor(member.era(), member.rank()))
     }
 
-    /// A party was told that its era is broken: so are those who wait for the trips behind it.
+    /// A party was told that its era is broken: so are those who wait for the trips behind it, and whoever watches.
     #[cold]
     pub(super) fn spread(&self) {
-        self.with(Registry::advance);
         self.take_note();
     }
 

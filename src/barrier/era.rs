@@ -250,13 +250,14 @@ impl Era {
         self.fate.turned()
     }
 
-    /// Whether the caller is the first to take note of this break. (One of a later trip, of which somebody has taken note, may
-    /// have given way to it.)
+    /// Whether the caller is the first to take note of this break of one of its own trips: if it was broken with the era before,
+    /// that is the same break. (One of a later trip, of which somebody has taken note, may have given way to it.)
     pub(crate) fn take_note(&self, broken: &Broken) -> bool {
-        self.noted.change(broken.generation().wrapping_sub(self.first()).wrapping_add(1))
+        !is_beyond(self.first(), broken.generation())
+            && self.noted.change(broken.generation().wrapping_sub(self.first()).wrapping_add(1))
     }
 
-    /// What was put into the books for it, once it has retired; `account` is asked if nothing has.
+    /// What was put into the books for it, once it has retired.
     pub(super) fn closed(&self) -> Option<&Account> {
         self.closed.get()
     }

@@ -113,7 +113,7 @@ impl Era {
         match turn {
             Some(turn) if !is_beyond(turn, census.generation) => self.account_before(turn),
             _ => {
-                let here = self.design().ranks.iter().map(|rank| !census.missing.contains(rank)).collect();
+                let here = self.design().ranks.iter().map(|rank| census.missing.binary_search(rank).is_err()).collect();
                 Account { here, ..self.account_before(census.generation) }
             }
         }
@@ -131,7 +131,9 @@ impl Era {
         }
         // A trip that was broken in advance may have got more parties since, which the verdict does not miss.
         let anybody = verdict.arrived() > 0;
-        let is_here = |rank: &usize| anybody && verdict.missing().iter().all(|missing| missing.rank != *rank);
+        // Both are ascending, and may be long.
+        let is_missing = |rank: usize| verdict.missing().binary_search_by_key(&rank, |missing| missing.rank).is_ok();
+        let is_here = |&rank: &usize| anybody && !is_missing(rank);
         Account {
             here: self.design().ranks.iter().map(is_here).collect(),
             broken: Some(verdict.cause().kind()),
@@ -212,7 +214,7 @@ impl Ledger {
         (sum, past.resets)
     }
 
-    /// The tallies of all ranks that ever had a handle.
+    /// The tallies of all ranks up to the highest that ever had a handle.
     pub(super) fn tallies(&self) -> Vec<Arc<Tally>> {
         lock(&self.past).tallies.clone()
     }

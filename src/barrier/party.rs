@@ -265,9 +265,12 @@ impl Party {
         }
         self.gone = true;
         let control = Arc::clone(&self.control);
-        let _handover = control.handover();
-        if self.control.leave(&mut self.member) {
-            let _ = self.arrive_at_open_trip(Kind::LEAVING);
+        let handover = control.handover();
+        let broke = control.leave(&mut self.member) && self.arrive_at_open_trip(Kind::LEAVING).is_err();
+        // Whoever watches is told behind the lock, which it may need.
+        drop(handover);
+        if broke {
+            control.spread();
         }
     }
 
@@ -525,7 +528,9 @@ impl Party {
         self.settled = false;
         self.deferred = 0;
         self.told = true;
-        self.control.spread();
+        if !self.gone {
+            self.control.spread();
+        }
         broken
     }
 }

@@ -3,7 +3,7 @@
 use crate::error::{Broken, Cause, ClaimError, MAX_PARTIES, Missing};
 use crate::fate::Census;
 use crate::observe::watchdog::{Known, last_cpu, started_at};
-use crate::primitive::{Mutex, lock, thread_id};
+use crate::primitive::{Mutex, ask_thread_id, lock};
 
 /// The life of a rank's handle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,7 +100,7 @@ impl Threads {
     /// with the same number.
     pub(crate) fn introduce(&self, rank: usize, exactly: bool) {
         let name = std::thread::current().name().map(str::to_owned);
-        let id = thread_id();
+        let id = ask_thread_id();
         let start = id.filter(|_| exactly).and_then(started_at);
         let mut threads = lock(&self.0);
         if threads.len() <= rank {
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn the_system_tells_where_a_thread_ran() {
-        let cpu = last_cpu(thread_id().unwrap()).unwrap();
+        let cpu = last_cpu(ask_thread_id().unwrap()).unwrap();
         assert!(cpu < 1 << 16, "{cpu}");
         assert_eq!(last_cpu(u32::MAX), None);
     }

@@ -95,10 +95,14 @@ impl Slots {
     /// two that arrive together may both have seen all, or both nobody.
     pub(crate) fn standing(&self, rank: usize, generation: u64) -> Standing {
         let mut standing = Standing { first: true, last: true };
-        for other in (0..self.parties()).filter(|&other| other != rank) {
+        // Each begins with its neighbour, and ends as soon as it knows that it is neither: most look at a few lines.
+        for other in (rank + 1..self.parties()).chain(0..rank) {
             let arrived = (self.next_of(other).wrapping_sub(generation) as i64) > 0;
             standing.first &= !arrived;
             standing.last &= arrived;
+            if !standing.first && !standing.last {
+                break;
+            }
         }
         standing
     }

@@ -134,14 +134,12 @@ pub(crate) struct Observers {
     timed: Option<Arc<Timed>>,
 }
 
-impl Default for Observers {
-    /// Those of a barrier for which nobody has asked for any.
-    fn default() -> Self {
-        Choices::default().observers()
-    }
-}
-
 impl Observers {
+    /// Those of a barrier that has no name and no number yet.
+    pub(crate) fn nobody() -> Self {
+        Self::of("".into(), 0)
+    }
+
     /// Nobody yet.
     fn of(name: Arc<str>, number: u64) -> Self {
         Self {
@@ -234,5 +232,10 @@ impl Observers {
 /// Calls somebody who watches: a panic there is reported by the panic hook, and changes nothing for the barrier (the caller
 /// may be the drop of a handle in a thread that panics already).
 pub(crate) fn quietly(call: impl FnOnce()) {
-    drop(catch_unwind(AssertUnwindSafe(call)));
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(call)) {
+        if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+            // There has to be an end of it.
+            std::mem::forget(again);
+        }
+    }
 }

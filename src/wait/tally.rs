@@ -64,9 +64,9 @@ impl Tally {
         self.thread.set(thread_id().map_or(0, u64::from));
     }
 
-    /// Whoever waited has the handle no more, and nobody else has it yet.
-    pub(crate) fn forget_thread(&self) {
-        self.thread.set(0);
+    /// Whoever waited has the handle no more, and who has it now has not done or said anything yet.
+    pub(crate) fn forget(&self) {
+        [&self.thread, &self.arrived, &self.label].iter().for_each(|word| word.set(0));
     }
 
     /// It has ended.

@@ -8,6 +8,7 @@ use common::{patience, scaled, until, watched};
 use metrics::with_local_recorder;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use phalanx::observe::{Histogram, Publisher, Sampling, Stats};
+use phalanx::team::{Rendezvous, Team};
 use phalanx::{Barrier, Cause, Party, WaitPolicy};
 use prometheus_parse::{LineInfo, Sample, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -172,7 +173,15 @@ fn cross(parties: &mut [Party]) -> Vec<Cause> {
     thread::scope(|scope| {
         let workers: Vec<_> = parties
             .iter_mut()
-            .map(|party| scope.spawn(move || (0..1_000_000).find_map(|_| party.wait().err()).unwrap().cause().clone()))
+            .map(|party| {
+                scope.spawn(move || {
+                    loop {
+                        if let Err(broken) = party.wait() {
+                            return broken.cause().clone();
+                        }
+                    }
+                })
+            })
             .collect();
         workers.into_iter().map(|worker| worker.join().unwrap()).collect()
     })
@@ -375,4 +384,67 @@ fn names_labels_and_types_are_as_promised() {
         }
         assert_eq!(texts[0], texts[1]);
     }
+}
+
+/// A team whose run has broken gets another barrier of the same name for the next one.
+#[test]
+fn a_team_whose_run_breaks_goes_on_counting() {
+    watched("a_team_whose_run_breaks_goes_on_counting", patience(), |_| {
+        let recorder = recorder();
+        let server = Server::start(recorder.handle());
+        let mut publisher = Publisher::new().by_rank();
+        let team = Team::builder().threads(2).name("crew").build().unwrap();
+        let (mut trips, mut breaks, mut last) = (0, 0, BTreeMap::new());
+        let mut numbers = BTreeSet::new();
+        // Fewer each time: none of these passes what the one before it has counted.
+        for crossings in [40, 20, 10] {
+            team.run(|member| (0..crossings).for_each(|_| _ = member.wait().unwrap())).unwrap();
+            team.run(|member| {
+                if member.rank() == 1 {
+                    team.abort("planned");
+                }
+                member.wait().unwrap_err();
+            })
+            .unwrap();
+            let stats = team.stats();
+            with_local_recorder(&recorder, || publisher.publish(&stats));
+            numbers.insert(stats.number);
+            (trips, breaks) = (trips + stats.trips, breaks + stats.all_breaks());
+            let scrape = Scrape::of(&server);
+            assert_eq!(scrape.sum("phalanx_trips_total", &[("barrier", "crew")]), trips as f64, "{stats}");
+            assert_eq!(scrape.sum("phalanx_breaks_total", &[("cause", "aborted")]), breaks as f64, "{stats}");
+            let now = scrape.counters();
+            for (series, count) in &last {
+                assert!(now.get(series) >= Some(count), "{series:?} was {count} and is {:?}", now.get(series));
+            }
+            last = now;
+        }
+        assert!(trips >= 70 && breaks == 3 && numbers.len() == 3, "{trips} {breaks} {numbers:?}");
+    });
+}
+
+#[test]
+fn a_barrier_built_anew_continues_until_it_is_forgotten() {
+    let recorder = recorder();
+    let server = Server::start(recorder.handle());
+    let mut publisher = Publisher::new();
+    let halo = [("barrier", "halo")];
+    for (trips, all) in [(30, 30), (5, 35), (0, 35), (7, 42)] {
+        let barrier = Barrier::builder(1).name("halo").statistics(Sampling::ALL).build().unwrap();
+        let mut party = barrier.claim(0).unwrap();
+        (0..trips).for_each(|_| _ = party.wait().unwrap());
+        with_local_recorder(&recorder, || publisher.publish(&barrier.stats()));
+        let scrape = Scrape::of(&server);
+        assert_eq!(scrape.sum("phalanx_trips_total", &halo), f64::from(all));
+        let waits = scrape.samples.iter().find(|sample| sample.metric == "phalanx_wait_seconds_count").unwrap();
+        assert_eq!(waits.value, Value::Untyped(f64::from(all)));
+        assert_eq!(scrape.sum("phalanx_parties", &halo), 1.0);
+    }
+    with_local_recorder(&recorder, || publisher.forget("halo"));
+    let scrape = Scrape::of(&server);
+    for gauge in ["parties", "parties_arrived", "waiting_ratio", "imbalance_ratio"] {
+        assert_eq!(scrape.sum(&format!("phalanx_{gauge}"), &halo), 0.0, "{gauge}");
+    }
+    // The recorder's counters are as they were.
+    assert_eq!(scrape.sum("phalanx_trips_total", &halo), 42.0);
 }

@@ -336,6 +336,12 @@ fn what_is_written_down_is_read_back() {
     let text = serde_json::to_string(&stats).unwrap();
     assert!(text.contains(r#""breaks":{"aborted":1}"#), "{text}");
     assert_eq!(serde_json::from_str::<Stats>(&text).unwrap(), stats);
+    // Of the same name, and told from it.
+    let other = Barrier::builder(1).name("written").build().unwrap().stats();
+    assert!(stats.number > 0 && other.number > stats.number && stats.since(&other).number == stats.number);
+    // Written before there were numbers.
+    let plain = text.replacen(r#""number":"#, r#""other":"#, 1);
+    assert_eq!(serde_json::from_str::<Stats>(&plain).unwrap().number, 0);
 }
 
 #[cfg(feature = "hdr")]

@@ -118,25 +118,24 @@ fn assert_tells(heard: &Heard, name: &str, broken: &Broken) {
 #[test]
 fn each_break_is_one_event_that_says_what_everybody_is_told() {
     watched("each_break_is_one_event_that_says_what_everybody_is_told", patience(), |_| {
-        type Run = fn(phalanx::Party) -> Option<Broken>;
+        type Run = fn(&Barrier, phalanx::Party) -> Option<Broken>;
         let short = Duration::from_millis(2);
         let cases: [(&str, &str, Run); 5] = [
-            ("late", "timed_out", |mut party| match party.rank() {
+            ("late", "timed_out", |barrier, mut party| match party.rank() {
                 0 => party.wait_timeout(Duration::from_millis(2)).err(),
                 1 => party.wait().err(),
                 _ => {
-                    // It comes when the others have been told.
-                    thread::sleep(Duration::from_millis(50));
+                    until(|| barrier.is_broken());
                     party.wait().err()
                 }
             }),
-            ("gone", "dropped", |mut party| {
+            ("gone", "dropped", |_, mut party| {
                 if party.rank() == 1 {
                     return None;
                 }
                 party.wait().err()
             }),
-            ("panic", "panicked", |mut party| {
+            ("panic", "panicked", |_, mut party| {
                 if party.rank() == 2 {
                     // Behind the scenes of the test's own output.
                     drop(catch_unwind(AssertUnwindSafe(|| {
@@ -147,8 +146,8 @@ fn each_break_is_one_event_that_says_what_everybody_is_told() {
                 }
                 party.wait().err()
             }),
-            ("action", "action_panicked", |mut party| party.wait().err()),
-            ("operator", "operator_panicked", |mut party| {
+            ("action", "action_panicked", |_, mut party| party.wait().err()),
+            ("operator", "operator_panicked", |_, mut party| {
                 party.all_reduce(1_u32, |_, _| -> u32 { std::panic::resume_unwind(Box::new("planted")) }).err()
             }),
         ];
@@ -159,7 +158,7 @@ fn each_break_is_one_event_that_says_what_everybody_is_told() {
                 builder = builder.action(|_| std::panic::resume_unwind(Box::new("planted")));
             }
             let barrier = builder.build().unwrap();
-            let told = crew(&recorder, &barrier, run);
+            let told = crew(&recorder, &barrier, |party| run(&barrier, party));
             // Handles that go later change nothing.
             thread::sleep(short);
             let heard = recorder.heard();

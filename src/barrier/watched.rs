@@ -175,6 +175,7 @@ impl Barrier {
         let tallies = control.tallies();
         Stats {
             name: self.name().to_owned(),
+            number: control.observers().number(),
             algorithm: control.algorithm().to_string(),
             parties: control.parties(),
             arrived: self.arrived(),

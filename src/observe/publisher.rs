@@ -12,6 +12,10 @@
 //! but may change when parties join or leave. So each increase is credited to the algorithm of the snapshot that shows it:
 //! the sum over all algorithms is the barrier's count, and no series stands for more than it saw.
 //!
+//! A barrier that is built anew under the name of the one before it counts from 0 ([`Stats::number`] tells): what was seen is
+//! kept for each barrier, what was credited for the name. So the counters of the name go on growing. A few barriers of a name
+//! are remembered, so that two which live at once add up, and a late snapshot of the last one is not counted twice.
+//!
 //! # Histograms, bounded
 //!
 //! The facade takes a histogram one value at a time, and an exporter may keep each of them until it is asked. So what was
@@ -25,7 +29,7 @@ use crate::error::KINDS;
 use ::metrics::{Label, SharedString, Unit, counter, describe_counter, describe_gauge, gauge};
 #[cfg(feature = "hdr")]
 use ::metrics::{describe_histogram, histogram};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Publishes snapshots of barriers through the facade [`metrics`](https://docs.rs/metrics), under the names that Prometheus
 /// expects.
@@ -34,6 +38,10 @@ use std::collections::BTreeMap;
 /// every few seconds, or right before a scrape, by whoever serves the metrics, with a snapshot of each barrier. The recorder
 /// must be installed by then; what was counted before is not lost. One publisher serves any number of barriers, which it
 /// tells by their [names](crate::Builder::name): give each its own, and do not let two publishers publish the same barrier.
+///
+/// A barrier that replaces another one of its name, as a [`Team`](crate::team::Team) has after a run that broke, continues its
+/// counters; what the old one has counted since it was last published is in none. Barriers without a name of their own are
+/// called anew each time: a program that makes many of them has to [`forget`](Self::forget) those that are gone.
 ///
 /// | metric | type, unit | what |
 /// |---|---|---|
@@ -84,21 +92,33 @@ pub struct Publisher {
 /// One counter of a barrier: its name, and a label beside those that all have.
 type Series = (&'static str, Option<(&'static str, String)>);
 
-/// What has been published of one barrier.
+/// What has been published under one name.
 #[derive(Debug, Default)]
 struct Published {
     algorithm: String,
-    /// The most that was seen of each count.
-    seen: BTreeMap<Series, u64>,
-    /// What of it came under each algorithm.
+    /// What was seen of the barriers of this name, the one that was published last behind the others.
+    barriers: Vec<Seen>,
+    /// What of all that came under each algorithm.
     credited: BTreeMap<(String, Series), u64>,
+    /// The gauges that show something, by algorithm.
+    shown: BTreeSet<(String, &'static str)>,
+}
+
+/// What was seen of one barrier.
+#[derive(Debug, Default)]
+struct Seen {
+    /// Its number ([`Stats::number`]).
+    number: u64,
+    /// The most that was seen of each count.
+    counts: BTreeMap<Series, u64>,
     /// What was timed until then.
     #[cfg(feature = "hdr")]
     timing: Timing,
-    /// How many timed values were left out.
-    #[cfg(feature = "hdr")]
-    dropped: u64,
 }
+
+/// So many barriers of one name are remembered: one, the one that replaces it, and some for whoever gives several the same
+/// name in spite of all advice.
+const REMEMBERED: usize = 4;
 
 impl Publisher {
     /// Upper bounds in seconds that suit the histograms: 100 ns, and each four times the one before, to 27 s.
@@ -160,6 +180,7 @@ impl Publisher {
         }
         gauge!("phalanx_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
         let published = self.barriers.entry(stats.name.clone()).or_default();
+        published.turn_to(stats.number);
         published.gauges(stats);
         #[cfg(feature = "hdr")]
         if let Some(timing) = &stats.timing {
@@ -167,50 +188,94 @@ impl Publisher {
         }
         published.counters(stats, self.by_rank);
     }
+
+    /// Forgets the barriers called `name`, which are gone: sets their gauges to 0 and drops what was kept about them.
+    ///
+    /// The recorder keeps their counters as they are. If a barrier of this name may come back, leave it: counted from 0 again,
+    /// its counters would stand still until they have passed what the recorder has. A name that was never published is none
+    /// to forget.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use phalanx::{Barrier, observe::Publisher};
+    ///
+    /// let mut publisher = Publisher::new();
+    /// let barrier = Barrier::new(4)?; // barrier-1
+    /// publisher.publish(&barrier.stats());
+    /// publisher.forget(barrier.name());
+    /// # Ok::<(), phalanx::BuildError>(())
+    /// ```
+    pub fn forget(&mut self, name: &str) {
+        if let Some(mut published) = self.barriers.remove(name) {
+            published.clear_gauges(name);
+        }
+    }
 }
 
 impl Published {
+    /// Puts what was seen of the barrier with this number behind the others: nothing, if it is new.
+    fn turn_to(&mut self, number: u64) {
+        let place = self.barriers.iter().position(|seen| seen.number == number);
+        let seen = place.map_or_else(|| Seen { number, ..Seen::default() }, |place| self.barriers.remove(place));
+        if self.barriers.len() == REMEMBERED {
+            self.barriers.remove(0);
+        }
+        self.barriers.push(seen);
+    }
+
+    fn set(&mut self, metric: &'static str, stats: &Stats, value: f64) {
+        gauge!(metric, labels(&stats.name, &stats.algorithm, None)).set(value);
+        self.shown.insert((stats.algorithm.clone(), metric));
+    }
+
+    /// All gauges to 0: nobody crosses under these labels any more.
+    fn clear_gauges(&mut self, name: &str) {
+        for (algorithm, metric) in std::mem::take(&mut self.shown) {
+            gauge!(metric, labels(name, &algorithm, None)).set(0.0);
+        }
+    }
+
+    /// Adds to a counter what it has grown by.
+    fn credit(&mut self, (metric, label): Series, stats: &Stats, more: u64) {
+        let credited = self.credited.entry((stats.algorithm.clone(), (metric, label.clone()))).or_default();
+        *credited += more;
+        counter!(metric, labels(&stats.name, &stats.algorithm, label)).absolute(*credited);
+    }
+
     fn gauges(&mut self, stats: &Stats) {
-        let set = |algorithm: &str, parties: usize, arrived: usize| {
-            let labels = labels(&stats.name, algorithm, None);
-            gauge!("phalanx_parties", labels.clone()).set(parties as f64);
-            gauge!("phalanx_parties_arrived", labels).set(arrived as f64);
-        };
         if self.algorithm != stats.algorithm {
-            if !self.algorithm.is_empty() {
-                // Nobody crosses with it any more.
-                set(&self.algorithm, 0, 0);
-            }
+            self.clear_gauges(&stats.name);
             self.algorithm.clone_from(&stats.algorithm);
         }
-        set(&stats.algorithm, stats.parties, stats.arrived);
+        self.set("phalanx_parties", stats, stats.parties as f64);
+        self.set("phalanx_parties_arrived", stats, stats.arrived as f64);
     }
 
     #[cfg(feature = "hdr")]
     fn timing(&mut self, stats: &Stats, timing: &Timing) {
+        let Some(seen) = self.barriers.last_mut() else { return };
+        let meanwhile = timing.since(&seen.timing);
+        seen.timing = timing.clone();
         let labels = || labels(&stats.name, &stats.algorithm, None);
-        let meanwhile = timing.since(&self.timing);
-        self.timing = timing.clone();
-        self.dropped += hand_over(&meanwhile.wait(), &histogram!("phalanx_wait_seconds", labels()));
-        self.dropped += hand_over(&meanwhile.skew, &histogram!("phalanx_arrival_skew_seconds", labels()));
-        counter!("phalanx_samples_dropped_total", labels()).absolute(self.dropped);
+        let dropped = hand_over(&meanwhile.wait(), &histogram!("phalanx_wait_seconds", labels()))
+            + hand_over(&meanwhile.skew, &histogram!("phalanx_arrival_skew_seconds", labels()));
+        self.credit(("phalanx_samples_dropped_total", None), stats, dropped);
         if let Some(share) = meanwhile.waiting_share() {
-            gauge!("phalanx_waiting_ratio", labels()).set(share);
+            self.set("phalanx_waiting_ratio", stats, share);
         }
         if let Some(imbalance) = meanwhile.imbalance() {
-            gauge!("phalanx_imbalance_ratio", labels()).set(imbalance);
+            self.set("phalanx_imbalance_ratio", stats, imbalance);
         }
     }
 
     fn counters(&mut self, stats: &Stats, by_rank: bool) {
         for (series, now) in counts(stats, by_rank) {
-            let seen = self.seen.entry(series.clone()).or_default();
+            let Some(seen) = self.barriers.last_mut() else { return };
+            let seen = seen.counts.entry(series.clone()).or_default();
             let more = now.saturating_sub(*seen);
             *seen += more;
-            let (name, label) = series.clone();
-            let credited = self.credited.entry((stats.algorithm.clone(), series)).or_default();
-            *credited += more;
-            counter!(name, labels(&stats.name, &stats.algorithm, label)).absolute(*credited);
+            self.credit(series, stats, more);
         }
     }
 }
@@ -377,6 +442,38 @@ mod tests {
     }
 
     #[test]
+    fn barriers_of_one_name_add_up() {
+        let numbered = |(number, trips)| Stats { number, ..snapshot("central", 2, trips) };
+        let line = |trips| vec![format!("phalanx_trips_total{{barrier=\"halo\",algorithm=\"central\"}} {trips}")];
+        for (snapshots, expected) in [
+            // One after the other; the second is still behind where the first one was.
+            (vec![(1, 10), (2, 3), (2, 5), (3, 0), (3, 1)], vec![10, 13, 15, 15, 16]),
+            // A late snapshot of the first one.
+            (vec![(1, 10), (2, 3), (1, 9), (1, 11), (2, 4)], vec![10, 13, 13, 14, 15]),
+            // All at once.
+            (vec![(7, 10), (5, 10), (6, 10), (7, 11), (5, 11), (6, 11)], vec![10, 20, 30, 31, 32, 33]),
+        ] {
+            let snapshots: Vec<_> = snapshots.into_iter().map(numbered).collect();
+            let told = told(&mut Publisher::new(), &snapshots, "phalanx_trips_total{");
+            assert_eq!(told, expected.into_iter().map(line).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn of_many_barriers_of_one_name_few_are_kept_and_of_forgotten_ones_none() {
+        let mut publisher = Publisher::new();
+        (0..100).for_each(|number| publisher.publish(&Stats { number, ..snapshot("central", 2, 1) }));
+        let published = &publisher.barriers["halo"];
+        let numbers: Vec<_> = published.barriers.iter().map(|seen| seen.number).collect();
+        assert_eq!(numbers, [96, 97, 98, 99]);
+        assert_eq!(published.credited[&("central".to_owned(), ("phalanx_trips_total", None))], 100);
+        publisher.forget("never published");
+        assert_eq!(publisher.barriers.len(), 1);
+        publisher.forget("halo");
+        assert!(publisher.barriers.is_empty());
+    }
+
+    #[test]
     #[cfg(feature = "hdr")]
     fn too_many_values_are_thinned_evenly_and_counted() {
         /// Keeps how often each value came.
@@ -409,6 +506,22 @@ mod tests {
             let expected: BTreeMap<_, _> = expected.iter().map(|&(value, count)| (value.to_owned(), count)).collect();
             assert_eq!(*kept.0.lock().unwrap(), expected);
         }
+    }
+
+    #[test]
+    #[cfg(feature = "hdr")]
+    fn what_is_left_out_is_credited_to_the_algorithm_at_the_time() {
+        let snapshots = [("exchange", 1 << 17), ("central", 3 << 16)].map(|(algorithm, skews)| {
+            let mut timing = Timing::default();
+            timing.skew.record_nanos(1_000_000, skews);
+            Stats { timing: Some(timing), ..snapshot(algorithm, 2, skews) }
+        });
+        let line = |algorithm, value| {
+            format!("phalanx_samples_dropped_total{{barrier=\"halo\",algorithm=\"{algorithm}\"}} {value}")
+        };
+        let told = told(&mut Publisher::new(), &snapshots, "phalanx_samples_dropped_total{");
+        assert_eq!(told[0], [line("exchange", 65_536)]);
+        assert_eq!(told[1], [line("central", 0), line("exchange", 65_536)]);
     }
 
     #[test]

@@ -36,6 +36,10 @@ use std::collections::BTreeMap;
 pub struct Stats {
     /// What people call the barrier ([`Builder::name`](crate::Builder::name)).
     pub name: String,
+    /// Tells the barrier from all others of this process, of the same name as well: one that is built anew has another
+    /// number, and counts from 0. 0 if that is not known.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub number: u64,
     /// The algorithm in use, as it is printed.
     pub algorithm: String,
     /// How many parties take part in the open trip.
@@ -49,8 +53,8 @@ pub struct Stats {
     pub resets: u64,
     /// Breaks, by what [`Cause::kind`](crate::Cause::kind) says of their cause.
     pub breaks: BTreeMap<String, u64>,
-    /// One for each rank that ever had a handle, ascending. A rank that is claimed again, or given to a newcomer, goes on
-    /// counting.
+    /// One for each rank up to the highest that ever had a handle, ascending. A rank that is claimed again, or given to a
+    /// newcomer, goes on counting.
     pub per_party: Vec<PartyStats>,
     /// What was timed, if the barrier was built with [`Builder::statistics`](crate::Builder::statistics).
     #[cfg(feature = "hdr")]
@@ -65,6 +69,8 @@ pub struct Stats {
 /// somebody watches the barrier more closely. What a party sees is who was there right behind its own arrival: of two that
 /// arrive at the same moment both may see the other there, and then both count as last, or neither may. A party that
 /// [arrives](crate::Party::arrive) early and works on counts when it arrives.
+///
+/// `waits`, `spins`, `yields` and `parks` are counted when a wait ends: a party that is stuck shows none of the wait it is in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 #[non_exhaustive]
@@ -184,7 +190,7 @@ impl Stats {
         self.per_party.iter().map(of).fold(0, u64::saturating_add)
     }
 
-    /// The party of `rank`, if it ever had a handle.
+    /// The party of `rank`, if this rank or a higher one ever had a handle.
     #[must_use]
     pub fn party(&self, rank: usize) -> Option<&PartyStats> {
         let place = self.per_party.binary_search_by_key(&rank, |party| party.rank).ok()?;
@@ -192,7 +198,7 @@ impl Stats {
     }
 
     /// What came between `earlier` and this, both of the same barrier: every count is the difference, and never below 0. Name,
-    /// algorithm, parties and arrived are those of now.
+    /// number, algorithm, parties and arrived are those of now.
     ///
     /// # Examples
     ///
@@ -211,6 +217,7 @@ impl Stats {
         let before = |rank| earlier.party(rank).copied().unwrap_or_default();
         Self {
             name: self.name.clone(),
+            number: self.number,
             algorithm: self.algorithm.clone(),
             parties: self.parties,
             arrived: self.arrived,

@@ -77,7 +77,7 @@ impl fmt::Display for Stats {
         write!(
             f,
             "{}: {}, {}; {}, {}{}, {}",
-            self.name,
+            self.name.escape_debug(),
             self.algorithm,
             plural(self.parties as u64, "party", "parties"),
             plural(self.trips, "trip", "trips"),
@@ -189,6 +189,14 @@ rank  arrivals    last   first  waits  spins  yields  parks  wakes
             "{text}"
         );
         assert_eq!(text.lines().count(), 2);
+    }
+
+    #[test]
+    fn a_name_stays_on_its_line() {
+        let stats = Stats { name: "halo\n\u{1b}[31m".into(), ..stats() };
+        let text = stats.to_string();
+        assert!(text.starts_with(r"halo\n\u{1b}[31m: exchange, 2 parties; "), "{text}");
+        assert_eq!(text.lines().count(), COUNTS.lines().count());
     }
 
     #[cfg(feature = "hdr")]

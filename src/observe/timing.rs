@@ -16,7 +16,7 @@ use std::time::Duration;
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 #[non_exhaustive]
 pub struct Timing {
-    /// One for each rank that ever had a handle, ascending.
+    /// One for each rank up to the highest that ever had a handle, ascending.
     pub per_party: Vec<PartyTiming>,
     /// From the first arrival of a trip to the last.
     pub skew: Histogram,
@@ -87,7 +87,7 @@ impl PartyTiming {
 }
 
 impl Timing {
-    /// The party of `rank`, if it ever had a handle.
+    /// The party of `rank`, if this rank or a higher one ever had a handle.
     #[must_use]
     pub fn party(&self, rank: usize) -> Option<&PartyTiming> {
         let place = self.per_party.binary_search_by_key(&rank, |party| party.rank).ok()?;

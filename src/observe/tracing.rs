@@ -1,10 +1,12 @@
 //! What happens to a barrier as events of the crate `tracing`, for whichever subscriber the program has.
 //!
-//! Only what is rare makes an event: a break (`WARN`), a return to service (`INFO`), a report of the watchdog (`WARN`). When all parties have finished, the first
-//! handle to go breaks the trip that nobody will come to: with nobody waiting, that is `INFO` as well. So this is on for every barrier, once the
-//! feature is, and looks at no trip by itself; without a subscriber, or if it does not care, an event costs one load. There
-//! is no span around a trip: a trip is often shorter than the span would take, and a subscriber that wants intervals is
-//! served better by the timeline.
+//! Only what is rare makes an event: a break (`WARN`), a return to service (`INFO`), a report of the watchdog (`WARN`). When
+//! all parties have finished, the first handle to go breaks the trip that nobody will come to: with nobody waiting, that is
+//! `INFO` as well. So this is on for every [`Barrier`](crate::Barrier), those of teams included, once the feature is, and
+//! looks at no trip by itself; without a subscriber, or if it does not care, an event costs one load. A
+//! [`compat::Barrier`](crate::compat::Barrier) has no name and nobody who watches it: of its breaks and resets there are no
+//! events, only of the watchdog's reports, where the environment asks for these. There is no span around a trip: a trip is
+//! often shorter than the span would take, and a subscriber that wants intervals is served better by the timeline.
 //!
 //! The watchdog's events come to whatever subscriber the whole program has: its thread is its own.
 //!

@@ -113,7 +113,7 @@ impl Builder {
     ///
     /// Costs a party three looks at the clock on such a trip and nothing on the others, and who leads the trip a look at what
     /// each of the others has written down. One in 64 is enough for a loop that makes a thousand trips a second, and can be
-    /// left on; every trip is for short ones, to find something. Memory: 32 KB for each party, as much for the barrier. On the
+    /// left on; one in 256 where trips follow each other within a microsecond; every trip is to find something. Memory: 32 KB for each party, as much for the barrier. On the
     /// trips that are timed it is also looked at who came first and last.
     ///
     /// # Examples

@@ -41,7 +41,7 @@ pub(crate) struct Sum {
     pub(crate) trips: u64,
     /// Arrivals by rank, at trips that were completed or open; at a broken trip, those that were there when it broke.
     pub(crate) arrivals: Vec<u64>,
-    /// Breaks, by the kind of their cause ([`Cause::kind`]).
+    /// Breaks, by the kind of their cause ([`Cause::kind`](crate::Cause::kind)).
     pub(crate) breaks: BTreeMap<&'static str, u64>,
 }
 

@@ -6,8 +6,9 @@ mod common;
 use common::watch::panic_quietly;
 use common::{patience, scaled, until, watched};
 use phalanx::observe::Log;
-use phalanx::{Algorithm, Barrier, Cause};
-use std::sync::atomic::{AtomicU64, Ordering};
+use phalanx::{Algorithm, Barrier, Cause, Party};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
@@ -143,6 +144,92 @@ fn cross(barrier: &Barrier, trips: u64) {
             });
         }
     });
+}
+
+/// Whose operator panics.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Panics {
+    All,
+    /// While the others are at theirs.
+    One,
+    /// When the others have left.
+    OneLate,
+}
+
+/// A trip that breaks for what rides on it has the line of the break and no other, although all have crossed it; and one
+/// that does not break for it has that of the trip.
+#[test]
+fn a_trip_is_not_called_complete_before_what_rides_on_it_is_done() {
+    watched("a_trip_is_not_called_complete_before_what_rides_on_it_is_done", patience(), |_| {
+        for algorithm in Algorithm::NAMED {
+            for (parties, act) in [(2, false), (3, false), (5, false), (2, true), (3, true)] {
+                for panics in [Panics::All, Panics::One, Panics::OneLate] {
+                    let lines = Lines::default();
+                    let log = Log::trips(lines.sink()).per_second(ALL);
+                    let builder = Barrier::builder(parties).algorithm(algorithm).log(log);
+                    let builder = if act { builder.action(|_| {}) } else { builder };
+                    let barrier = builder.build().unwrap();
+                    // Kept, so that no drop is logged.
+                    let kept = ride(&barrier, panics);
+                    let all = lines.all();
+                    let case = format!("{algorithm:?}, {parties} parties, action: {act}, {panics:?}: {all:?}");
+                    let mut told: Vec<_> = all
+                        .iter()
+                        .map(|line| (field(line, "trip").unwrap(), field(line, "outcome").unwrap()))
+                        .collect();
+                    told.sort_unstable();
+                    let fate = if panics == Panics::OneLate { "complete" } else { "broken" };
+                    let good = ["0", "1", "2", "3"].map(|trip| (trip, "complete"));
+                    assert_eq!(told, [&good[..], &[("4", fate)]].concat(), "{case}");
+                    assert_eq!(
+                        all.iter().filter(|line| field(line, "cause") == Some("operator_panicked")).count(),
+                        usize::from(fate == "broken"),
+                        "{case}"
+                    );
+                    drop(kept);
+                }
+            }
+        }
+    });
+}
+
+/// Four good trips, and one on which an operator panics.
+fn ride(barrier: &Barrier, panics: Panics) -> Vec<Party> {
+    let parties = barrier.parties();
+    let left = AtomicUsize::new(0);
+    let cross = &|mut party: Party| {
+        party.wait().unwrap();
+        assert_eq!(party.all_reduce(1, |a, b| a + b).unwrap(), parties);
+        party.cloning().all_reduce(1, |a, b| a + b).unwrap();
+        party.arrive().wait().unwrap();
+        let alone = party.rank() == 0;
+        let operator = |a: u32, b: u32| match panics {
+            Panics::All => panic_quietly(),
+            Panics::One if alone => panic_quietly(),
+            Panics::One => {
+                until(|| barrier.is_broken());
+                a + b
+            }
+            Panics::OneLate if alone => {
+                until(|| left.load(Ordering::SeqCst) == parties - 1);
+                panic_quietly()
+            }
+            Panics::OneLate => a + b,
+        };
+        let reduced = catch_unwind(AssertUnwindSafe(|| party.all_reduce(1, operator)));
+        left.fetch_add(1, Ordering::SeqCst);
+        match (panics, reduced) {
+            (Panics::OneLate, Err(_)) => assert!(alone),
+            (Panics::OneLate, Ok(sum)) => assert_eq!((sum.unwrap() as usize, alone), (parties, false)),
+            (_, reduced) => assert_eq!(reduced.unwrap().unwrap_err().generation(), 4),
+        }
+        party
+    };
+    thread::scope(|scope| {
+        let threads: Vec<_> =
+            barrier.take_parties().unwrap().into_iter().map(|party| scope.spawn(move || cross(party))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    })
 }
 
 /// What is written and what is counted add up; and the break is written, however many trips there were before.

@@ -7,6 +7,7 @@ mod common;
 #[path = "timeline/trace.rs"]
 mod trace;
 
+use common::watch::panic_quietly;
 use common::{patience, scaled, until, watched};
 use phalanx::observe::{Ending, Mark, Timeline};
 use phalanx::{Algorithm, Barrier, Broken, BuildError, Party};
@@ -179,6 +180,120 @@ fn a_break_is_marked_for_every_party_that_was_told() {
                 assert_eq!(broken["args"]["text"].as_str(), Some(first.to_string().as_str()));
                 assert_eq!((reset["name"].as_str(), reset["args"]["next"].as_u64()), (Some("reset"), Some(8)));
             }
+        }
+    });
+}
+
+/// A trip that all have crossed and that breaks for what rides on it is a broken one on every track, beside good ones; and is
+/// not timed.
+#[test]
+fn a_trip_that_an_operator_breaks_is_broken_on_every_track() {
+    watched("a_trip_that_an_operator_breaks_is_broken_on_every_track", patience(), |_| {
+        for algorithm in Algorithm::NAMED {
+            for (parties, alone) in [(2, false), (2, true), (3, false), (5, true)] {
+                let builder = Barrier::builder(parties).algorithm(algorithm).timeline(64);
+                #[cfg(feature = "hdr")]
+                let builder = builder.statistics(phalanx::observe::Sampling::ALL);
+                let barrier = builder.build().unwrap();
+                run(&barrier, |mut party| {
+                    assert_eq!(party.all_reduce(1, |a, b| a + b).unwrap(), parties);
+                    party.arrive().wait().unwrap();
+                    let rank = party.rank();
+                    let operator = |a: usize, b: usize| {
+                        if alone && rank > 0 {
+                            until(|| barrier.is_broken());
+                            return a + b;
+                        }
+                        panic_quietly()
+                    };
+                    assert_eq!(party.all_reduce(1, operator).unwrap_err().generation(), 2);
+                    // The handle is not to be dropped before the reset.
+                    until(|| timeline(&barrier).tracks().iter().all(|track| track.events().len() == 3));
+                    if rank == 0 {
+                        assert_eq!(barrier.reset().unwrap(), 3);
+                    }
+                    until(|| !barrier.is_broken());
+                    assert_eq!(party.cloning().all_reduce(1, |a, b| a + b).unwrap(), parties);
+                    assert_eq!(party.all_gather(rank as u64).unwrap().len(), parties);
+                    party.wait().unwrap();
+                });
+                let timeline = timeline(&barrier);
+                let trace = Trace::of(&timeline);
+                assert_eq!(trace.check_trips(parties), 5, "{algorithm:?}, {parties} parties, alone: {alone}");
+                for track in timeline.tracks() {
+                    let trips: Vec<_> = track
+                        .events()
+                        .iter()
+                        .map(|event| (event.generation(), event.ending() == Ending::Broken))
+                        .collect();
+                    assert_eq!(trips, [0, 1, 2, 3, 4, 5].map(|trip| (trip, trip == 2)), "{algorithm:?}");
+                }
+                #[cfg(feature = "hdr")]
+                for rank in 0..parties {
+                    assert_eq!(barrier.stats().timing.unwrap().party(rank).unwrap().wait.count(), 5);
+                }
+            }
+        }
+    });
+}
+
+/// What is done for all breaks the trip even where it is made up for, because who was to do it left: see `Party::leave`.
+#[test]
+fn a_trip_that_breaks_behind_a_leaver_is_broken_on_every_track() {
+    watched("a_trip_that_breaks_behind_a_leaver_is_broken_on_every_track", patience(), |_| {
+        for algorithm in Algorithm::NAMED {
+            for breaks in [false, true] {
+                let barrier = Barrier::builder(3).algorithm(algorithm).timeline(64).build().unwrap();
+                // Nobody goes before all were told.
+                let kept = run(&barrier, |mut party| {
+                    if party.rank() == 0 {
+                        until(|| barrier.arrived() == 2);
+                        party.leave();
+                        return None;
+                    }
+                    let served = party.serial(|| if breaks { panic_quietly() } else { 7 });
+                    match served {
+                        Ok(7) => party.wait().map(drop).unwrap(),
+                        served => assert_eq!(served.unwrap_err().generation(), 0),
+                    }
+                    Some(party)
+                });
+                for track in &timeline(&barrier).tracks()[1..] {
+                    let trips: Vec<_> = track
+                        .events()
+                        .iter()
+                        .map(|event| (event.generation(), event.ending() == Ending::Broken))
+                        .collect();
+                    let expected: &[_] = if breaks { &[(0, true)] } else { &[(0, false), (1, false)] };
+                    assert_eq!(trips, expected, "{algorithm:?}");
+                }
+                drop(kept);
+            }
+        }
+    });
+}
+
+/// The time that an operator takes is none of the wait.
+#[test]
+fn an_operator_works_behind_the_release() {
+    const LONG: Duration = Duration::from_millis(20);
+    watched("an_operator_works_behind_the_release", patience(), |_| {
+        let barrier = Barrier::builder(2).timeline(8).build().unwrap();
+        let worked = run(&barrier, |mut party| {
+            let mut began = None;
+            let operator = |a: u32, b: u32| {
+                began = Some(std::time::Instant::now());
+                thread::sleep(LONG);
+                a + b
+            };
+            party.all_reduce(1, operator).unwrap();
+            party.wait().unwrap();
+            began.unwrap().elapsed()
+        });
+        for (track, worked) in timeline(&barrier).tracks().iter().zip(worked) {
+            let [first, second] = track.events() else { panic!("{track:?}") };
+            let between = second.arrived() - first.released();
+            assert!(worked >= LONG && between >= LONG * 99 / 100, "{between:?} of {worked:?}");
         }
     });
 }

@@ -39,7 +39,9 @@ impl Stage {
         for (trip, limit) in (1..).zip(limits) {
             self.data[rank].store(trip, Ordering::Relaxed);
             let outcome =
-                told(member.cross_held(*limit, &describe, &mut |_: &Arc<Era>, generation| self.act(trip, generation)));
+                told(member.cross_held::<false>(*limit, &describe, &mut |_: &Arc<Era>, generation| {
+                    self.act(trip, generation)
+                }));
             if outcome.is_ok() {
                 assert_eq!(self.made.load(Ordering::Relaxed), trip, "rank {rank} left before the action was done");
                 for datum in &self.data {
@@ -214,7 +216,7 @@ fn central_acts_for_a_party_that_does_not_stay() {
             made.store(1, Ordering::Relaxed);
             Ok(())
         };
-        let stayed: Result<bool, Halt> = member.cross_held(PATIENT, &describe, &mut act);
+        let stayed: Result<bool, Halt> = member.cross_held::<false>(PATIENT, &describe, &mut act);
         assert!(stayed.is_ok() && made.load(Ordering::Relaxed) == 1);
         assert_eq!(going.join().unwrap(), Ok(()));
     });

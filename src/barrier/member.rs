@@ -156,8 +156,19 @@ impl Member {
     /// made on every trip, and is needed on few.
     #[inline(always)]
     pub(crate) fn cross(&mut self, limit: &Limit, describe: impl Fn(Cause, Census) -> Broken) -> Result<bool, Halt> {
+        self.cross_as::<false>(limit, describe)
+    }
+
+    /// [`Member::cross`] where `LADEN` says that something rides on the trip for which it may break yet. Once crossed, such a
+    /// trip is to be [concluded](Member::conclude).
+    #[inline(always)]
+    pub(crate) fn cross_as<const LADEN: bool>(
+        &mut self,
+        limit: &Limit,
+        describe: impl Fn(Cause, Census) -> Broken,
+    ) -> Result<bool, Halt> {
         if self.eye.takes(self.generation) {
-            return self.cross_seen(limit, &describe);
+            return self.cross_seen::<LADEN>(limit, &describe);
         }
         let Self { era, seat, pace, generation, .. } = self;
         let stay = Stay { generation: *generation, pace, limit };
@@ -171,32 +182,36 @@ impl Member {
 
     /// A crossing that is looked at. As short as can be: a timeline looks at every trip.
     #[inline(never)]
-    fn cross_seen(&mut self, limit: &Limit, describe: Describe<'_>) -> Result<bool, Halt> {
+    fn cross_seen<const LADEN: bool>(&mut self, limit: &Limit, describe: Describe<'_>) -> Result<bool, Halt> {
         if self.eye.stands(self.generation) {
-            return self.cross_seen_standing(limit, describe);
+            return self.cross_seen_standing::<LADEN>(limit, describe);
         }
         self.eye.arrives(self.generation);
         let Self { era, seat, pace, generation, .. } = self;
         let stay = Stay { generation: *generation, pace, limit };
         let (seen, leads) = seat.cross(era.door(), stay);
         if seen.is_ok() && era.door().look().undisturbed() {
-            self.eye.leaves(*generation, self.rank, &self.era.design().ranks, Outcome::Complete { leads });
+            if LADEN {
+                self.eye.crosses(leads);
+            } else {
+                self.eye.leaves(*generation, self.rank, &self.era.design().ranks, Outcome::Complete { leads });
+            }
             self.generation = self.generation.wrapping_add(1);
             return Ok(leads);
         }
         let crossed = self.cross_disturbed(seen, limit, describe, leads);
-        self.see_off(crossed)
+        self.see_off::<LADEN>(crossed)
     }
 
     /// A crossing on which it finds out who else is there.
     #[cold]
     #[inline(never)]
-    fn cross_seen_standing(&mut self, limit: &Limit, describe: Describe<'_>) -> Result<bool, Halt> {
+    fn cross_seen_standing<const LADEN: bool>(&mut self, limit: &Limit, describe: Describe<'_>) -> Result<bool, Halt> {
         self.publish_arrival();
         let leads = self.seat.leads();
         let seen = self.wait(USUAL, *limit);
         let crossed = self.decide(seen, *limit, describe, USUAL).and_then(|turned| self.depart(turned, leads));
-        self.see_off(crossed)
+        self.see_off::<LADEN>(crossed)
     }
 
     /// Arrives at the open trip, and looks who else is there if this trip is one to look at.
@@ -212,13 +227,24 @@ impl Member {
         }
     }
 
-    /// Says what became of a trip that was looked at; gives the same back.
+    /// Says what became of a trip that was looked at, unless it is `LADEN` and may break yet; gives the same back.
     #[inline(always)]
-    fn see_off(&mut self, crossed: Result<bool, Halt>) -> Result<bool, Halt> {
+    fn see_off<const LADEN: bool>(&mut self, crossed: Result<bool, Halt>) -> Result<bool, Halt> {
         if self.eye.is_open() {
-            self.see_off_seen(&crossed);
+            match crossed {
+                Ok(leads) | Err(Halt::Turned(leads)) if LADEN => self.eye.crosses(leads),
+                _ => self.see_off_seen(&crossed),
+            }
         }
         crossed
+    }
+
+    /// Says of a laden trip, crossed in the era where this party still is, that it is complete, or broken for what rode on it.
+    #[inline(always)]
+    pub(crate) fn conclude(&mut self, generation: u64, complete: bool) {
+        if self.eye.is_open() {
+            self.eye.concludes(generation, self.rank, &self.era.design().ranks, complete);
+        }
     }
 
     #[cold]
@@ -250,9 +276,9 @@ impl Member {
     }
 
     /// [`Member::cross`] for a trip on which one party does something for all: the root, or where the algorithm has none
-    /// whoever is first to learn that all have arrived.
+    /// whoever is first to learn that all have arrived. `LADEN` as in [`Member::cross_as`].
     #[inline(never)]
-    pub(crate) fn cross_held(
+    pub(crate) fn cross_held<const LADEN: bool>(
         &mut self,
         limit: Limit,
         describe: Describe<'_>,
@@ -260,7 +286,7 @@ impl Member {
     ) -> Result<bool, Halt> {
         self.publish_arrival();
         let crossed = self.complete_held(limit, describe, at_root);
-        self.see_off(crossed)
+        self.see_off::<LADEN>(crossed)
     }
 
     /// The rest of [`Member::cross_held`] behind the arrival.
@@ -289,6 +315,7 @@ impl Member {
     pub(crate) fn make_up(&mut self, describe: Describe<'_>, at_root: AtRoot<'_>) -> Result<bool, Halt> {
         self.generation = self.generation.wrapping_sub(1);
         let turned = self.second_half(describe, at_root)?;
+        self.eye.released();
         self.depart(turned, false)
     }
 
@@ -371,14 +398,14 @@ impl Member {
         let leads = self.seat.leads();
         let seen = self.wait(manner, limit);
         let crossed = self.decide(seen, limit, describe, manner).and_then(|turned| self.depart(turned, leads));
-        self.see_off(crossed)
+        self.see_off::<false>(crossed)
     }
 
     /// Whether the trip is decided that this party has arrived at. `held`: something is done for all on each trip.
     pub(crate) fn try_attend(&mut self, describe: Describe<'_>, held: bool) -> Result<bool, Halt> {
         self.eye.stays();
         let crossed = self.ask(describe, held);
-        self.see_off(crossed)
+        self.see_off::<false>(crossed)
     }
 
     fn ask(&mut self, describe: Describe<'_>, held: bool) -> Result<bool, Halt> {

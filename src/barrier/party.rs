@@ -344,31 +344,32 @@ impl Party {
     #[inline(never)]
     fn cross_slowly(&mut self, limit: Limit) -> Result<Trip, Broken> {
         self.settle(limit)?;
-        match self.cross_once(limit) {
+        match self.cross_once::<false>(limit) {
             Ok(trip) => Ok(trip),
             Err(halt) => self.halted(halt, limit),
         }
     }
 
-    /// One try of a party that is settled, which stays in its era even if that has ended.
+    /// One try of a party that is settled, which stays in its era even if that has ended. Something rides on the trip, and
+    /// whoever calls this [concludes](Member::conclude) it.
     #[inline(always)]
     pub(crate) fn cross_in_place(&mut self, limit: Limit) -> Result<(), Halt> {
         if !self.quick {
-            return self.cross_once(limit).map(drop);
+            return self.cross_once::<true>(limit).map(drop);
         }
         let control = &self.control;
-        self.member.cross(&limit, |cause, census| control.describe(cause, census)).map(drop)
+        self.member.cross_as::<true>(&limit, |cause, census| control.describe(cause, census)).map(drop)
     }
 
-    /// One try of a party that is settled.
-    pub(crate) fn cross_once(&mut self, limit: Limit) -> Result<Trip, Halt> {
+    /// One try of a party that is settled. `LADEN` as in [`Member::cross_as`].
+    fn cross_once<const LADEN: bool>(&mut self, limit: Limit) -> Result<Trip, Halt> {
         let Self { member, control, .. } = self;
         let (generation, rank) = (member.generation(), member.rank());
         let describe = |cause, census| control.describe(cause, census);
         let leader = if control.acts() {
-            member.cross_held(limit, &describe, &mut |era, generation| control.act(era, generation, rank))?
+            member.cross_held::<LADEN>(limit, &describe, &mut |era, generation| control.act(era, generation, rank))?
         } else {
-            member.cross(&limit, describe)?
+            member.cross_as::<LADEN>(&limit, describe)?
         };
         Ok(Trip { generation, leader })
     }

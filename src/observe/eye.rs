@@ -17,6 +17,10 @@
 //! trips, and on those on which a witness wants it ([`Witness::standings`]). A trip that is held elsewhere is left
 //! ([`Outcome::Moved`]) and begun again; or, if the party's arrival has been made good there, it goes on as if it had never been
 //! left ([`Eye::resumes`]).
+//!
+//! A trip on which something rides may be crossed and break all the same, for what is done with it. Of such a trip
+//! [`Eye::released`] says when the party was let go, and the eye stays open until the party knows for certain
+//! ([`Eye::concludes`]): so nobody is told that a trip is complete of which its parties hear that it is broken.
 
 use crate::error::Broken;
 use crate::fate::Slots;
@@ -138,6 +142,10 @@ pub(crate) trait Bystander: Send + Debug {
     /// it arrived.
     fn stays(&mut self) {}
 
+    /// The party is let go, but has something to do before the trip is decided: what follows is no waiting. If more than
+    /// once, the last time counts; without this call, it was let go when the trip was decided.
+    fn released(&mut self) {}
+
     /// The trip is decided, and the party about to leave.
     fn leaves(&mut self, leaving: &Leaving<'_>);
 }
@@ -150,6 +158,8 @@ pub(crate) struct Eye {
     standings: Sampling,
     /// It has arrived at a trip that it looks at, and not left.
     open: bool,
+    /// It leads the trip that it has been let go from and that is not decided.
+    leads: bool,
     body: Option<Box<Body>>,
 }
 
@@ -164,7 +174,7 @@ struct Body {
 
 impl Default for Eye {
     fn default() -> Self {
-        Self { sampling: Sampling::NEVER, standings: Sampling::NEVER, open: false, body: None }
+        Self { sampling: Sampling::NEVER, standings: Sampling::NEVER, open: false, leads: false, body: None }
     }
 }
 
@@ -182,7 +192,7 @@ impl Eye {
             #[cfg(feature = "timeline")]
             scribe: None,
         };
-        Self { sampling, standings, open: false, body: Some(Box::new(body)) }
+        Self { sampling, standings, open: false, leads: false, body: Some(Box::new(body)) }
     }
 
     /// And has all trips noted by `scribe`.
@@ -254,6 +264,32 @@ impl Eye {
     /// began when the party arrived.
     pub(crate) fn resumes(&mut self) {
         self.open = self.body.is_some();
+    }
+
+    /// The party is let go from a trip that may break yet, and leads it or not.
+    #[inline(always)]
+    pub(crate) fn crosses(&mut self, leads: bool) {
+        self.leads = leads;
+        self.released();
+    }
+
+    /// The party is let go from a trip that may break yet.
+    #[inline(always)]
+    pub(crate) fn released(&mut self) {
+        if let Some(body) = self.body.as_mut().filter(|_| self.open) {
+            #[cfg(feature = "timeline")]
+            if let Some(scribe) = &mut body.scribe {
+                scribe.released();
+            }
+            body.bystanders.iter_mut().for_each(|bystander| bystander.released());
+        }
+    }
+
+    /// The trip is decided that the party was let go from before ([`Eye::crosses`]).
+    #[inline(never)]
+    pub(crate) fn concludes(&mut self, generation: u64, rank: usize, ranks: &[usize], complete: bool) {
+        let outcome = if complete { Outcome::Complete { leads: self.leads } } else { Outcome::Broken };
+        self.leaves(generation, rank, ranks, outcome);
     }
 
     /// The trip is decided.

@@ -189,6 +189,8 @@ struct Began {
     arrived: u64,
     /// When it began to wait, if that was later.
     stayed: Option<u64>,
+    /// When it was let go, if that was before the trip was decided.
+    left: Option<u64>,
 }
 
 impl Bystander for Clerk {
@@ -198,7 +200,7 @@ impl Bystander for Clerk {
         if self.timed.sampling.takes(generation) {
             let arrived = nanos(now());
             self.desk.arrivals.stamps[place(generation)].write(generation, arrived);
-            self.began = Some(Began { generation, arrived, stayed: None });
+            self.began = Some(Began { generation, arrived, stayed: None, left: None });
         }
     }
 
@@ -208,10 +210,16 @@ impl Bystander for Clerk {
         }
     }
 
+    fn released(&mut self) {
+        if let Some(began) = &mut self.began {
+            began.left = Some(nanos(now()));
+        }
+    }
+
     fn leaves(&mut self, leaving: &Leaving<'_>) {
         let Some(began) = self.began.take().filter(|began| began.generation == leaving.generation) else { return };
         let Outcome::Complete { leads } = leaving.outcome else { return };
-        let left = nanos(now());
+        let left = began.left.unwrap_or_else(|| nanos(now()));
         {
             let waited = left.saturating_sub(began.stayed.unwrap_or(began.arrived));
             let mut waits = lock(&self.desk.waits);

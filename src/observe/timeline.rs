@@ -16,7 +16,8 @@
 //! | 2 | the stamp of the release, or of when the party was told of a break |
 //! | 3 | bits 0, 1: how it ended; above: ticks from the arrival to the beginning of the wait |
 //!
-//! The stamp of an arrival is taken before it is published, that of a release behind the look that let the party go.
+//! The stamp of an arrival is taken before it is published, that of a release behind the look that let the party go, even
+//! where the trip may break yet for what rides on it: the event is noted later, and an operator's time is none of the wait.
 //! (Stamping an arrival behind its publication, while the party waits anyway, was measured: no faster between two threads of one
 //! core, a few nanoseconds between two cores, and an interrupted party would seem to arrive after the others were let go.)
 //!
@@ -316,7 +317,7 @@ impl Recorder {
         let new = || Arc::new(Notes { ring: Arc::new(Ring::new(self.events)), thread: Mutex::new(None) });
         let notes = Arc::clone(lock(&self.notes).entry(rank).or_insert_with(new));
         let pen = Pen::new(Arc::clone(&notes.ring));
-        Scribe { ticks: self.ticks, pen, arrived: 0, waited: None, last: 0, newcomer: Some(notes) }
+        Scribe { ticks: self.ticks, pen, arrived: 0, waited: None, released: None, last: 0, newcomer: Some(notes) }
     }
 
     fn mark(&self, mark: Mark) {
@@ -348,6 +349,8 @@ pub(crate) struct Scribe {
     pen: Pen,
     arrived: u64,
     waited: Option<u64>,
+    /// When it was let go from the trip that it has arrived at, if that is not decided.
+    released: Option<u64>,
     /// The last release.
     last: u64,
     /// Until the first arrival, when it can be seen which thread this is.
@@ -366,7 +369,7 @@ impl Scribe {
         if let Some(notes) = self.newcomer.take() {
             Self::introduce(&notes);
         }
-        self.waited = None;
+        (self.waited, self.released) = (None, None);
         self.arrived = self.ticks.read().max(self.last);
     }
 
@@ -376,6 +379,12 @@ impl Scribe {
         if self.waited.is_none() {
             self.waited = Some(self.ticks.read().max(self.arrived));
         }
+    }
+
+    /// It is let go, and the trip is not decided.
+    #[inline(always)]
+    pub(crate) fn released(&mut self) {
+        self.released = Some(self.ticks.read());
     }
 
     /// The trip is decided.
@@ -389,7 +398,11 @@ impl Scribe {
             Outcome::Moved => return,
         };
         let waited = self.waited.unwrap_or(self.arrived);
-        self.last = self.ticks.read().max(waited);
+        let ended = match self.released {
+            Some(released) if ending != Ending::Broken => released,
+            _ => self.ticks.read(),
+        };
+        self.last = ended.max(waited);
         self.pen.write([generation, self.arrived, self.last, (waited - self.arrived) << 2 | ending as u64]);
     }
 }

@@ -95,7 +95,7 @@ impl Party {
                 control.act(era, generation, own)?;
                 for_all(control, era, generation)
             };
-            match member.cross_held(Limit::Usual, &describe, &mut at_root) {
+            match member.cross_held::<true>(Limit::Usual, &describe, &mut at_root) {
                 Ok(_) => break false,
                 Err(Halt::Turned(_)) => break true,
                 Err(halt) => {
@@ -114,11 +114,15 @@ impl Party {
             let made_up = member.make_up(&describe, &mut |era, generation| for_all(control, era, generation));
             turned = match made_up {
                 Ok(_) => false,
-                Err(Halt::Broken(broken)) => return Err(self.unsettle(broken)),
+                Err(Halt::Broken(broken)) => {
+                    self.member.conclude(generation, false);
+                    return Err(self.unsettle(broken));
+                }
                 Err(_) => true,
             };
             answer = answer_in(self.member.era(), self.member.index());
         }
+        self.member.conclude(generation, true);
         let Some(answer) = answer else {
             drop(collect(self.member.era(), self.member.index()));
             return Err(match (self.stranger(kind, generation), rank) {

@@ -21,6 +21,8 @@
 //!    panic is this party's alone: it goes on where it came from. Operators that are the same everywhere, and depend on
 //!    their operands only, panic everywhere, and nobody leaves.
 //!
+//! Only then is it said what became of the trip to whoever watches it (`Member::conclude`).
+//!
 //! # Memory ordering
 //!
 //! A value is written before its party's slot is published and read behind the completion of the trip, which acquires
@@ -153,6 +155,7 @@ impl Party {
         let complete = self.all_alike(kind, generation);
         if !complete {
             if let Some(index) = self.stranger(kind, generation) {
+                self.member.conclude(generation, true);
                 return Err(self.mismatched(kind, index, generation));
             }
         }
@@ -162,7 +165,9 @@ impl Party {
             Ok(result) => result,
             Err(panicked) => return Err(self.break_for_panic(operation, generation, turned, panicked)),
         };
-        if let Err(broken) = self.member.confirm(generation) {
+        let confirmed = self.member.confirm(generation);
+        self.member.conclude(generation, confirmed.is_ok());
+        if let Err(broken) = confirmed {
             return Err(self.unsettle(broken));
         }
         if turned {
@@ -214,7 +219,9 @@ impl Party {
         let era = Arc::clone(self.member.era());
         let message = message_of(&*panicked);
         let cause = Cause::OperatorPanicked { rank: self.member.rank(), operation, message };
-        match self.control.break_complete(&era, generation, cause, true) {
+        let broken = self.control.break_complete(&era, generation, cause, true);
+        self.member.conclude(generation, broken.is_none());
+        match broken {
             Some(broken) => self.unsettle(broken),
             None => {
                 // It has crossed the trip, and may be called again: not in an era that holds no further one.

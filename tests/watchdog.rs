@@ -10,6 +10,8 @@ mod support;
 
 #[path = "watchdog/causes.rs"]
 mod causes;
+#[path = "watchdog/held.rs"]
+mod held;
 #[path = "watchdog/near_misses.rs"]
 mod near_misses;
 #[path = "watchdog/process.rs"]

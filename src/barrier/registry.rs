@@ -5,6 +5,7 @@
 //! | field | meaning |
 //! |---|---|
 //! | `present` | the era of the open trip; broken until a reset, if it is broken |
+//! | `before` | the era that `present` was promoted from, while parties are in it: they may not have been let go from its last trip |
 //! | `next` | once somebody has joined or left: the era of the trips behind the last one of `present` |
 //! | `claims` | every rank ever given out: free, held, deserted, left |
 //!
@@ -41,7 +42,7 @@ use super::era::{Design, Era, Heir};
 use super::roll::{Claim, Claims};
 use crate::error::{Broken, ClaimError, JoinError};
 use crate::fate::{Census, Ended, is_beyond};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 /// The design of an era for these ranks.
 pub(crate) type Designer = Box<dyn Fn(Arc<[usize]>) -> Design + Send + Sync>;
@@ -50,6 +51,7 @@ pub(crate) type Designer = Box<dyn Fn(Arc<[usize]>) -> Design + Send + Sync>;
 #[derive(Debug)]
 pub(crate) struct Registry {
     present: Arc<Era>,
+    before: Weak<Era>,
     next: Option<Next>,
     claims: Claims,
     /// The last trip that newcomers were told is broken although the one before it was open. Its number is used up.
@@ -93,7 +95,7 @@ impl Registry {
     pub(crate) fn new(design: Design, first: u64) -> Self {
         let claims = Claims::new(design.ranks.len());
         let present = Arc::new(Era::new(design, first, true));
-        Self { present, next: None, claims, spent: None, retired: Vec::new(), news: Vec::new() }
+        Self { present, before: Weak::new(), next: None, claims, spent: None, retired: Vec::new(), news: Vec::new() }
     }
 
     /// The era of the open trip.
@@ -102,10 +104,14 @@ impl Registry {
         &self.present
     }
 
-    /// The era of the open trip, and that of the trips behind it if it is another.
+    /// The earliest era that parties may wait in, and that of the trips behind the open one if it is another. The first is the
+    /// era of the open trip, or the one that it was promoted from and is the heir of: all have arrived at the last trip there,
+    /// and an action can keep them for as long as it likes.
     pub(crate) fn in_service(&mut self) -> (Arc<Era>, Option<Arc<Era>>) {
         self.advance();
-        (Arc::clone(&self.present), self.next.as_ref().map(|next| Arc::clone(&next.era)))
+        // Dropped behind the lock, by the caller.
+        let earliest = self.before.upgrade().unwrap_or_else(|| Arc::clone(&self.present));
+        (earliest, self.next.as_ref().map(|next| Arc::clone(&next.era)))
     }
 
     pub(crate) fn claims(&mut self) -> &mut Claims {
@@ -139,6 +145,9 @@ impl Registry {
 
     fn set_present(&mut self, era: Arc<Era>, end: End) {
         let era = std::mem::replace(&mut self.present, era);
+        // Those who take no part in the present one do not wait: they have left.
+        let promoted = matches!(end, End::Turned(_)) && self.present.continues(&era);
+        self.before = if promoted { Arc::downgrade(&era) } else { Weak::new() };
         self.retired.push(Retired { era, end });
     }
 

@@ -6,6 +6,7 @@ use super::era::Era;
 use super::roll::Claim;
 use crate::error::{Broken, Cause};
 use crate::fate::Ruling;
+use crate::fate::luggage::Kind;
 use crate::observe::watchdog::{Handle, Presence, Seat, Sight, Snapshot, Subject, TripId};
 use crate::wait::Tally;
 use std::sync::Arc;
@@ -14,17 +15,82 @@ use std::time::Instant;
 /// The moment of one trip as the watchdog sees it.
 struct Moment {
     trip: TripId,
-    present: Arc<Era>,
-    /// Who has arrived, or waits, by seat.
+    era: Arc<Era>,
+    /// Who is of interest.
+    ranks: Vec<usize>,
+    /// Who of them has arrived, or waits.
     here: Vec<bool>,
     /// The newcomers that wait for the trip behind.
     ahead: Vec<usize>,
     tallies: Vec<Arc<Tally>>,
 }
 
+/// The era of the open trip, and the one before it if that is what the registry has named as the earliest.
+fn told_apart(earliest: Arc<Era>) -> (Option<Arc<Era>>, Arc<Era>) {
+    // A broken era may have an heir that was broken with it: either will do.
+    match earliest.heir().filter(|_| earliest.verdict().is_none()) {
+        Some(present) => (Some(earliest), present),
+        None => (None, earliest),
+    }
+}
+
+/// The newcomers that wait at the first trip of `next`, behind the last one of `era`. Those of both eras can only be there when
+/// they have crossed this trip.
+fn newcomers(era: &Era, next: &Era) -> Vec<usize> {
+    let census = next.census();
+    if census.generation != next.first() {
+        return Vec::new();
+    }
+    let waits = |rank: &&usize| era.index_of(**rank).is_none() && !census.missing.contains(rank);
+    next.design().ranks.iter().filter(waits).copied().collect()
+}
+
+fn waits(tallies: &[Arc<Tally>], rank: usize) -> bool {
+    tallies.get(rank).is_some_and(|tally| tally.waiting_since().is_some())
+}
+
 impl Moment {
-    /// What there is to see of `control`; `None` if nobody waits.
-    fn of(control: &Control, present: Arc<Era>, next: Option<&Arc<Era>>) -> Option<Self> {
+    /// What there is to see of `control`, whose earliest era and next one these are; `None` if nobody waits.
+    fn of(control: &Control, earliest: Arc<Era>, next: Option<&Arc<Era>>) -> Option<Self> {
+        let (before, present) = told_apart(earliest);
+        // The slots say that the last trip of an era is complete before the action has run, so that the next era is present
+        // by now: whatever has become of it, those who wait in the one before come first.
+        let held = before.and_then(|before| Self::behind(control, before, &present, next));
+        held.or_else(|| Self::at(control, present, next))
+    }
+
+    /// The last trip of the era before, if somebody still waits there.
+    fn behind(control: &Control, before: Arc<Era>, present: &Era, next: Option<&Arc<Era>>) -> Option<Self> {
+        let last = before.turned()?.wrapping_sub(1);
+        let tallies = control.tallies();
+        let waiting: Vec<bool> = before.design().ranks.iter().map(|&rank| waits(&tallies, rank)).collect();
+        // Behind the tallies: who waits, and has not arrived here even now, waits there.
+        let census = present.census();
+        if census.generation != present.first() {
+            return None;
+        }
+        let ranks = before.design().ranks.iter().copied().zip(waiting);
+        let seats: Vec<(usize, bool)> =
+            ranks.map(|(rank, waits)| (rank, waits && census.missing.binary_search(&rank).is_ok())).collect();
+        if !seats.iter().any(|(_, here)| *here) {
+            return None;
+        }
+        // Who has left does not wait, and need not be the one that holds the others, unless nobody else can be. What is known
+        // of its rank may be a newcomer's by now.
+        let luggage = |rank: usize| before.index_of(rank).map(|index| before.luggage(index));
+        let has_left = |rank: usize| luggage(rank).is_some_and(|luggage| luggage.is_leaving(last));
+        let may_act = |rank: usize| luggage(rank).is_some_and(|luggage| luggage.kind(last) != Some(Kind::ABSENT));
+        let is_known = seats.iter().any(|&(rank, here)| !here && !has_left(rank) && may_act(rank));
+        let is_reused = |rank: usize| next.is_some_and(|next| next.index_of(rank).is_some());
+        let of_interest = |&(rank, _): &(usize, bool)| !has_left(rank) || !(is_known || is_reused(rank));
+        let (ranks, here) = seats.into_iter().filter(of_interest).unzip();
+        let trip = TripId { era: Arc::as_ptr(&before).addr(), generation: last, held: true };
+        let ahead = newcomers(&before, present);
+        Some(Self { trip, era: before, ranks, here, ahead, tallies })
+    }
+
+    /// The open trip, or the one before it if that is of the same era and somebody still waits there.
+    fn at(control: &Control, present: Arc<Era>, next: Option<&Arc<Era>>) -> Option<Self> {
         if present.verdict().is_some() {
             return None;
         }
@@ -35,32 +101,27 @@ impl Moment {
         }
         // Behind the slots: what they say of an arrived party is of this trip or a later one.
         let tallies = control.tallies();
-        let waits = |rank: &usize| tallies.get(*rank).is_some_and(|tally| tally.waiting_since().is_some());
-        let ranks = &present.design().ranks;
+        let ranks = present.design().ranks.to_vec();
         let trip = |generation, held| TripId { era: Arc::as_ptr(&present).addr(), generation, held };
-        // Those of both eras can only be ahead in the later one when they have crossed this trip.
-        let newcomer = |rank: &usize| present.index_of(*rank).is_none();
-        let ahead: Vec<usize> = next.map_or_else(Vec::new, |next| {
-            let census = next.census();
-            let those = next.design().ranks.iter().filter(|rank| newcomer(rank) && !census.missing.contains(rank));
-            if census.generation == next.first() { those.copied().collect() } else { Vec::new() }
-        });
+        let ahead = next.map_or_else(Vec::new, |next| newcomers(&present, next));
         if census.arrived > 0 || !ahead.is_empty() {
             let here = ranks.iter().map(|rank| census.missing.binary_search(rank).is_err()).collect();
             let trip = trip(census.generation, false);
-            return Some(Self { trip, present, here, ahead, tallies });
+            return Some(Self { trip, era: present, ranks, here, ahead, tallies });
         }
         // All have arrived at the trip before, and some wait all the same.
-        let here: Vec<bool> = ranks.iter().map(waits).collect();
+        let here: Vec<bool> = ranks.iter().map(|&rank| waits(&tallies, rank)).collect();
         let is_held = census.generation != present.first() && here.contains(&true);
         let trip = trip(census.generation.wrapping_sub(1), true);
-        is_held.then_some(Self { trip, present, here, ahead, tallies })
+        is_held.then_some(Self { trip, era: present, ranks, here, ahead, tallies })
     }
 
     /// Since when at least one waits, if that is known.
     fn since(&self) -> Option<Instant> {
-        let ranks = self.present.design().ranks.iter().zip(&self.here).filter(|(_, here)| **here).map(|(rank, _)| rank);
-        ranks.chain(&self.ahead).filter_map(|rank| self.tallies.get(*rank)?.waiting_since()).min()
+        let ranks = self.ranks.iter().zip(&self.here).filter(|(_, here)| **here).map(|(rank, _)| rank);
+        // A newcomer does not wait for what holds a trip that it has no part in, and may have come long before.
+        let ahead = self.ahead.iter().filter(|_| !self.trip.held);
+        ranks.chain(ahead).filter_map(|rank| self.tallies.get(*rank)?.waiting_since()).min()
     }
 }
 
@@ -75,14 +136,14 @@ impl Subject for Control {
     }
 
     fn sight(&self) -> Sight {
-        let (present, next, ()) = self.in_service(|_| ());
-        let moment = Moment::of(self, present, next.as_ref());
+        let (earliest, next, ()) = self.in_service(|_| ());
+        let moment = Moment::of(self, earliest, next.as_ref());
         moment.map_or(Sight::AtRest, |moment| Sight::Open { trip: moment.trip, since: moment.since() })
     }
 
     fn snapshot(&self) -> Option<Snapshot> {
-        let (present, next, claims) = self.in_service(Clone::clone);
-        let moment = Moment::of(self, present, next.as_ref())?;
+        let (earliest, next, claims) = self.in_service(Clone::clone);
+        let moment = Moment::of(self, earliest, next.as_ref())?;
         let (sum, _) = self.sum();
         let seat = |rank: usize, presence| {
             let tally = moment.tallies.get(rank).cloned().unwrap_or_default();
@@ -96,15 +157,16 @@ impl Subject for Control {
             let arrivals = sum.arrivals.get(rank).copied().unwrap_or(0);
             Seat { rank, presence, handle, thread: self.thread_of(rank), tally, phase, arrivals }
         };
-        let ranks = moment.present.design().ranks.iter().zip(&moment.here);
+        let ranks = moment.ranks.iter().zip(&moment.here);
         let present = ranks.map(|(&rank, &here)| seat(rank, if here { Presence::Arrived } else { Presence::Missing }));
         let ahead = moment.ahead.iter().map(|&rank| seat(rank, Presence::Ahead));
-        let parties = moment.present.parties();
+        let parties = moment.era.parties();
         Some(Snapshot { trip: moment.trip, parties, ranks: present.chain(ahead).collect() })
     }
 
     fn break_trip(&self, trip: TripId, reason: String) -> Option<Broken> {
-        let (present, ..) = self.in_service(|_| ());
+        let (earliest, ..) = self.in_service(|_| ());
+        let (_, present) = told_apart(earliest);
         if trip.held || Arc::as_ptr(&present).addr() != trip.era || present.verdict().is_some() {
             return None;
         }

@@ -239,8 +239,8 @@ fn one_thread_with_two_handles() {
             "|barrier `halo`: trip 1 is stuck for #: 1 of 2 parties have arrived
              |  missing: rank 1, `greedy` (thread #, last on cpu #): asleep in futex; last arrived # ago or earlier
              |  here: rank 0, `greedy` (thread #, last on cpu #): asleep in futex; waits for #
-             |  cause: the thread of rank 1 is the one that waits here as rank 0: one thread has two handles and can only wait \
-             with one; give each handle a thread of its own, or build the barrier for fewer parties
+             |  cause: the thread of rank 1 is the one that waits here as rank 0: likely one thread has two handles and can only \
+             wait with one; give each handle a thread of its own, or build the barrier for fewer parties
              |  to see all stacks: gdb -p # -batch -ex 'thread apply all bt'",
         );
         barrier.abort("over");

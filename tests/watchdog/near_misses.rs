@@ -1,26 +1,10 @@
 //! What looks as if it were stuck, and is not.
 
 use crate::common::{patience, until, watched};
-use crate::support::{AFTER, on_thread, watched_barrier};
+use crate::support::{AFTER, let_time_pass, none, on_thread, watched_barrier};
 use phalanx::Barrier;
-use phalanx::observe::watchdog::Report;
-use std::sync::mpsc::Receiver;
 use std::thread;
 use std::time::{Duration, Instant};
-
-/// So long that there would have been several reports: as many as another barrier, which is stuck for sure, has had.
-fn let_time_pass() {
-    let (stuck, reports) = watched_barrier("really stuck", 2);
-    let party = on_thread("stuck", stuck.claim(0).unwrap(), |party| party.wait().map(drop));
-    while reports.recv().unwrap().count() < 4 {}
-    stuck.abort("over");
-    party.join().unwrap().unwrap_err();
-}
-
-fn none(reports: &Receiver<Report>) {
-    let said: Vec<String> = reports.try_iter().map(|report| report.to_string()).collect();
-    assert!(said.is_empty(), "{}", said.join("\n"));
-}
 
 #[test]
 fn barriers_at_rest_broken_or_ended_are_never_reported() {

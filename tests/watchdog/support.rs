@@ -112,3 +112,17 @@ pub(crate) fn assert_says(reports: &Receiver<Report>, generation: u64, golden: &
     assert!(said == golden, "it says\n{said}\n\nand should say\n{golden}\n\nin full\n{report}");
     report
 }
+
+/// So long that there would have been several reports: as many as another barrier, which is stuck for sure, has had.
+pub(crate) fn let_time_pass() {
+    let (stuck, reports) = watched_barrier("really stuck", 2);
+    let party = on_thread("stuck", stuck.claim(0).unwrap(), |party| party.wait().map(drop));
+    while reports.recv().unwrap().count() < 4 {}
+    stuck.abort("over");
+    party.join().unwrap().unwrap_err();
+}
+
+pub(crate) fn none(reports: &Receiver<Report>) {
+    let said: Vec<String> = reports.try_iter().map(|report| report.to_string()).collect();
+    assert!(said.is_empty(), "{}", said.join("\n"));
+}

@@ -128,7 +128,7 @@ fn watch_threads(snapshot: &Snapshot) -> BTreeMap<u32, Thread> {
     };
     let known: Vec<(u32, Known)> = of(true).chain(of(false)).filter_map(|known| Some((known.id?, known))).collect();
     // Where this very thread cannot be seen, nothing can be said of others.
-    if thread_id().and_then(Look::at).is_none() {
+    if known.is_empty() || thread_id().and_then(Look::at).is_none() {
         return BTreeMap::new();
     }
     let looks = || known.iter().map(|(id, _)| Look::at(*id)).collect::<Vec<_>>();

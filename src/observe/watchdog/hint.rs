@@ -141,15 +141,17 @@ impl Hint {
             Handle::Dropped => return Some(Self::Dropped { rank }),
             Handle::Held => {}
         }
-        let Some(thread) = &absent.thread else { return Some(Self::NeverCame { rank }) };
-        let id = thread.id?;
         if scene.held {
             // Those who wait may have been let go, and have no CPU to go on.
             if let Some(rank) = scene.starves {
                 return Some(Self::Oversubscribed { rank, parties: scene.parties, cpus: scene.cpus });
             }
-            return Some(Self::Holds { rank }).filter(|_| scene.missing == 1 && thread.state != ThreadState::Gone);
+            // It has arrived, whether it has ever waited or not: who leaves does not.
+            let is_gone = absent.thread.as_ref().is_some_and(|thread| thread.state == ThreadState::Gone);
+            return Some(Self::Holds { rank }).filter(|_| scene.missing == 1 && !is_gone);
         }
+        let Some(thread) = &absent.thread else { return Some(Self::NeverCame { rank }) };
+        let id = thread.id?;
         if let Some(&(_, waits_as)) = scene.waits_here.iter().find(|(thread, _)| *thread == id) {
             return Some(Self::TwoHandles { rank, waits_as });
         }
@@ -229,7 +231,8 @@ impl fmt::Display for Hint {
             Self::WaitsElsewhere { rank, barrier, generation, as_rank, crosswise } => {
                 write!(
                     f,
-                    "the thread of rank {rank} waits at trip {generation} of barrier `{barrier}`, as rank {as_rank}"
+                    "the thread of rank {rank} waits at trip {generation} of barrier `{}`, as rank {as_rank}",
+                    barrier.escape_debug()
                 )?;
                 f.write_str(match crosswise {
                     true => {
@@ -241,8 +244,8 @@ impl fmt::Display for Hint {
             }
             Self::TwoHandles { rank, waits_as } => write!(
                 f,
-                "the thread of rank {rank} is the one that waits here as rank {waits_as}: one thread has two handles and can only \
-                 wait with one; give each handle a thread of its own, or build the barrier for fewer parties"
+                "the thread of rank {rank} is the one that waits here as rank {waits_as}: likely one thread has two handles and can \
+                 only wait with one; give each handle a thread of its own, or build the barrier for fewer parties"
             ),
             Self::Stopped { rank, thread } => write!(
                 f,

@@ -1,4 +1,4 @@
-//! What the watchdog needs of a barrier. The barrier's side is in `barrier/watched.rs`.
+//! What the watchdog needs of a barrier. The barrier's side is in `barrier/subject.rs`.
 
 use crate::error::Broken;
 use crate::wait::Tally;

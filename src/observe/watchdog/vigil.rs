@@ -2,7 +2,7 @@
 //!
 //! A trip is stuck when the same trip of the same era has had somebody waiting for [`Orders::after`]. Since when is exact
 //! where a party says when its wait began, and else the first look that saw an arrival. The barrier has to have been *seen*
-//! like that for half of the time: if the whole process stood still (a debugger, a suspended machine), the clock has gone on
+//! like that for half of the time (of `break_after`, if that is shorter): if the whole process stood still (a debugger, a suspended machine), the clock has gone on
 //! and nobody had a chance to arrive.
 //!
 //! Reports on one trip are due after `after`, twice that, four times that, and so on, but at least every hour; and one when
@@ -108,7 +108,8 @@ impl Vigil {
         let breaks = !open.broken && break_after.is_some_and(|limit| stuck >= limit);
         let due = stuck >= open.next || breaks;
         let alarm = Alarm { trip, since: open.since, stuck, count: open.reports + 1, breaks };
-        (due && open.seen >= after / 2).then_some(alarm)
+        let shortest = break_after.map_or(after, |limit| limit.min(after));
+        (due && open.seen >= shortest / 2).then_some(alarm)
     }
 
     /// The report has gone out.
@@ -224,6 +225,8 @@ mod tests {
         // Sooner than the first report.
         let orders = Orders { after: AFTER, break_after: Some(Duration::from_secs(5)) };
         assert_eq!(watch(orders, 9, |_, _| open(7)), [(5, 1, true), (8, 2, false)]);
+        let orders = Orders { after: AFTER, break_after: Some(Duration::from_secs(2)) };
+        assert_eq!(watch(orders, 9, |_, _| open(7)), [(2, 1, true), (8, 2, false)]);
     }
 
     #[test]

@@ -452,7 +452,8 @@ impl Control {
         self.threads.known(rank)
     }
 
-    /// The era of the open trip, that of the trips behind it if it is another, and what `ask` wants to know of the claims.
+    /// The earliest era that parties may wait in, that of the trips behind the open one if it is another, and what `ask` wants to
+    /// know of the claims.
     pub(super) fn in_service<R>(&self, ask: impl FnOnce(&Claims) -> R) -> (Arc<Era>, Option<Arc<Era>>, R) {
         self.with(|registry| {
             let (present, next) = registry.in_service();

@@ -509,6 +509,23 @@ impl Member {
         }
     }
 
+    /// Waits on, seen to do so, until what is done for all is done, or broken.
+    fn outlast_alarm(&mut self, limit: Limit, manner: Manner) -> Result<(), Halt> {
+        let say = |member: &Self, waits| member.pace.tally().into_iter().for_each(|tally| tally.outlasts(waits));
+        say(self, true);
+        let (mut outcome, mut polls) = (Ok(()), 0);
+        while !self.try_wait(manner) && !matches!(self.era.fate().rule(self.generation), Ruling::Broken(_)) {
+            if !manner.breaks && limit.has_come() {
+                outcome = Err(Halt::Undecided);
+                break;
+            }
+            outlast(polls);
+            polls += 1;
+        }
+        say(self, false);
+        outcome
+    }
+
     /// What becomes of the trip, given what the last wait has `seen`; waits again as often as needed. Whether the trip,
     /// complete, is the last of its era.
     fn decide(
@@ -550,14 +567,7 @@ impl Member {
                 // All have arrived, the alarm is for a later trip, and what is done for all takes its time.
                 Ruling::Over => {
                     seen = Ok(());
-                    let mut polls = 0;
-                    while !self.try_wait(manner) && !matches!(self.era.fate().rule(generation), Ruling::Broken(_)) {
-                        if !manner.breaks && limit.has_come() {
-                            return Err(Halt::Undecided);
-                        }
-                        outlast(polls);
-                        polls += 1;
-                    }
+                    self.outlast_alarm(limit, manner)?;
                     continue;
                 }
                 Ruling::Last if seen.is_ok() => return Ok(true),

@@ -91,8 +91,8 @@ impl Moment {
 
     /// The open trip, or the one before it if that is of the same era and somebody still waits there.
     fn at(control: &Control, present: Arc<Era>, next: Option<&Arc<Era>>) -> Option<Self> {
-        if present.verdict().is_some() {
-            return None;
+        if let Some(verdict) = present.verdict() {
+            return Self::below(control, present, &verdict);
         }
         let (census, turned) = (present.census(), present.turned());
         if turned == Some(census.generation) {
@@ -114,6 +114,27 @@ impl Moment {
         let is_held = census.generation != present.first() && here.contains(&true);
         let trip = trip(census.generation.wrapping_sub(1), true);
         is_held.then_some(Self { trip, era: present, ranks, here, ahead, tallies })
+    }
+
+    /// The trip before the one that is broken, which nobody had come to, if somebody still waits there.
+    fn below(control: &Control, present: Arc<Era>, verdict: &Broken) -> Option<Self> {
+        if verdict.arrived() > 0 || verdict.generation() == present.first() {
+            return None;
+        }
+        let tallies = control.tallies();
+        let ranks = present.design().ranks.to_vec();
+        let waiting: Vec<bool> = ranks.iter().map(|&rank| waits(&tallies, rank)).collect();
+        // Behind the tallies: who comes late to the broken trip has arrived there before it waits.
+        let census = present.census();
+        if census.generation != verdict.generation() {
+            return None;
+        }
+        let waits_below = |(rank, waits): (&usize, bool)| waits && census.missing.binary_search(rank).is_ok();
+        let here: Vec<bool> = ranks.iter().zip(waiting).map(waits_below).collect();
+        let generation = census.generation.wrapping_sub(1);
+        let trip = TripId { era: Arc::as_ptr(&present).addr(), generation, held: true };
+        let is_held = here.contains(&true);
+        is_held.then_some(Self { trip, era: present, ranks, here, ahead: Vec::new(), tallies })
     }
 
     /// Since when at least one waits, if that is known.

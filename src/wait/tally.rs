@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | `waits`, `spins`, `yields`, `parks` | at the end of a long wait | how many there were; fruitless polls that kept the CPU, that gave it away, sleeps |
 //! | `wakes` | when it has made a system call to wake others | how many there were |
-//! | `since` | at both ends of a long wait | when it began (nanoseconds of [`nanos`], plus 1), or 0 |
+//! | `since` | at both ends of a long wait, and of what comes behind one if an alarm for a later trip ends it | when it began (nanoseconds of [`nanos`], plus 1), or 0 |
 //! | `arrived` | at the beginning of a long wait | the same, kept until the next one: when the party was last seen to arrive |
 //! | `thread` | at the beginning of a long wait, at the first wait, when the rank is claimed | the kernel's number of the thread that waits, or 0: a handle may move from one thread to another |
 //! | `looks`, `first`, `last` | on the trips that the party looks at (`observe/eye.rs`) | how many there were; on how many nobody, or everybody else, had come before it |
@@ -67,6 +67,11 @@ impl Tally {
     /// Whoever waited has the handle no more, and who has it now has not done or said anything yet.
     pub(crate) fn forget(&self) {
         [&self.thread, &self.arrived, &self.label].iter().for_each(|word| word.set(0));
+    }
+
+    /// Whether the party waits on although an alarm for a later trip has ended its long wait.
+    pub(crate) fn outlasts(&self, waits: bool) {
+        self.since.set(if waits { self.arrived.get() } else { 0 });
     }
 
     /// It has ended.

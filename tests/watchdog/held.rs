@@ -119,6 +119,26 @@ fn although_the_next_trip_is_broken() {
     });
 }
 
+/// The same without a change of the members: the alarm for the next trip wakes those who wait, and they wait on.
+#[test]
+fn although_the_barrier_is_broken() {
+    watched("held and broken", patience(), |_| {
+        let (barrier, reports, go, parties) = hanging(3);
+        let waiting: Vec<Waiting> = parties.into_iter().map(wait_once).collect();
+        next_like(&reports, 0, Report::is_held);
+        assert_eq!(barrier.abort("enough").generation(), 1);
+        while reports.try_recv().is_ok() {}
+        let right = |report: &Report| is_held_by(report, &[0, 1, 2], 2);
+        let report = next_like(&reports, 0, right);
+        assert!(right(&report), "{report}");
+        go.send(()).unwrap();
+        waiting.into_iter().for_each(|thread| thread.join().unwrap().unwrap());
+        while reports.try_recv().is_ok() {}
+        let_time_pass();
+        none(&reports);
+    });
+}
+
 /// A party that has arrived and gone to work keeps the era before; nobody waits there.
 #[test]
 fn a_turn_without_an_action_is_not_reported() {

@@ -57,7 +57,7 @@ impl Topology {
     /// assert_eq!(plan(Bind::PerLlc)?, [0, 2, 4, 6]);
     /// assert_eq!(plan(Bind::PerNode)?, [0, 4, 1, 5]);
     /// assert_eq!(plan(Bind::List(vec![5, 3]))?, [5, 3, 5, 3]);
-    /// assert_eq!(plan(Bind::None)?, []);
+    /// assert!(plan(Bind::None)?.is_empty());
     ///
     /// let error = machine.place(&Bind::List(vec![9]), 1, &mask).unwrap_err();
     /// assert_eq!(error.to_string(), "cpu 9 is not in the mask 0-7");

@@ -64,13 +64,19 @@ impl Books {
         self.advance.take().is_some_and(|advance| advance.counted)
     }
 
-    /// The barrier has counted these breaks.
-    fn hear(&mut self, counted: &BTreeMap<String, u64>) {
+    /// The barrier has counted these breaks and arrivals. Of a trip that was broken in advance nobody but the barrier knows which
+    /// newcomers had come to it: one arrival more of a rank is taken from there, with the break and never without.
+    fn hear(&mut self, counted: &BTreeMap<String, u64>, arrivals: &BTreeMap<usize, u64>) {
         let Some(advance) = self.advance.as_mut().filter(|advance| !advance.counted) else { return };
         let times = self.breaks.get(advance.kind).copied().unwrap_or(0) + 1;
         if counted.get(advance.kind) == Some(&times) {
             self.breaks.insert(advance.kind.to_owned(), times);
             advance.counted = true;
+            for (rank, &count) in arrivals {
+                let known = self.arrivals.entry(*rank).or_default();
+                *known += u64::from(count == *known + 1);
+            }
+            self.arrivals.retain(|_, count| *count > 0);
         }
     }
 
@@ -83,12 +89,13 @@ impl Stage<'_> {
     /// Nobody is on the way: the counters are exact.
     pub(crate) fn check_books(&mut self) -> Checked {
         let stats = self.barrier.stats();
-        self.books.hear(&stats.breaks);
         let arrivals = stats.per_party.iter().filter(|party| party.arrivals > 0);
+        let arrivals = arrivals.map(|party| (party.rank, party.arrivals)).collect();
+        self.books.hear(&stats.breaks, &arrivals);
         let counted = Books {
             trips: stats.trips,
             resets: stats.resets,
-            arrivals: arrivals.map(|party| (party.rank, party.arrivals)).collect(),
+            arrivals,
             breaks: stats.breaks,
             advance: self.books.advance.clone(),
         };

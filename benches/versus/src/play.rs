@@ -106,13 +106,17 @@ pub fn shuffled(entrants: usize, round: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..entrants).collect();
     let mut state = round as u64;
     for place in (1..entrants).rev() {
-        // splitmix64
         state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        order.swap(place, (z ^ (z >> 31)) as usize % (place + 1));
+        order.swap(place, scramble(state) as usize % (place + 1));
     }
     order
+}
+
+/// Numbers that have nothing to do with their neighbours: the last step of splitmix64.
+pub fn scramble(number: u64) -> u64 {
+    let mut z = (number ^ (number >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
 }
 
 /// From entrant, instance, rank to rank, entrant, instance.

@@ -8,9 +8,11 @@
 
 use crate::check::Check;
 use crate::clock::{self, Tick, ns, stamp};
+use crate::peer::work::chain;
 use crate::shape::straggler::Lateness;
 use crate::shape::{busy, imbalance, straggler};
 use crate::usage::Usage;
+use serde::{Deserialize, Serialize};
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
@@ -43,21 +45,24 @@ pub trait Seat: Send {
     /// Trips as fast as they go: `opening` ones that are not timed, then `trips` that are.
     fn back_to_back(&mut self, opening: u64, trips: u64) -> Lap;
 
-    /// Trips with one party late by a spun delay: first one rank, then another.
-    fn straggle(&mut self, rank: usize, lateness: &Lateness) -> Vec<Passage>;
+    /// The same with so many steps of [`chain`] before each wait.
+    fn phases(&mut self, opening: u64, trips: u64, steps: u64) -> Lap;
+
+    /// Trips to which parties come late, as `lateness` has it.
+    fn straggle(&mut self, rank: usize, lateness: &Lateness) -> Walk;
 
     /// Trips until rank 0 has seen so many ticks go by.
     fn until(&mut self, rank: usize, ticks: u64, last: &AtomicU64) -> Lap;
 
     /// Trips for which rank 1 works so long first.
-    fn long_wait(&mut self, rank: usize, trips: u64, work: Duration) -> Vec<imbalance::Wait>;
+    fn long_wait(&mut self, rank: usize, trips: u64, work: Duration) -> imbalance::Waits;
 
     /// Trips that check what the barrier promises.
     fn verified(&mut self, rank: usize, from: u64, trips: u64, check: &Check);
 }
 
 /// What one party saw of a round.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Lap {
     pub ns: f64,
     pub trips: u64,
@@ -66,8 +71,15 @@ pub struct Lap {
     pub all_trips: u64,
 }
 
+/// What one party saw of a round in which each trip is timed.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Walk {
+    pub seen: Vec<Passage>,
+    pub usage: Usage,
+}
+
 /// When one party arrived and when it was released.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Passage {
     pub arrived: Tick,
     pub released: Tick,
@@ -101,9 +113,28 @@ impl<C: Crossing> Seat for Chair<C> {
     }
 
     #[inline(never)]
-    fn straggle(&mut self, rank: usize, lateness: &Lateness) -> Vec<Passage> {
+    fn phases(&mut self, opening: u64, trips: u64, steps: u64) -> Lap {
+        let before = Usage::of_thread();
+        for _ in 0..opening {
+            chain(steps);
+            self.crossing.wait();
+        }
+        let start = stamp();
+        for _ in 0..trips {
+            chain(steps);
+            self.crossing.wait();
+        }
+        let took = ns(stamp() - start);
+        self.made += opening + trips;
+        Lap { ns: took, trips, usage: Usage::of_thread().since(before), all_trips: opening + trips }
+    }
+
+    #[inline(never)]
+    fn straggle(&mut self, rank: usize, lateness: &Lateness) -> Walk {
         self.made += lateness.trips;
-        straggler::passages(&mut self.crossing, rank, lateness)
+        let before = Usage::of_thread();
+        let seen = straggler::passages(&mut self.crossing, rank, lateness);
+        Walk { seen, usage: Usage::of_thread().since(before) }
     }
 
     #[inline(never)]
@@ -113,9 +144,11 @@ impl<C: Crossing> Seat for Chair<C> {
         lap
     }
 
-    fn long_wait(&mut self, rank: usize, trips: u64, work: Duration) -> Vec<imbalance::Wait> {
+    fn long_wait(&mut self, rank: usize, trips: u64, work: Duration) -> imbalance::Waits {
         self.made += trips;
-        imbalance::waits(&mut self.crossing, rank, trips, work)
+        let before = Usage::of_thread();
+        let waits = imbalance::waits(&mut self.crossing, rank, trips, work);
+        imbalance::Waits { waits, usage: Usage::of_thread().since(before) }
     }
 
     fn verified(&mut self, rank: usize, from: u64, trips: u64, check: &Check) {

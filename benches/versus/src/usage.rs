@@ -1,10 +1,11 @@
 //! What a round cost besides time: CPU time and context switches; and how to wait until a foreign runtime sleeps.
 
 use rustix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
 
 /// CPU time and context switches, so far or in a span.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Usage {
     pub cpu_ns: u64,
     pub voluntary: u64,

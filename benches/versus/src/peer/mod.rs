@@ -60,6 +60,27 @@ impl Field {
         self.add(Entrant::new("phalanx::compat", Role::Own, instances, || Ok(own::compat(parties))));
     }
 
+    /// All rivals whose waiters sleep, at once or in the end: those that can be with more parties than CPUs.
+    pub fn threads(&mut self, parties: usize, instances: usize) {
+        self.std(parties, instances);
+        self.mutex_condvar(parties, instances);
+        self.pthread(parties, instances);
+        self.std_barrier(parties, instances);
+    }
+
+    /// All rivals whose waiters only spin.
+    pub fn spinners(&mut self, parties: usize, instances: usize) {
+        self.spin(parties, instances);
+        self.hurdles(parties, instances);
+    }
+
+    /// All rivals that are crossed by threads or processes of their own, a party on each of these CPUs. To be called
+    /// before the caller is pinned.
+    pub fn foreign(&mut self, cpus: &[usize]) {
+        self.add(openmp::libgomp(cpus));
+        self.add(openmp::libomp(cpus));
+    }
+
     pub fn std(&mut self, parties: usize, instances: usize) {
         self.add(Entrant::new(STD, Role::Rival, instances, || Ok(crates::std(parties))));
     }

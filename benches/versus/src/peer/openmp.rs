@@ -7,8 +7,8 @@
 use super::object::{self, Clock, Cross, OpenMp, Report};
 use crate::check::Check;
 use crate::clock::stamp;
-use crate::seat::{Card, Entrant, Lap, Passage, Role, Seat};
-use crate::shape::imbalance::Wait;
+use crate::seat::{Card, Entrant, Lap, Passage, Role, Seat, Walk};
+use crate::shape::imbalance::Waits;
 use crate::shape::straggler::Lateness;
 use crate::usage::Usage;
 use std::ffi::{c_int, c_void};
@@ -87,7 +87,8 @@ impl Seat for Team {
     }
 
     /// The last arrival and the last release of each trip, as if they were one party's.
-    fn straggle(&mut self, _: usize, lateness: &Lateness) -> Vec<Passage> {
+    fn straggle(&mut self, _: usize, lateness: &Lateness) -> Walk {
+        let before = Usage::of_process();
         extern "C" fn now() -> u64 {
             stamp()
         }
@@ -106,7 +107,9 @@ impl Seat for Team {
         let last = |trip: usize, which: usize| {
             (0..self.cpus.len()).map(|rank| seen[2 * (rank * trips + trip) + which]).max().expect("there are parties")
         };
-        (0..trips).map(|trip| Passage { arrived: last(trip, 0), released: last(trip, 1) }).collect()
+        let usage = Usage::of_process().since(before);
+        let seen = (0..trips).map(|trip| Passage { arrived: last(trip, 0), released: last(trip, 1) }).collect();
+        Walk { seen, usage }
     }
 
     fn verified(&mut self, _: usize, _: u64, trips: u64, check: &Check) {
@@ -116,11 +119,15 @@ impl Seat for Team {
         }
     }
 
+    fn phases(&mut self, _: u64, _: u64, _: u64) -> Lap {
+        unreachable!("takes no part in this shape")
+    }
+
     fn until(&mut self, _: usize, _: u64, _: &AtomicU64) -> Lap {
         unreachable!("takes no part in this shape")
     }
 
-    fn long_wait(&mut self, _: usize, _: u64, _: Duration) -> Vec<Wait> {
+    fn long_wait(&mut self, _: usize, _: u64, _: Duration) -> Waits {
         unreachable!("takes no part in this shape")
     }
 }

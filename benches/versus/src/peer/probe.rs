@@ -10,8 +10,8 @@ use super::floor::{Bare, Exchange, Flags, exchange};
 use crate::check::Check;
 use crate::clock::{ns, stamp, ticks};
 use crate::gate::Line;
-use crate::seat::{Card, Crossing, Entrant, Lap, Passage, Role, Seat};
-use crate::shape::imbalance::Wait;
+use crate::seat::{Card, Crossing, Entrant, Lap, Passage, Role, Seat, Walk};
+use crate::shape::imbalance::Waits;
 use crate::shape::straggler::Lateness;
 use crate::stats::median;
 use crate::usage::Usage;
@@ -57,8 +57,12 @@ impl<C: Crossing> Seat for Hop<C> {
         Lap { ns: ns(stamp() - start), trips, usage: Usage::default(), all_trips: opening + trips }
     }
 
-    fn straggle(&mut self, _: usize, _: &Lateness) -> Vec<Passage> {
-        Vec::new()
+    fn straggle(&mut self, _: usize, _: &Lateness) -> Walk {
+        Walk::default()
+    }
+
+    fn phases(&mut self, _: u64, _: u64, _: u64) -> Lap {
+        unreachable!("takes no part in this shape")
     }
 
     fn verified(&mut self, _: usize, _: u64, _: u64, _: &Check) {}
@@ -67,7 +71,7 @@ impl<C: Crossing> Seat for Hop<C> {
         unreachable!("takes no part in this shape")
     }
 
-    fn long_wait(&mut self, _: usize, _: u64, _: Duration) -> Vec<Wait> {
+    fn long_wait(&mut self, _: usize, _: u64, _: Duration) -> Waits {
         unreachable!("takes no part in this shape")
     }
 }
@@ -122,8 +126,9 @@ impl Gap {
     ///
     /// Where several act at once, from the mean of their clocks' last looks: the last of many looks later than the last
     /// of few, and the slope would hide the difference.
-    pub fn value(self, seen: &[Vec<Passage>]) -> f64 {
-        let part: Vec<(usize, &Vec<Passage>)> = seen.iter().enumerate().filter(|(_, of)| !of.is_empty()).collect();
+    pub fn value(self, seen: &[Walk]) -> f64 {
+        let seen = seen.iter().map(|walk| &walk.seen);
+        let part: Vec<(usize, &Vec<Passage>)> = seen.enumerate().filter(|(_, of)| !of.is_empty()).collect();
         let actors = part.iter().filter(|(rank, _)| self.acts(*rank)).count() as f64;
         let times = part.iter().map(|(_, of)| of.len()).min().unwrap_or(0);
         let tick = ns(1 << 20) / f64::from(1 << 20);
@@ -256,8 +261,12 @@ impl Seat for Probe {
         Lap { trips, ..Lap::default() }
     }
 
-    fn straggle(&mut self, _: usize, _: &Lateness) -> Vec<Passage> {
-        std::mem::take(&mut self.seen)
+    fn straggle(&mut self, _: usize, _: &Lateness) -> Walk {
+        Walk { seen: std::mem::take(&mut self.seen), usage: Usage::default() }
+    }
+
+    fn phases(&mut self, _: u64, _: u64, _: u64) -> Lap {
+        unreachable!("takes no part in this shape")
     }
 
     fn verified(&mut self, _: usize, _: u64, _: u64, _: &Check) {}
@@ -266,7 +275,7 @@ impl Seat for Probe {
         unreachable!("takes no part in this shape")
     }
 
-    fn long_wait(&mut self, _: usize, _: u64, _: Duration) -> Vec<Wait> {
+    fn long_wait(&mut self, _: usize, _: u64, _: Duration) -> Waits {
         unreachable!("takes no part in this shape")
     }
 }

@@ -76,11 +76,9 @@ fn measure(context: &Context, parties: usize, section: &mut Section) {
         field.own(parties, instances, Algorithm::Central, WaitPolicy::Park);
     }
     field.compat(parties, instances);
-    field.std(parties, instances);
-    field.pthread(parties, instances);
-    field.std_barrier(parties, instances);
+    field.threads(parties, instances);
     if pair {
-        field.hurdles(parties, instances);
+        field.spinners(parties, instances);
     }
     let plan = Plan {
         cpus: &context.place.cpus,

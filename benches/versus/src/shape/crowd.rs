@@ -48,10 +48,7 @@ fn size(context: &Context, parties: usize, dealt: bool, section: &mut Section) {
         field.own(parties, instances, Algorithm::Central, policy);
     }
     field.compat(parties, instances);
-    field.std(parties, instances);
-    field.mutex_condvar(parties, instances);
-    field.pthread(parties, instances);
-    field.std_barrier(parties, instances);
+    field.threads(parties, instances);
     let plan = Plan {
         cpus: &context.place.cpus,
         parties,

@@ -4,21 +4,30 @@
 //! waiter's own CPU clock is read before and after its wait. A policy that spins first may burn its budget on top of
 //! what parking costs, and no more.
 
-use super::{Context, Mode, Series, find, note_wrong};
+use super::{Context, Mode, Series, cost, find, note_wrong};
 use crate::clock::{Tick, ns, stamp, ticks};
 use crate::length::Length;
 use crate::peer::{Field, SUBJECT, own};
-use crate::play::{Plan, Turn, play};
-use crate::report::{Section, Sense, Table, Verdict};
+use crate::play::{Plan, Played, Turn, play};
+use crate::report::{Row, Section, Sense, Table, Verdict};
 use crate::seat::{Crossing, Seat, spin_for};
 use crate::stats::{Summary, median};
-use crate::usage::thread_cpu;
+use crate::usage::{Usage, thread_cpu};
 use phalanx::{Algorithm, WaitPolicy};
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 const PARK: &str = "phalanx Auto, Park";
 
+/// What one party saw of a round.
+#[derive(Default, Serialize, Deserialize)]
+pub struct Waits {
+    pub waits: Vec<Wait>,
+    pub usage: Usage,
+}
+
 /// One wait of one party.
+#[derive(Clone, Copy, Serialize, Deserialize)]
 pub struct Wait {
     arrived: Tick,
     released: Tick,
@@ -56,9 +65,7 @@ pub fn run(context: &Context) -> Section {
         field.own(2, 1, Algorithm::Auto, policy);
     }
     field.compat(2, 1);
-    field.std(2, 1);
-    field.pthread(2, 1);
-    field.std_barrier(2, 1);
+    field.threads(2, 1);
     let plan = Plan {
         cpus: &context.place.cpus,
         parties: 2,
@@ -71,18 +78,22 @@ pub fn run(context: &Context) -> Section {
         play(&plan, field.entrants, |turn: &Turn, seat: &mut dyn Seat| seat.long_wait(turn.rank, turn.trips, work));
     let burnt: Vec<Series> = played
         .iter()
-        .map(|peer| Series::of(peer, |seen| median(seen[0].iter().map(|wait| wait.cpu_ns as f64 / 1e3))))
+        .map(|peer| Series::of(peer, |seen| median(seen[0].waits.iter().map(|wait| wait.cpu_ns as f64 / 1e3))))
         .collect();
     let late: Vec<Series> = played
         .iter()
         .map(|peer| {
             Series::of(peer, |seen| {
-                median(seen[0].iter().zip(&seen[1]).map(|(waiter, straggler)| hop(waiter, straggler) / 1e3))
+                median(seen[0].waits.iter().zip(&seen[1].waits).map(|(waiter, straggler)| hop(waiter, straggler) / 1e3))
             })
         })
         .collect();
     for (title, all) in [("CPU time burnt per wait", &burnt), ("Last arrival to the waiter's release", &late)] {
-        let rows = all.iter().zip(&played).map(|(series, peer)| series.row(all, &[PARK], peer.trips)).collect();
+        let row = |(series, peer): (&Series, &Played<Waits>)| {
+            let spent = cost(peer, |seen| (seen.usage, peer.trips as f64));
+            Row { cost: Some(spent), ..series.row(all, &[PARK], peer.trips) }
+        };
+        let rows = all.iter().zip(&played).map(row).collect();
         section.tables.push(Table { title: title.into(), unit: "µs", rows });
     }
     section.verdicts.push(verdict(context, &burnt, budget));

@@ -122,7 +122,7 @@ pub fn lap_rows(played: &[Played<Lap>], to: &[&str]) -> (Vec<Series>, Vec<Row>) 
     let rows = all.iter().zip(played).map(|(series, played)| {
         let mut row =
             series.row(&all, to, median(played.rounds.iter().flatten().map(|laps| laps[0].trips as f64)) as u64);
-        row.cost = Some(cost(played));
+        row.cost = Some(cost(played, |lap| (lap.usage, lap.all_trips as f64)));
         row
     });
     let rows = rows.collect();
@@ -131,13 +131,14 @@ pub fn lap_rows(played: &[Played<Lap>], to: &[&str]) -> (Vec<Series>, Vec<Row>) 
 
 /// CPU time and switches of all parties together: the former as the median of the rounds, the latter, which are rare,
 /// over all of them.
-fn cost(played: &Played<Lap>) -> Cost {
-    let sums: Vec<(Usage, f64)> = played
-        .rounds
-        .iter()
-        .flatten()
-        .map(|laps| (laps.iter().fold(Usage::default(), |sum, lap| sum.plus(lap.usage)), laps[0].all_trips as f64))
-        .collect();
+///
+/// `spent` says of one party's round what it used and on how many trips.
+pub fn cost<S>(played: &Played<S>, spent: impl Fn(&S) -> (Usage, f64)) -> Cost {
+    let sum = |parties: &Vec<S>| {
+        let usage = parties.iter().fold(Usage::default(), |sum, party| sum.plus(spent(party).0));
+        (usage, spent(&parties[0]).1)
+    };
+    let sums: Vec<(Usage, f64)> = played.rounds.iter().flatten().map(sum).collect();
     let trips: f64 = sums.iter().map(|(_, trips)| trips).sum();
     let total = sums.iter().fold(Usage::default(), |sum, (usage, _)| sum.plus(*usage));
     Cost {

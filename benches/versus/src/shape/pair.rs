@@ -6,7 +6,7 @@
 
 use super::{Context, Series, ahead_of_all, find, lap_rows, note_wrong, target};
 use crate::peer::floor::{Bare, Hint, Packed, Padded, exchange};
-use crate::peer::{Field, SPIN, STD, SUBJECT, openmp, own};
+use crate::peer::{Field, SPIN, STD, SUBJECT, own};
 use crate::play::{Plan, Turn, play};
 use crate::report::{Section, Sense, Table};
 use crate::seat::{Entrant, Lap, Role, Seat};
@@ -80,14 +80,9 @@ fn against_rivals(context: &Context, section: &mut Section) {
     let mut field = Field::default();
     field.subject(2, instances);
     field.compat(2, instances);
-    field.std(2, instances);
-    field.mutex_condvar(2, instances);
-    field.spin(2, instances);
-    field.hurdles(2, instances);
-    field.pthread(2, instances);
-    field.std_barrier(2, instances);
-    field.add(openmp::libgomp(&context.place.cpus));
-    field.add(openmp::libomp(&context.place.cpus));
+    field.threads(2, instances);
+    field.spinners(2, instances);
+    field.foreign(&context.place.cpus);
     let plan = Plan {
         cpus: &context.place.cpus,
         parties: 2,

@@ -5,16 +5,17 @@
 //! rank 1 is late, in the second rank 0; the value of a round is the mean of both medians, in which an offset between
 //! the two CPUs' counters cancels. Taking the time costs the same for all; nothing is subtracted.
 
-use super::{Context, Series, find, note_wrong, target};
+use super::{Context, Series, ahead_of_all, cost, find, note_wrong, target};
 use crate::clock::{ns, stamp, ticks};
 use crate::length::Length;
 use crate::peer::floor::{Bare, Packed, Padded, exchange};
 use crate::peer::{Field, SUBJECT};
-use crate::play::{Plan, Played, Turn, play};
-use crate::report::{Section, Sense, Table};
-use crate::seat::{Crossing, Entrant, Passage, Role, Seat, spin_for};
+use crate::play::{Plan, Played, Turn, play, scramble};
+use crate::report::{Row, Section, Sense, Table};
+use crate::seat::{Crossing, Entrant, Passage, Role, Seat, Walk, spin_for};
 use crate::stats::median;
 use phalanx::{Algorithm, WaitPolicy};
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 const FLOOR: &str = "both flags in one line";
@@ -23,25 +24,42 @@ const FLOOR: &str = "both flags in one line";
 const DELAYS: [Duration; 3] = [Duration::from_nanos(500), Duration::from_micros(2), Duration::from_micros(10)];
 
 /// Who is late in which trip of a round, and by how much.
+#[derive(Clone, Copy, Serialize, Deserialize)]
 pub struct Lateness {
-    /// In the first half of the round, and in the second.
-    late: [usize; 2],
+    pattern: Pattern,
     pub trips: u64,
-    delays: [u64; 3],
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+enum Pattern {
+    /// One in the first half of the round, and one in the second; in ticks.
+    Turns { late: [usize; 2], delays: [u64; 3] },
+    /// Everybody, each by something else up to so many ticks.
+    Random { most: u64 },
 }
 
 impl Lateness {
     pub fn new(late: [usize; 2], trips: u64) -> Self {
-        Self { late, trips, delays: DELAYS.map(ticks) }
+        Self { pattern: Pattern::Turns { late, delays: DELAYS.map(ticks) }, trips }
+    }
+
+    /// Uniform between nothing and `most`, of each party and trip independently; the same in every run.
+    pub fn random(most: Duration, trips: u64) -> Self {
+        Self { pattern: Pattern::Random { most: ticks(most) }, trips }
     }
 
     /// Holds the party up if it is its turn.
     #[inline(always)]
     pub fn hold(&self, rank: usize, trip: u64) {
-        if rank == self.late[usize::from(trip >= self.trips / 2)] {
-            let delay = self.delays[trip as usize % self.delays.len()];
-            let jitter = trip.wrapping_mul(0x9E37_79B9_7F4A_7C15) % (delay / 4).max(1);
-            spin_for(delay - delay / 8 + jitter);
+        match self.pattern {
+            Pattern::Turns { late, delays } => {
+                if rank == late[usize::from(trip >= self.trips / 2)] {
+                    let delay = delays[trip as usize % delays.len()];
+                    let jitter = trip.wrapping_mul(0x9E37_79B9_7F4A_7C15) % (delay / 4).max(1);
+                    spin_for(delay - delay / 8 + jitter);
+                }
+            }
+            Pattern::Random { most } => spin_for(scramble((rank as u64) << 40 ^ trip) % (most + 1)),
         }
     }
 }
@@ -73,10 +91,9 @@ pub fn run(context: &Context) -> Section {
     field.own(2, instances, Algorithm::Central, WaitPolicy::Spin);
     field.add(Entrant::new("each flag in its own line", Role::Info, instances, || Ok(exchange::<Padded, Bare>())));
     field.compat(2, instances);
-    field.spin(2, instances);
-    field.hurdles(2, instances);
-    field.std(2, instances);
-    field.std_barrier(2, instances);
+    field.threads(2, instances);
+    field.spinners(2, instances);
+    field.foreign(&context.place.cpus);
     let plan = Plan {
         cpus: &context.place.cpus,
         parties: 2,
@@ -93,10 +110,15 @@ pub fn run(context: &Context) -> Section {
         [("all delays", None), ("0.5 µs late", Some(0)), ("2 µs late", Some(1)), ("10 µs late", Some(2))]
     {
         let all: Vec<Series> = played.iter().map(|peer| Series::of(peer, |seen| latency(seen, which))).collect();
-        let rows = all.iter().zip(&played).map(|(series, peer)| series.row(&all, &[FLOOR], peer.trips)).collect();
+        let row = |(series, peer): (&Series, &Played<Walk>)| {
+            let spent = cost(peer, |walk| (walk.usage, peer.trips as f64));
+            Row { cost: Some(spent), ..series.row(&all, &[FLOOR, SUBJECT], peer.trips) }
+        };
+        let rows = all.iter().zip(&played).map(row).collect();
         section.tables.push(Table { title: format!("Last arrival to last release, {title}"), unit: "ns", rows });
         let claim = format!("phalanx over the floor's hop, {title}");
         section.verdicts.push(target(context, &all, &claim, (SUBJECT, FLOOR), Sense::AtMost, 1.5));
+        section.verdicts.extend(ahead_of_all(context, &all, &format!("{title}: ")));
         if which.is_none() {
             pooled = all;
         }
@@ -108,25 +130,25 @@ pub fn run(context: &Context) -> Section {
 }
 
 /// The mean over both directions of the median of a round, in nanoseconds, for one delay or all.
-pub fn latency(seen: &[Vec<Passage>], which: Option<usize>) -> f64 {
-    let half = seen[0].len() / 2;
+pub fn latency(seen: &[Walk], which: Option<usize>) -> f64 {
+    let half = seen[0].seen.len() / 2;
     let side = |range: std::ops::Range<usize>| {
         median(range.filter(|trip| which.is_none_or(|which| trip % DELAYS.len() == which)).map(|trip| hop(seen, trip)))
     };
-    f64::midpoint(side(0..half), side(half..seen[0].len()))
+    f64::midpoint(side(0..half), side(half..seen[0].seen.len()))
 }
 
 /// From the last arrival to the last release of one trip.
-fn hop(seen: &[Vec<Passage>], trip: usize) -> f64 {
-    let last = |time: fn(&Passage) -> u64| seen.iter().map(|party| time(&party[trip])).max().expect("two parties");
+fn hop(seen: &[Walk], trip: usize) -> f64 {
+    let last = |time: fn(&Passage) -> u64| seen.iter().map(|party| time(&party.seen[trip])).max().expect("two parties");
     ns(last(|p| p.released).saturating_sub(last(|p| p.arrived)))
 }
 
 /// Whether the clocks can be believed.
-fn clock_notes(played: &[Played<Vec<Passage>>], pooled: &[Series]) -> Vec<String> {
+fn clock_notes(played: &[Played<Walk>], pooled: &[Series]) -> Vec<String> {
     let Some(floor) = played.iter().find(|peer| peer.name == FLOOR) else { return Vec::new() };
     let direction = |from: usize, to: usize| {
-        let half = |seen: &Vec<Vec<Passage>>| seen[0].len() / 2;
+        let half = |seen: &Vec<Walk>| seen[0].seen.len() / 2;
         median(
             floor
                 .rounds
@@ -135,10 +157,10 @@ fn clock_notes(played: &[Played<Vec<Passage>>], pooled: &[Series]) -> Vec<String
                 .map(|seen| median((half(seen) * from..half(seen) * to).map(|trip| hop(seen, trip)))),
         )
     };
-    let early = |seen: &Vec<Vec<Passage>>| {
-        (0..seen[0].len())
+    let early = |seen: &Vec<Walk>| {
+        (0..seen[0].seen.len())
             .filter(|&trip| {
-                seen.iter().any(|party| seen.iter().any(|other| party[trip].released < other[trip].arrived))
+                seen.iter().any(|party| seen.iter().any(|other| party.seen[trip].released < other.seen[trip].arrived))
             })
             .count()
     };

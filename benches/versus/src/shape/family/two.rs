@@ -7,7 +7,7 @@ use crate::peer::Field;
 use crate::peer::floor::{Bare, Packed, exchange};
 use crate::play::{Plan, Turn, play};
 use crate::report::{Section, Table};
-use crate::seat::{Entrant, Lap, Passage, Role, Seat};
+use crate::seat::{Entrant, Lap, Role, Seat, Walk};
 use std::time::Duration;
 
 const FLOOR: &str = "both flags in one line";
@@ -18,13 +18,13 @@ pub const LATE: u64 = 120;
 /// What one party saw of a round that has both.
 pub struct Both {
     pub lap: Lap,
-    pub seen: Vec<Passage>,
+    pub seen: Walk,
 }
 
 impl Both {
     pub fn of(turn: &Turn, seat: &mut dyn Seat, lateness: &Lateness) -> Self {
         let lap = seat.back_to_back(16, turn.trips);
-        Self { lap, seen: if turn.sizing { Vec::new() } else { seat.straggle(turn.rank, lateness) } }
+        Self { lap, seen: if turn.sizing { Walk::default() } else { seat.straggle(turn.rank, lateness) } }
     }
 }
 
@@ -61,6 +61,6 @@ pub fn run(context: &Context, section: &mut Section) {
 }
 
 /// Over all delays; nothing where a probe left no trips.
-pub fn latency_of(seen: &[Vec<Passage>]) -> f64 {
-    if seen[0].is_empty() { f64::NAN } else { latency(seen, None) }
+pub fn latency_of(seen: &[Walk]) -> f64 {
+    if seen[0].seen.is_empty() { f64::NAN } else { latency(seen, None) }
 }

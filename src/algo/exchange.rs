@@ -23,8 +23,15 @@
 //!
 //! # Memory ordering
 //!
-//! slot → everybody: `publish`, and `reached` or `all_reached` (`fate/epoch.rs`). Each party acquires from every other,
+//! slot → everybody: `publish`, and `reached`, `reached_to_own` or `all_reached` (`fate/epoch.rs`). Each party acquires from every other,
 //! which is C1.
+//!
+//! # Two parties, one line, and who owns it
+//!
+//! Each of the two stores to the line that the other looks at. A plain look leaves the line shared, and the next store
+//! pays again to have it alone. Where that is dear (AMD) a look takes the line over, and the store behind it is free: one
+//! transaction per trip and party in place of two. The line then goes to and fro as a lock's does, and whoever has it
+//! finds the other's arrival, leaves, and arrives at the next trip in one go.
 //!
 //! # Reuse
 //!
@@ -34,8 +41,9 @@
 use super::relay::Course;
 use super::{Algorithm, sealed};
 use crate::fate::board::{Board, Spot};
-use crate::fate::epoch::{all_reached, publish, reached};
+use crate::fate::epoch::{all_reached, publish, reached, reached_to_own};
 use crate::fate::slots::Pair;
+use crate::primitive::owning_looks;
 use crate::topology::Sites;
 use crate::wait::{Door, Stay, Stop};
 use std::sync::Arc;
@@ -56,12 +64,14 @@ pub(crate) fn course(sites: &Sites) -> Course {
 pub(crate) struct ExchangeOfTwo {
     pair: Arc<Pair>,
     rank: usize,
+    /// Looks at the other's slot take the line over.
+    owns: bool,
 }
 
 impl ExchangeOfTwo {
     /// The seat of `rank`.
     pub(crate) fn new(pair: Arc<Pair>, rank: usize) -> Self {
-        Self { pair, rank }
+        Self { pair, rank, owns: owning_looks() }
     }
 }
 
@@ -77,6 +87,9 @@ impl Algorithm for ExchangeOfTwo {
     fn complete(&mut self, door: &Door, stay: Stay<'_>) -> Result<(), Stop> {
         let generation = stay.generation;
         let peer = &self.pair.slots[!self.rank & 1];
+        if self.owns {
+            return door.until(stay, move || reached_to_own(peer, generation)); // step 2
+        }
         door.until(stay, move || reached(peer, generation)) // step 2
     }
 

@@ -7,16 +7,16 @@
 //!
 //! # Memory ordering
 //!
-//! `publish` → `reached` or `all_reached`: release store; acquire load, or relaxed loads and one acquire fence. Whoever
-//! sees an epoch sees everything that its writer did or had seen before it published.
+//! `publish` → `reached`, `reached_to_own` or `all_reached`: release store; acquire load, the load of a compare and swap,
+//! or relaxed loads and one acquire fence. Whoever sees an epoch sees everything that its writer did or had seen before it published.
 
 use super::board::{Board, Spot};
-use crate::primitive::{AtomicU64, Ordering, fence};
+use crate::primitive::{self, AtomicU64, Ordering, fence};
 
 /// Publishes that it has happened for trip `generation`, with all that this thread did and saw before.
 #[inline(always)]
 pub(crate) fn publish(epoch: &AtomicU64, generation: u64) {
-    // [publish] Release: pairs with the Acquire of `reached`, the fences of `all_reached` and `Muster`, and the Acquire
+    // [publish] Release: pairs with the Acquire of `reached` and `reached_to_own`, the fences of `all_reached` and `Muster`, and the Acquire
     // of `census`; carries everything that this party did before it arrived, and everything that it has seen since.
     epoch.store(generation.wrapping_add(1), Ordering::Release);
 }
@@ -26,6 +26,26 @@ pub(crate) fn publish(epoch: &AtomicU64, generation: u64) {
 pub(crate) fn reached(epoch: &AtomicU64, generation: u64) -> bool {
     // [reached] Acquire: pairs with the Release of `publish`.
     is_beyond(epoch.load(Ordering::Acquire), generation)
+}
+
+/// [`reached`], asked by a thread that will write to the same line next: a look that takes the line over for writing.
+///
+/// A plain look shares the line, so that the next store has to ask for it once more: two transactions where one would do.
+/// Where [`primitive::owning_looks`] says so this one is cheaper; it is a read-modify-write that changes nothing. Between
+/// two looks the load queue is let run dry ([`primitive::settle`]), for a look that is overtaken by the store that it
+/// waits for is thrown away with all that was begun behind it.
+#[inline(always)]
+pub(crate) fn reached_to_own(epoch: &AtomicU64, generation: u64) -> bool {
+    // Where it has not happened, `generation` is put in its own place: nothing is acquired, and nothing is lost.
+    // [own] Acquire: pairs with the Release of `publish`.
+    let next = match epoch.compare_exchange(generation, generation, Ordering::Relaxed, Ordering::Acquire) {
+        Ok(next) | Err(next) => next,
+    };
+    let reached = is_beyond(next, generation);
+    if !reached {
+        primitive::settle();
+    }
+    reached
 }
 
 /// Whether it has happened for trip `generation` at all of these: one pass without branches, so that the misses

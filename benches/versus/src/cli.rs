@@ -100,6 +100,14 @@ pub enum Shape {
     ForkJoin,
     /// What rides on a trip: values, an action, work between arrival and wait.
     Riders,
+    /// Two parties, each late by something random.
+    Skew,
+    /// Two parties with 0, 1, 10, 100 µs of work per phase.
+    Work,
+    /// Fewer CPUs' worth of time than CPUs, by a control group.
+    Quota,
+    /// The overheads of the EPCC OpenMP micro-benchmarks.
+    Epcc,
 }
 
 impl Shape {
@@ -114,6 +122,10 @@ impl Shape {
             Self::Family => "family",
             Self::ForkJoin => "fork-join",
             Self::Riders => "riders",
+            Self::Skew => "skew",
+            Self::Work => "work",
+            Self::Quota => "quota",
+            Self::Epcc => "epcc",
         }
     }
 }

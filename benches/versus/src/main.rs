@@ -27,7 +27,9 @@ use cli::{Child, Cli, Shape};
 use machine::Machine;
 use place::{Place, allowed};
 use report::{Report, Section};
-use shape::{Context, busy, cold, crowd, family, fork_join, imbalance, pair, riders, straggler};
+use shape::{
+    Context, busy, cold, crowd, epcc, family, fork_join, imbalance, pair, quota, riders, skew, straggler, work,
+};
 use share::Since;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -106,6 +108,10 @@ fn measure(shape: Shape, context: &Context, cli: &Cli) -> Section {
         Shape::Family => family::run(context, &cli.family_crowd_sizes(), &cli.party_counts(context.allowed.len())),
         Shape::ForkJoin => fork_join::run(context),
         Shape::Riders => riders::run(context, &cli.rider_crowd_sizes()),
+        Shape::Skew => skew::run(context),
+        Shape::Work => work::run(context),
+        Shape::Quota => quota::run(context),
+        Shape::Epcc => epcc::run(context),
     };
     let shares = since.shares();
     section.notes.push(format!(

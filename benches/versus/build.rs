@@ -21,7 +21,7 @@ fn main() {
     let cxx = compiler(cc::Build::new().cpp(true).warnings(false));
     let clang = version("clang").map(|_| PathBuf::from("clang"));
 
-    println!("cargo:rustc-check-cfg=cfg(versus_std_barrier, versus_gomp)");
+    println!("cargo:rustc-check-cfg=cfg(versus_std_barrier, versus_gomp, versus_epcc_gomp)");
     let fixed = env::var("CARGO_CFG_TARGET_FEATURE").is_ok_and(|list| list.split(',').any(|it| it == "crt-static"));
     let object = |name: &str, source: &str, compiler: &Result<PathBuf, String>, flags: &[&str], library: &str| {
         let built =
@@ -42,6 +42,8 @@ fn main() {
         clang.clone()
     };
     object("VERSUS_LIBOMP", "openmp.c", &clang_object, &["-fopenmp=libomp"], "omp");
+    object("VERSUS_EPCC_GOMP", "epcc.c", &gcc, &["-fopenmp"], "gomp");
+    object("VERSUS_EPCC_LIBOMP", "epcc.c", &clang_object, &["-fopenmp=libomp"], "omp");
 
     tell("VERSUS_CC", &c.and_then(|path| version(&path)).unwrap_or_else(|why| why));
     tell("VERSUS_CXX", &cxx.and_then(|path| version(&path)).unwrap_or_else(|why| why));

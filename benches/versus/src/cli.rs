@@ -72,6 +72,17 @@ pub enum Child {
         mode: Mode,
     },
     #[command(hide = true)]
+    Quota {
+        #[arg(long, value_parser = two_cpus)]
+        on: [usize; 2],
+        #[arg(long)]
+        parties: usize,
+        #[arg(long)]
+        mode: Mode,
+        #[arg(long)]
+        group: PathBuf,
+    },
+    #[command(hide = true)]
     Cold {
         #[arg(long, value_parser = two_cpus)]
         on: [usize; 2],

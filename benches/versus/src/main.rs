@@ -4,6 +4,7 @@
 //! the machine, [`gate`], [`seat`], [`check`], [`length`] and [`play`] run the rounds, [`peer`] has the entrants,
 //! [`shape`] the situations they are put in, and [`report`] what came of it.
 
+mod cgroup;
 mod check;
 mod cli;
 mod clock;
@@ -45,6 +46,9 @@ fn main() -> ExitCode {
         }
         Some(Child::Cold { on, peer }) => {
             Place::choose(Some(*on)).and_then(|place| cold::child(place, peer)).map(|()| ExitCode::SUCCESS)
+        }
+        Some(Child::Quota { on, parties, mode, group }) => {
+            quota::child(*on, *parties, *mode, group).map(|()| ExitCode::SUCCESS)
         }
         Some(Child::Many { on, mode }) => family::many::child(on, *mode).map(|()| ExitCode::SUCCESS),
         None => compare(&cli),

@@ -262,6 +262,20 @@ mod tests {
     }
 
     #[test]
+    fn a_controller_is_handed_on_once() {
+        let above = std::env::temp_dir().join(format!("versus-cgroup-{}", std::process::id()));
+        fs::create_dir(&above).unwrap();
+        let file = above.join("cgroup.subtree_control");
+        assert!(hand_on(&above).unwrap_err().contains("cgroup.subtree_control"));
+        fs::write(&file, "cpuset memory").unwrap();
+        assert_eq!(hand_on(&above).unwrap().as_deref(), Some(&*above));
+        assert_eq!(fs::read_to_string(&file).unwrap(), "+cpu");
+        fs::write(&file, "memory cpu").unwrap();
+        assert_eq!(hand_on(&above), Ok(None));
+        fs::remove_dir_all(&above).unwrap();
+    }
+
+    #[test]
     fn throttled_periods() {
         assert_eq!(counts("nr_periods 40\nnr_throttled 38\nthrottled_time 1900000000\n"), (40, 38));
         assert_eq!(counts("usage_usec 7\nnr_periods 3\nnr_throttled 0\nthrottled_usec 0\n"), (3, 0));

@@ -37,13 +37,15 @@ pub extern "C" fn delay(steps: u64) {
     chain(steps);
 }
 
+type Run = Box<dyn Fn(&Inner) -> Result<All, String>>;
+
 /// One entrant.
 pub struct Bench {
     pub name: String,
     pub role: Role,
     /// Which of the constructs it has.
     pub has: [bool; CONSTRUCTS.len()],
-    run: Box<dyn Fn(&Inner) -> Result<All, String>>,
+    run: Run,
 }
 
 impl Bench {

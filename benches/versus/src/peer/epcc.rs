@@ -23,6 +23,7 @@ use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 pub const CONSTRUCTS: [&str; 6] = ["PARALLEL", "FOR", "PARALLEL FOR", "BARRIER", "SINGLE", "REDUCTION"];
 pub const PARALLEL: usize = 0;
 const BARRIER: usize = 3;
+const SINGLE: usize = 4;
 pub const REDUCTION: usize = 5;
 
 /// How often each is executed; 0 leaves it out.
@@ -135,25 +136,28 @@ pub fn openmp(cpus: &[usize], steps: u64) -> [Result<(Bench, c_int), String>; 2]
     })
 }
 
-/// A team of phalanx; and the same team with a sum that the caller makes of what the region returns, which needs no
-/// meeting but the region's end. Must be built before the caller is pinned.
-pub fn phalanx(cpus: &[usize], steps: u64) -> Result<[Bench; 2], String> {
+/// A team of phalanx; and the same team in other ways: `SINGLE` as the first rank's work and a barrier, which hands on no
+/// result, and `REDUCTION` as a sum that the caller makes of what the region returns, which needs no meeting but the
+/// region's end. Must be built before the caller is pinned.
+pub fn phalanx(cpus: &[usize], steps: u64) -> Result<[Bench; 3], String> {
     let team = Team::builder().threads(cpus.len()).place(place::placement(cpus)?).build().map_err(|e| e.to_string())?;
     let ours = Rc::new(Ours { team, delay: black_box(delay), steps, books: Books::new(cpus.len()) });
-    let again = Rc::clone(&ours);
-    let by_caller = move |inner: &Inner| {
-        let mut all = All::default();
-        all[REDUCTION] = timed(inner[REDUCTION], || again.used(), |inner| again.sums_of_results(inner))?;
-        Ok(all)
+    let other = |name: &str, construct: usize, way: fn(&Ours, i64) -> Result<i64, String>| {
+        let ours = Rc::clone(&ours);
+        let run = move |inner: &Inner| {
+            let mut all = All::default();
+            all[construct] = timed(inner[construct], || ours.used(), |inner| way(&ours, inner))?;
+            Ok(all)
+        };
+        let mut has = [false; CONSTRUCTS.len()];
+        has[construct] = true;
+        Bench { name: format!("{}, {name}", super::SUBJECT), role: Role::Own, has, run: Box::new(run) }
     };
-    let mut only = [false; CONSTRUCTS.len()];
-    only[REDUCTION] = true;
+    let single = other("the first rank, then a barrier", SINGLE, Ours::first_rank);
+    let sum = other("summed by the caller", REDUCTION, Ours::sums_of_results);
     let all = move |inner: &Inner| ours.all(inner);
     let has = [true; CONSTRUCTS.len()];
-    Ok([
-        Bench { name: super::SUBJECT.into(), role: Role::Subject, has, run: Box::new(all) },
-        Bench { name: "phalanx, summed by the caller".into(), role: Role::Own, has: only, run: Box::new(by_caller) },
-    ])
+    Ok([Bench { name: super::SUBJECT.into(), role: Role::Subject, has, run: Box::new(all) }, single, sum])
 }
 
 /// What is counted, by member or iteration, and what is looked at behind a barrier.
@@ -278,6 +282,23 @@ impl Ours {
     /// One region around all executions.
     fn within(&self, body: impl Fn(&mut Member<'_>) -> Result<(), Broken> + Sync) -> Result<(), String> {
         self.team.try_run(body).map(drop).map_err(|e| e.to_string())
+    }
+
+    /// The first rank's work, and a barrier.
+    fn first_rank(&self, inner: i64) -> Result<i64, String> {
+        let Self { delay, steps, books, .. } = self;
+        books.clear();
+        self.within(|m| {
+            for _ in 0..inner {
+                if m.rank() == 0 {
+                    delay(*steps);
+                    add(&books.singles.0);
+                }
+                m.barrier()?;
+            }
+            Ok(())
+        })?;
+        Ok(i64::from(books.singles.0.load(Relaxed) != inner))
     }
 
     /// A region with an `all_reduce` in it, whose result the caller takes.

@@ -81,7 +81,7 @@ fn measure(context: &Context, amount: &Amount, steps: u64, section: &mut Section
         cpus: &context.place.cpus,
         parties: 2,
         pinned: true,
-        rounds: context.pick(2, 50, 300),
+        rounds: context.pick(2, 40, 300),
         length: context.length(20, amount.time, 10),
         verified: context.pick(20, 4, 4),
     };

@@ -6,6 +6,7 @@
 //! and load none of them into the shapes that do not use them. For a static binary (`+crt-static`), which can load
 //! nothing, the same sources become archives, as far as the compiler's own libraries are there as archives too.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
@@ -21,11 +22,15 @@ fn main() {
     let cxx = compiler(cc::Build::new().cpp(true).warnings(false));
     let clang = version("clang").map(|_| PathBuf::from("clang"));
 
-    println!("cargo:rustc-check-cfg=cfg(versus_std_barrier, versus_gomp)");
+    println!("cargo:rustc-check-cfg=cfg(versus_std_barrier, versus_gomp, versus_epcc_gomp)");
     let fixed = env::var("CARGO_CFG_TARGET_FEATURE").is_ok_and(|list| list.split(',').any(|it| it == "crt-static"));
-    let object = |name: &str, source: &str, compiler: &Result<PathBuf, String>, flags: &[&str], library: &str| {
+    let mut libraries = BTreeSet::new();
+    let mut object = |name: &str, source: &str, compiler: &Result<PathBuf, String>, flags: &[&str], library: &str| {
         let built =
             if fixed { archive(name, source, compiler, flags, library) } else { shared(name, source, compiler, flags) };
+        if fixed && built.is_ok() {
+            libraries.insert(library.to_owned());
+        }
         let (path, why) =
             built.map_or_else(|why| (String::new(), why), |path| (path.display().to_string(), String::new()));
         tell(name, &path);
@@ -42,6 +47,11 @@ fn main() {
         clang.clone()
     };
     object("VERSUS_LIBOMP", "openmp.c", &clang_object, &["-fopenmp=libomp"], "omp");
+    object("VERSUS_EPCC_GOMP", "epcc.c", &gcc, &["-fopenmp"], "gomp");
+    object("VERSUS_EPCC_LIBOMP", "epcc.c", &clang_object, &["-fopenmp=libomp"], "omp");
+    for library in libraries {
+        println!("cargo:rustc-link-lib=static:-bundle={library}");
+    }
 
     tell("VERSUS_CC", &c.and_then(|path| version(&path)).unwrap_or_else(|why| why));
     tell("VERSUS_CXX", &cxx.and_then(|path| version(&path)).unwrap_or_else(|why| why));
@@ -79,7 +89,7 @@ fn shared(name: &str, source: &str, compiler: &Result<PathBuf, String>, flags: &
     compile(name, "so", source, compiler, &[&["-shared", "-pthread"], flags].concat())
 }
 
-/// Compiles one source into an archive that is linked in, together with the compiler's library behind it.
+/// Compiles one source into an archive that is linked in; the compiler's library is the caller's to name, once and behind all.
 fn archive(
     name: &str,
     source: &str,
@@ -105,7 +115,6 @@ fn archive(
     println!("cargo:rustc-link-search=native={}", own.parent().expect("in OUT_DIR").display());
     println!("cargo:rustc-link-lib=static={lower}");
     println!("cargo:rustc-link-search=native={}", folder.display());
-    println!("cargo:rustc-link-lib=static:-bundle={library}");
     Ok(own)
 }
 

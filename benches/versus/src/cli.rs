@@ -72,6 +72,17 @@ pub enum Child {
         mode: Mode,
     },
     #[command(hide = true)]
+    Quota {
+        #[arg(long, value_parser = two_cpus)]
+        on: [usize; 2],
+        #[arg(long)]
+        parties: usize,
+        #[arg(long)]
+        mode: Mode,
+        #[arg(long)]
+        group: PathBuf,
+    },
+    #[command(hide = true)]
     Cold {
         #[arg(long, value_parser = two_cpus)]
         on: [usize; 2],
@@ -100,6 +111,14 @@ pub enum Shape {
     ForkJoin,
     /// What rides on a trip: values, an action, work between arrival and wait.
     Riders,
+    /// Two parties, each late by something random.
+    Skew,
+    /// Two parties with 0, 1, 10, 100 µs of work per phase.
+    Work,
+    /// Fewer CPUs' worth of time than CPUs, by a control group.
+    Quota,
+    /// The overheads of the EPCC OpenMP micro-benchmarks.
+    Epcc,
 }
 
 impl Shape {
@@ -114,6 +133,10 @@ impl Shape {
             Self::Family => "family",
             Self::ForkJoin => "fork-join",
             Self::Riders => "riders",
+            Self::Skew => "skew",
+            Self::Work => "work",
+            Self::Quota => "quota",
+            Self::Epcc => "epcc",
         }
     }
 }

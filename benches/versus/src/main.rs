@@ -4,6 +4,7 @@
 //! the machine, [`gate`], [`seat`], [`check`], [`length`] and [`play`] run the rounds, [`peer`] has the entrants,
 //! [`shape`] the situations they are put in, and [`report`] what came of it.
 
+mod cgroup;
 mod check;
 mod cli;
 mod clock;
@@ -27,7 +28,9 @@ use cli::{Child, Cli, Shape};
 use machine::Machine;
 use place::{Place, allowed};
 use report::{Report, Section};
-use shape::{Context, busy, cold, crowd, family, fork_join, imbalance, pair, riders, straggler};
+use shape::{
+    Context, busy, cold, crowd, epcc, family, fork_join, imbalance, pair, quota, riders, skew, straggler, work,
+};
 use share::Since;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -43,6 +46,9 @@ fn main() -> ExitCode {
         }
         Some(Child::Cold { on, peer }) => {
             Place::choose(Some(*on)).and_then(|place| cold::child(place, peer)).map(|()| ExitCode::SUCCESS)
+        }
+        Some(Child::Quota { on, parties, mode, group }) => {
+            quota::child(*on, *parties, *mode, group).map(|()| ExitCode::SUCCESS)
         }
         Some(Child::Many { on, mode }) => family::many::child(on, *mode).map(|()| ExitCode::SUCCESS),
         None => compare(&cli),
@@ -106,6 +112,10 @@ fn measure(shape: Shape, context: &Context, cli: &Cli) -> Section {
         Shape::Family => family::run(context, &cli.family_crowd_sizes(), &cli.party_counts(context.allowed.len())),
         Shape::ForkJoin => fork_join::run(context),
         Shape::Riders => riders::run(context, &cli.rider_crowd_sizes()),
+        Shape::Skew => skew::run(context),
+        Shape::Work => work::run(context),
+        Shape::Quota => quota::run(context),
+        Shape::Epcc => epcc::run(context),
     };
     let shares = since.shares();
     section.notes.push(format!(

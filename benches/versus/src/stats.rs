@@ -51,6 +51,13 @@ pub fn median(sample: impl IntoIterator<Item = f64>) -> f64 {
     Summary::of(sample).median
 }
 
+/// Another quantile alone.
+pub fn quantile_of(sample: impl IntoIterator<Item = f64>, q: f64) -> f64 {
+    let mut sorted: Vec<f64> = sample.into_iter().filter(|x| x.is_finite()).collect();
+    sorted.sort_by(f64::total_cmp);
+    quantile(&sorted, q)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

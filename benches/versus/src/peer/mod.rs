@@ -1,6 +1,7 @@
 //! The entrants: one file per family, each peer a [`Crossing`](crate::seat::Crossing) and a constructor.
 
 pub mod crates;
+pub mod epcc;
 pub mod floor;
 pub mod native;
 pub mod object;

@@ -45,9 +45,29 @@ pub struct Clock {
     pub context: *const c_void,
 }
 
+/// native/epcc.c.
+#[derive(Clone, Copy)]
+pub struct Epcc {
+    /// Starts the runtime; how many CPUs it sees.
+    pub processors: unsafe extern "C" fn() -> c_int,
+    /// On which CPUs, how many of them, the delay and its steps; how often each construct, and what was found of each.
+    pub run: unsafe extern "C" fn(*const c_int, c_int, extern "C" fn(u64), u64, *const i64, *mut Found) -> c_int,
+}
+
+/// What the executions of one construct took.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Found {
+    pub ns: i64,
+    pub cpu_ns: i64,
+    pub voluntary: i64,
+    pub involuntary: i64,
+    pub wrong: i64,
+}
+
 #[cfg(not(target_feature = "crt-static"))]
 mod place {
-    use super::{OpenMp, StdBarrier};
+    use super::{Epcc, OpenMp, StdBarrier};
     use libloading::Library;
 
     pub fn std_barrier() -> Result<StdBarrier, String> {
@@ -83,6 +103,25 @@ mod place {
         }
     }
 
+    pub fn epcc_libgomp() -> Result<Epcc, String> {
+        epcc(env!("VERSUS_EPCC_GOMP"), env!("VERSUS_EPCC_GOMP_WHY"))
+    }
+
+    pub fn epcc_libomp() -> Result<Epcc, String> {
+        epcc(env!("VERSUS_EPCC_LIBOMP"), env!("VERSUS_EPCC_LIBOMP_WHY"))
+    }
+
+    fn epcc(path: &str, why_not: &str) -> Result<Epcc, String> {
+        let library = open(path, why_not)?;
+        // SAFETY: these are the signatures in native/epcc.c.
+        unsafe {
+            Ok(Epcc {
+                processors: *library.get(b"versus_epcc_processors").map_err(|e| e.to_string())?,
+                run: *library.get(b"versus_epcc").map_err(|e| e.to_string())?,
+            })
+        }
+    }
+
     /// Opens a shared object that `build.rs` made, or says why it made none.
     ///
     /// It stays open: a pool thread of OpenMP sleeps in the runtime's code after the last round, and must not have it
@@ -99,7 +138,7 @@ mod place {
 
 #[cfg(target_feature = "crt-static")]
 mod place {
-    use super::{OpenMp, StdBarrier};
+    use super::{Epcc, OpenMp, StdBarrier};
 
     #[cfg(versus_std_barrier)]
     pub fn std_barrier() -> Result<StdBarrier, String> {
@@ -173,6 +212,34 @@ mod place {
     pub fn libomp() -> Result<OpenMp, String> {
         Err(env!("VERSUS_LIBOMP_WHY").into())
     }
+
+    #[cfg(versus_epcc_gomp)]
+    pub fn epcc_libgomp() -> Result<Epcc, String> {
+        use super::Found;
+        use std::ffi::c_int;
+        // As in native/epcc.c.
+        unsafe extern "C" {
+            fn versus_epcc_processors() -> c_int;
+            fn versus_epcc(
+                cpus: *const c_int,
+                members: c_int,
+                delay: extern "C" fn(u64),
+                steps: u64,
+                inner: *const i64,
+                out: *mut Found,
+            ) -> c_int;
+        }
+        Ok(Epcc { processors: versus_epcc_processors, run: versus_epcc })
+    }
+
+    #[cfg(not(versus_epcc_gomp))]
+    pub fn epcc_libgomp() -> Result<Epcc, String> {
+        Err(env!("VERSUS_EPCC_GOMP_WHY").into())
+    }
+
+    pub fn epcc_libomp() -> Result<Epcc, String> {
+        Err(env!("VERSUS_EPCC_LIBOMP_WHY").into())
+    }
 }
 
-pub use place::{libgomp, libomp, std_barrier};
+pub use place::{epcc_libgomp, epcc_libomp, libgomp, libomp, std_barrier};

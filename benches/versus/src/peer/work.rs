@@ -97,6 +97,26 @@ impl Crossing for Alone {
     }
 }
 
+/// A party that meets nobody: what is left of a round without its barrier. The checked trips have one.
+pub struct Nobody(Own);
+
+pub fn nobody(parties: usize) -> Result<Vec<Nobody>, String> {
+    Ok(own::default(parties)?.into_iter().map(Nobody).collect())
+}
+
+impl Crossing for Nobody {
+    const LEADS: bool = true;
+
+    #[inline(always)]
+    fn wait(&mut self) -> bool {
+        false
+    }
+
+    fn meet(&mut self) -> bool {
+        self.0.wait()
+    }
+}
+
 /// Where the work of a trip is done.
 pub trait Order: Send + 'static {
     /// `None` if nobody is met.

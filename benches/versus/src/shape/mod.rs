@@ -3,12 +3,16 @@
 pub mod busy;
 pub mod cold;
 pub mod crowd;
+pub mod epcc;
 pub mod family;
 pub mod fork_join;
 pub mod imbalance;
 pub mod pair;
+pub mod quota;
 pub mod riders;
+pub mod skew;
 pub mod straggler;
+pub mod work;
 
 use crate::length::Length;
 use crate::place::Place;

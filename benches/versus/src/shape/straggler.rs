@@ -18,7 +18,7 @@ use phalanx::{Algorithm, WaitPolicy};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-const FLOOR: &str = "both flags in one line";
+pub const FLOOR: &str = "both flags in one line";
 
 /// So late, in turn, give or take an eighth, lest the delay keeps step with a policy's pauses.
 const DELAYS: [Duration; 3] = [Duration::from_nanos(500), Duration::from_micros(2), Duration::from_micros(10)];
@@ -48,6 +48,14 @@ impl Lateness {
         Self { pattern: Pattern::Random { most: ticks(most) }, trips }
     }
 
+    /// Who of two comes last to this trip by what was drawn.
+    pub fn last_of_two(&self, trip: u64) -> usize {
+        match self.pattern {
+            Pattern::Turns { late, .. } => late[usize::from(trip >= self.trips / 2)],
+            Pattern::Random { most } => usize::from(drawn(1, trip, most) > drawn(0, trip, most)),
+        }
+    }
+
     /// Holds the party up if it is its turn.
     #[inline(always)]
     pub fn hold(&self, rank: usize, trip: u64) {
@@ -59,9 +67,14 @@ impl Lateness {
                     spin_for(delay - delay / 8 + jitter);
                 }
             }
-            Pattern::Random { most } => spin_for(scramble((rank as u64) << 40 ^ trip) % (most + 1)),
+            Pattern::Random { most } => spin_for(drawn(rank, trip, most)),
         }
     }
+}
+
+/// Uniform between nothing and `most`, in ticks.
+fn drawn(rank: usize, trip: u64, most: u64) -> u64 {
+    scramble((rank as u64) << 40 ^ trip) % (most + 1)
 }
 
 /// One party's part in a round.
@@ -139,7 +152,7 @@ pub fn latency(seen: &[Walk], which: Option<usize>) -> f64 {
 }
 
 /// From the last arrival to the last release of one trip.
-fn hop(seen: &[Walk], trip: usize) -> f64 {
+pub fn hop(seen: &[Walk], trip: usize) -> f64 {
     let last = |time: fn(&Passage) -> u64| seen.iter().map(|party| time(&party.seen[trip])).max().expect("two parties");
     ns(last(|p| p.released).saturating_sub(last(|p| p.arrived)))
 }
@@ -176,4 +189,26 @@ fn clock_notes(played: &[Played<Walk>], pooled: &[Series]) -> Vec<String> {
             "{impossible} trips seem to have released somebody before the last arrival (a barrier that fails, or clocks that disagree; must be 0)"
         ),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn random_lateness_is_uniform_of_each_party_and_the_same_in_all_runs() {
+        const MOST: u64 = 999;
+        let of = |rank| (0..10_000).map(move |trip| drawn(rank, trip, MOST));
+        for rank in [0, 1, 15] {
+            let mut tenths = [0; 10];
+            of(rank).for_each(|late| tenths[late as usize / 100] += 1);
+            assert!(tenths.iter().all(|times| (850..1150).contains(times)), "rank {rank}: {tenths:?}");
+        }
+        // Who is the last must be a matter of chance as well.
+        let later = of(0).zip(of(1)).filter(|(a, b)| a > b).count();
+        assert!((4_700..5_300).contains(&later), "{later}");
+        assert_eq!([drawn(0, 0, MOST), drawn(0, 1, MOST), drawn(1, 0, MOST), drawn(1, 1, MOST)], [0, 789, 568, 235]);
+        assert!(of(3).all(|late| late <= MOST) && of(3).any(|late| late == MOST));
+        assert_eq!(drawn(2, 7, 0), 0);
+    }
 }

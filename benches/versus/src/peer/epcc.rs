@@ -136,9 +136,9 @@ pub fn openmp(cpus: &[usize], steps: u64) -> [Result<(Bench, c_int), String>; 2]
     })
 }
 
-/// A team of phalanx; and the same team in other ways: `SINGLE` as the first rank's work and a barrier, which hands on no
-/// result, and `REDUCTION` as a sum that the caller makes of what the region returns, which needs no meeting but the
-/// region's end. Must be built before the caller is pinned.
+/// A team of phalanx. `SINGLE` is the first rank's work and a barrier, `REDUCTION` a sum that the caller makes of what the
+/// region returns: as much as OpenMP's promise. Beside them what promises more: `serial` hands its result to all members,
+/// and begins when all have come; `all_reduce` gives the sum to all members. Must be built before the caller is pinned.
 pub fn phalanx(cpus: &[usize], steps: u64) -> Result<[Bench; 3], String> {
     let team = Team::builder().threads(cpus.len()).place(place::placement(cpus)?).build().map_err(|e| e.to_string())?;
     let ours = Rc::new(Ours { team, delay: black_box(delay), steps, books: Books::new(cpus.len()) });
@@ -153,8 +153,8 @@ pub fn phalanx(cpus: &[usize], steps: u64) -> Result<[Bench; 3], String> {
         has[construct] = true;
         Bench { name: format!("{}, {name}", super::SUBJECT), role: Role::Own, has, run: Box::new(run) }
     };
-    let single = other("the first rank, then a barrier", SINGLE, Ours::first_rank);
-    let sum = other("summed by the caller", REDUCTION, Ours::sums_of_results);
+    let single = other("serial, its result for all", SINGLE, Ours::serials);
+    let sum = other("all_reduce, its sum for all", REDUCTION, Ours::sums);
     let all = move |inner: &Inner| ours.all(inner);
     let has = [true; CONSTRUCTS.len()];
     Ok([Bench { name: super::SUBJECT.into(), role: Role::Subject, has, run: Box::new(all) }, single, sum])
@@ -262,19 +262,8 @@ impl Ours {
                 }
                 Ok(())
             })?,
-            "SINGLE" => {
-                self.within(|m| {
-                    for _ in 0..inner {
-                        m.serial(|| {
-                            delay(steps);
-                            add(&books.singles.0);
-                        })?;
-                    }
-                    Ok(())
-                })?;
-                return Ok(i64::from(books.singles.0.load(Relaxed) != inner));
-            }
-            _ => return self.sums(inner),
+            "SINGLE" => return self.first_rank(inner),
+            _ => return self.sums_of_results(inner),
         }
         Ok(books.missing(inner))
     }
@@ -295,6 +284,22 @@ impl Ours {
                     add(&books.singles.0);
                 }
                 m.barrier()?;
+            }
+            Ok(())
+        })?;
+        Ok(i64::from(books.singles.0.load(Relaxed) != inner))
+    }
+
+    /// A serial section, whose result all members have.
+    fn serials(&self, inner: i64) -> Result<i64, String> {
+        let Self { delay, steps, books, .. } = self;
+        books.clear();
+        self.within(|m| {
+            for _ in 0..inner {
+                m.serial(|| {
+                    delay(*steps);
+                    add(&books.singles.0);
+                })?;
             }
             Ok(())
         })?;

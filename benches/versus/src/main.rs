@@ -69,8 +69,8 @@ fn compare(cli: &Cli) -> Result<ExitCode, String> {
     let mut machine = Machine::look(place, &used.unwrap_or_default(), cli.mode_name());
     place.restrict();
     watch::start();
-    let sections = cli.shapes().into_iter().map(|shape| measure(shape, &context, cli)).collect();
-    machine.look_again();
+    let sections: Vec<Section> = cli.shapes().into_iter().map(|shape| measure(shape, &context, cli)).collect();
+    machine.look_again(&sections);
     let report = Report { machine, sections };
     let text = markdown::render(&report);
     print!("{text}");

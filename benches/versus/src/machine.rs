@@ -14,7 +14,7 @@ use std::env;
 use std::time::{SystemTime, UNIX_EPOCH};
 use system::{field, load, online, read};
 
-#[derive(Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
 pub struct Machine {
     /// Why this run should be taken with caution; empty if nothing speaks against it.
     pub warnings: Vec<String>,

@@ -40,7 +40,7 @@ pub fn table(report: &Report) -> String {
         grid.row(vec![
             format!("{}: {}{which}", section.shape, table.title),
             format!("{} {}", Num(subject.value.median), table.unit),
-            format!("{} {closest_is}", closest.name),
+            format!("{}: {closest_is}", closest.name),
             ratio(gomp).unwrap_or_default(),
             ratio(std).unwrap_or_default(),
             gomp.and_then(|gomp| burnt(subject, gomp)).map(|is| Num(is).to_string()).unwrap_or_default(),
@@ -162,9 +162,9 @@ mod tests {
             .map(|line| line.split(" | ").map(|cell| cell.trim_matches(['|', ' '])).collect())
             .collect();
         assert_eq!(rows.len(), 2, "{text}");
-        assert_eq!(rows[0][1..], ["120 ns/trip", "spin<T> 2.00 [2.00, 2.10]", "3.00", "800", "0.500"]);
+        assert_eq!(rows[0][1..], ["120 ns/trip", "spin<T>: 2.00 [2.00, 2.10]", "3.00", "800", "0.500"]);
         assert_eq!(rows[1][0], "crowd: 4 parties, dealt out on 2 CPUs (worst of 2)");
-        assert_eq!(rows[1][2..], ["std::sync::Barrier 8.20 [8.20, 8.20]", "", "8.20", ""]);
+        assert_eq!(rows[1][2..], ["std::sync::Barrier: 8.20 [8.20, 8.20]", "", "8.20", ""]);
     }
 
     #[test]

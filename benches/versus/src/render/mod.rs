@@ -150,7 +150,11 @@ pub mod tests {
         }
         let mut empty = Section::new("empty", "Nothing", "Nothing was measured.");
         empty.tables.push(Table { title: "No rows".into(), unit: "ns", rows: Vec::new() });
-        empty.tables.push(Table { title: "Nothing measured".into(), unit: "share", rows: vec![row("x", "own", &[], &[], None)] });
+        empty.tables.push(Table {
+            title: "Nothing measured".into(),
+            unit: "share",
+            rows: vec![row("x", "own", &[], &[], None)],
+        });
         empty.wrong.push("x: rank 1 saw <2>".into());
         let mut machine = machine::Machine::default();
         machine.warnings.push("a \"warning\" with <angles>".into());

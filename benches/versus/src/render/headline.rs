@@ -56,6 +56,7 @@ pub fn render(report: &Report, path: &str) -> String {
     write!(
         out,
         "\nRatios above 1: phalanx is faster; medians of paired rounds, [95 % interval]. Of each shape, the table in which a rival comes closest. \
+         std is `std::sync::Barrier`; of fork and join, `std::thread::scope`. \
          From [`{path}`]({path}): {}, {}, commit `{}`, {}, `{}`.",
         machine.cpu, machine.kernel, machine.commit, machine.date, machine.command
     )

@@ -35,8 +35,12 @@ fn below(row: &Row, percent: f64) -> f64 {
     PERCENT.iter().position(|it| *it == percent).and_then(|at| row.quantiles.get(at)).map_or(f64::NAN, |x| *x)
 }
 
+/// Nothing where a logarithm has no place for a value, such as a share below zero: the numbers are beneath.
 fn distribution(table: &Table) -> Option<String> {
     let rows = ordered(table);
+    if rows.iter().any(|row| below(row, 1.0) <= 0.0) {
+        return None;
+    }
     let axis = Axis::of(rows.iter().flat_map(|row| [below(row, 1.0), below(row, 99.0), row.value.median]))?;
     let floor = table.floor().map(|row| axis.at(row.value.median));
     let mut out = format!("<figure><h4>Distribution of the rounds, {}</h4><div class=\"bars\">", Escaped(table.unit));

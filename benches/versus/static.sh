@@ -4,7 +4,7 @@
 #
 #   benches/versus/static.sh [WHERE]      the binary, by default ./phalanx-versus-static
 #
-# Then copy it and run it there: `./phalanx-versus-static --only family --out family.md --json family.json`.
+# Then copy it and run it there: `./phalanx-versus-static --only family --out family`.
 set -eu
 where=$(realpath "${1:-phalanx-versus-static}")
 cd "$(dirname "$0")/../.."

@@ -30,13 +30,10 @@ pub struct Cli {
     #[arg(long, value_name = "A,B", value_parser = two_cpus)]
     pub cpus: Option<[usize; 2]>,
 
-    /// Writes the report to a file as well.
-    #[arg(long, value_name = "FILE")]
+    /// The folder for report.json, .csv, .md and .html; by default target/versus/<date>-<machine>-<mode>, and nothing after
+    /// a smoke run.
+    #[arg(long, value_name = "FOLDER")]
     pub out: Option<PathBuf>,
-
-    /// Writes everything measured as JSON.
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
 
     #[command(subcommand)]
     pub child: Option<Child>,
@@ -54,9 +51,20 @@ struct Effort {
     smoke: bool,
 }
 
-/// What our own child processes run.
+/// What can be done with a report, and what our own child processes run.
 #[derive(Debug, Subcommand)]
 pub enum Child {
+    /// The table of the project's README, from a report; or whether a README has it as it is.
+    Headline {
+        /// A report.json.
+        #[arg(required_unless_present = "check", conflicts_with = "check")]
+        report: Option<PathBuf>,
+        /// Ends with 1 unless what stands between `<!-- versus: REPORT.json -->` and `<!-- /versus -->` is what that report says.
+        #[arg(long, value_name = "README")]
+        check: Option<PathBuf>,
+    },
+    /// Makes report.csv, report.md and report.html again, beside a report.json.
+    Render { report: PathBuf },
     #[command(hide = true)]
     Busy {
         #[arg(long)]

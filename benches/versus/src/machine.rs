@@ -1,25 +1,38 @@
 //! Where, when and from what the numbers come. A number without these is hearsay.
 
+mod provenance;
+mod system;
+
+pub use provenance::is_known;
+
 use crate::place::{Place, allowed};
+use crate::report::{Row, Section, Table};
 use crate::share::Since;
 use crate::{clock, peer::own};
-use serde::Serialize;
-use std::path::Path;
-use std::process::Command;
+use serde::{Deserialize, Serialize};
+use std::env;
 use std::time::{SystemTime, UNIX_EPOCH};
-use std::{env, fs};
+use system::{field, load, online, read};
 
-#[derive(Serialize)]
+#[derive(Default, Serialize, Deserialize)]
 pub struct Machine {
+    /// Why this run should be taken with caution; empty if nothing speaks against it.
+    pub warnings: Vec<String>,
     pub date: String,
     pub command: String,
     pub mode: String,
     pub commit: String,
     pub cpu: String,
     pub cpus: String,
+    /// For the name of a folder.
+    pub slug: String,
+    pub caches: String,
+    pub smt: String,
     pub hypervisor: String,
     pub kernel: String,
     pub governor: String,
+    pub boost: String,
+    pub mitigations: String,
     pub clock: String,
     pub quota: String,
     pub load: String,
@@ -30,28 +43,39 @@ pub struct Machine {
     pub rustc: String,
     pub flags: String,
     pub compilers: String,
+    /// Versions of the peers that are crates.
+    pub peers: String,
     pub calibration: String,
     #[serde(skip)]
-    start: Since,
+    start: Option<Since>,
 }
+
+const SIBLINGS: &str = ", hyperthreads of one core";
 
 impl Machine {
     pub fn look(place: Place, used: &[usize], mode: &str) -> Self {
         let info = read("/proc/cpuinfo");
         let all = allowed().map_or_else(|why| why, |list| format!("{list:?}"));
-        let kin = if place.siblings { ", hyperthreads of one core" } else { "" };
+        let model = field(&info, "model name").unwrap_or_else(|| env::consts::ARCH.into());
+        let kin = if place.siblings { SIBLINGS } else { "" };
         Self {
+            warnings: Vec::new(),
             date: utc(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_secs())),
-            command: env::args().collect::<Vec<_>>().join(" "),
+            command: provenance::command(),
             mode: mode.into(),
-            commit: commit(),
-            cpu: field(&info, "model name").unwrap_or_else(|| env::consts::ARCH.into()),
+            commit: provenance::commit(),
+            slug: system::slug(&model, online()),
+            cpu: model,
             cpus: format!("{} online, {all} allowed, {used:?} used{kin}", online()),
-            hypervisor: if info.contains(" hypervisor") { "yes".into() } else { "not that the CPU says".into() },
+            caches: system::caches(),
+            smt: system::smt(),
+            hypervisor: system::hypervisor(&info),
             kernel: read("/proc/version").split(" (").next().unwrap_or_default().into(),
-            governor: or_unknown(read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
+            governor: system::governor(),
+            boost: system::boost(),
+            mitigations: system::mitigations(),
             clock: clock::describe(),
-            quota: quota(),
+            quota: system::quota(),
             load: load(),
             lost: String::new(),
             disturbed: false,
@@ -63,20 +87,55 @@ impl Machine {
                 env!("VERSUS_CXX"),
                 env!("VERSUS_CLANG")
             ),
+            peers: provenance::peers(),
             calibration: own::calibration(),
-            start: Since::now(used),
+            start: Some(Since::now(used)),
         }
     }
 
-    /// Notes what changed while the run went on.
-    pub fn look_again(&mut self) {
+    /// Notes what changed while the run went on, and all that speaks against it.
+    pub fn look_again(&mut self, sections: &[Section]) {
         self.load = format!("{} before, {} after", self.load, load());
-        let shares = self.start.shares();
-        self.disturbed = shares.others + shares.stolen > 5.0;
-        self.lost = format!("{:.1} % to the hypervisor, {:.1} % to other processes", shares.stolen, shares.others);
+        if let Some(shares) = self.start.as_ref().map(Since::shares) {
+            self.disturbed = shares.others + shares.stolen > 5.0;
+            self.lost = format!("{:.1} % to the hypervisor, {:.1} % to other processes", shares.stolen, shares.others);
+        }
+        self.warnings = self.warned(sections);
     }
 
-    pub fn lines(&self) -> [(&'static str, &str); 17] {
+    fn warned(&self, sections: &[Section]) -> Vec<String> {
+        let smoke = self.mode == "smoke";
+        let mut all: Vec<String> = sections.iter().filter(|_| !smoke).filter_map(scatter).collect();
+        let mut warn = |so: bool, what: String| all.extend(so.then_some(what));
+        warn(smoke, "a smoke run: only the results were checked, and the numbers say nothing".into());
+        warn(cfg!(debug_assertions), "a debug build: the numbers say nothing".into());
+        warn(self.disturbed, format!("the CPUs were not ours alone ({}): do not cite this run", self.lost));
+        warn(
+            self.hypervisor != system::NO_HYPERVISOR,
+            format!(
+                "a virtual machine ({}): absolute times, sleeping and waking above all, are its own; ratios are more robust",
+                self.hypervisor
+            ),
+        );
+        let fixed = self.governor == system::UNREADABLE
+            || self.governor.split(", ").all(|governor| governor.starts_with("performance"));
+        warn(!fixed, format!("the frequency governor is not `performance` everywhere: {}", self.governor));
+        warn(
+            ![system::NO_QUOTA, system::UNREADABLE].contains(&&*self.quota),
+            format!("a CPU quota is set ({}): who burns CPU time may be stopped for it", self.quota),
+        );
+        warn(
+            self.cpus.contains(SIBLINGS),
+            "both CPUs are hyperthreads of one core, which share its caches: no two cores were to be had".into(),
+        );
+        warn(
+            !is_known(&self.commit),
+            format!("the commit is {}: nobody else can look at what was measured", self.commit),
+        );
+        all
+    }
+
+    pub fn lines(&self) -> [(&'static str, &str); 22] {
         [
             ("date", &self.date),
             ("command", &self.command),
@@ -84,9 +143,13 @@ impl Machine {
             ("commit", &self.commit),
             ("CPU", &self.cpu),
             ("CPUs", &self.cpus),
+            ("caches and topology", &self.caches),
+            ("SMT", &self.smt),
             ("hypervisor", &self.hypervisor),
             ("kernel", &self.kernel),
             ("frequency governor", &self.governor),
+            ("frequency boost", &self.boost),
+            ("mitigations", &self.mitigations),
             ("clock", &self.clock),
             ("CPU quota", &self.quota),
             ("load average", &self.load),
@@ -94,56 +157,31 @@ impl Machine {
             ("rustc", &self.rustc),
             ("flags", &self.flags),
             ("compilers", &self.compilers),
+            ("peers that are crates", &self.peers),
             ("waiting costs, by phalanx's own measurement", &self.calibration),
         ]
     }
 }
 
-fn read(path: impl AsRef<Path>) -> String {
-    fs::read_to_string(path).map(|text| text.trim().to_owned()).unwrap_or_default()
-}
-
-fn or_unknown(text: String) -> String {
-    if text.is_empty() { "not readable".into() } else { text }
-}
-
-fn field(info: &str, key: &str) -> Option<String> {
-    let line = info.lines().find(|line| line.starts_with(key))?;
-    Some(line.split_once(':')?.1.trim().into())
-}
-
-fn online() -> usize {
-    read("/proc/cpuinfo").lines().filter(|line| line.starts_with("processor")).count()
-}
-
-fn load() -> String {
-    read("/proc/loadavg").split(' ').take(3).collect::<Vec<_>>().join(" ")
-}
-
-/// Of the control group, in both versions' notation.
-fn quota() -> String {
-    let v2 = read("/sys/fs/cgroup/cpu.max");
-    let v1 = || {
-        let (quota, period) =
-            (read("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"), read("/sys/fs/cgroup/cpu/cpu.cfs_period_us"));
-        if quota.is_empty() { "not readable".into() } else { format!("{quota} {period}") }
+/// Where somebody divided by itself is not quite one.
+///
+/// The first table of the section will do. Those who take part twice are called so: "the floor once more", "auto once more".
+fn scatter(section: &Section) -> Option<String> {
+    let twice = |table: &Table| {
+        let noisy = |row: &Row| {
+            let name = row.name.strip_suffix(" once more")?;
+            let to = if name == "the floor" { &table.floor()?.name } else { name };
+            let is = row.over(to)?;
+            let quiet = (is.median - 1.0).abs() < 0.03 && is.q3 - is.q1 < 0.2;
+            let what = format!(
+                "noisy: in `{}`, {name} divided by itself is {:.3}, with quartiles {:.3} and {:.3}: do not cite it",
+                section.shape, is.median, is.q1, is.q3
+            );
+            (!quiet).then_some(what)
+        };
+        table.rows.iter().find_map(noisy)
     };
-    let raw = if v2.is_empty() { v1() } else { v2 };
-    if raw.starts_with("max") || raw.starts_with("-1") { "none".into() } else { raw }
-}
-
-/// Of the tree that this was built in, as it is now.
-fn commit() -> String {
-    let git = |args: &[&str]| {
-        let output = Command::new("git").arg("-C").arg(env!("CARGO_MANIFEST_DIR")).args(args).output().ok()?;
-        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    };
-    match (git(&["rev-parse", "--short=12", "HEAD"]), git(&["status", "--porcelain"])) {
-        (Some(head), Some(changes)) if changes.is_empty() => head,
-        (Some(head), _) => format!("{head}-dirty"),
-        // Built somewhere else: whoever built it could say.
-        (None, _) => option_env!("VERSUS_COMMIT").unwrap_or("unknown (no commit, or no git)").into(),
-    }
+    section.tables.iter().find_map(twice)
 }
 
 /// Seconds since 1970 as a date; the days by Howard Hinnant's `civil_from_days`.

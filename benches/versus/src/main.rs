@@ -2,7 +2,7 @@
 //!
 //! `README.md` has the method and its bias. From below: [`clock`], [`place`], [`usage`], [`share`] and [`stats`] know
 //! the machine, [`gate`], [`seat`], [`check`], [`length`] and [`play`] run the rounds, [`peer`] has the entrants,
-//! [`shape`] the situations they are put in, and [`report`] what came of it.
+//! [`shape`] the situations they are put in, [`report`] what came of it, and [`render`] how that is shown.
 
 mod cgroup;
 mod check;
@@ -11,10 +11,10 @@ mod clock;
 mod gate;
 mod length;
 mod machine;
-mod markdown;
 mod peer;
 mod place;
 mod play;
+mod render;
 mod report;
 mod seat;
 mod shape;
@@ -27,14 +27,16 @@ use clap::Parser;
 use cli::{Child, Cli, Shape};
 use machine::Machine;
 use place::{Place, allowed};
+use render::{folder, headline};
 use report::{Report, Section};
 use shape::{
-    Context, busy, cold, crowd, epcc, family, fork_join, imbalance, pair, quota, riders, skew, straggler, work,
+    Context, Mode, busy, cold, crowd, epcc, family, fork_join, imbalance, pair, quota, riders, skew, straggler, work,
 };
 use share::Since;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
-use std::{fs, panic, process};
+use std::{panic, process};
 
 fn main() -> ExitCode {
     end_on_panic();
@@ -51,6 +53,8 @@ fn main() -> ExitCode {
             quota::child(*on, *parties, *mode, group).map(|()| ExitCode::SUCCESS)
         }
         Some(Child::Many { on, mode }) => family::many::child(on, *mode).map(|()| ExitCode::SUCCESS),
+        Some(Child::Headline { report, check }) => show_headline(report.as_deref(), check.as_deref()),
+        Some(Child::Render { report }) => render_again(report),
         None => compare(&cli),
     };
     done.unwrap_or_else(|why| {
@@ -75,20 +79,44 @@ fn compare(cli: &Cli) -> Result<ExitCode, String> {
     let mut machine = Machine::look(place, &used.unwrap_or_default(), cli.mode_name());
     place.restrict();
     watch::start();
-    let sections = cli.shapes().into_iter().map(|shape| measure(shape, &context, cli)).collect();
-    machine.look_again();
+    let sections: Vec<Section> = cli.shapes().into_iter().map(|shape| measure(shape, &context, cli)).collect();
+    machine.look_again(&sections);
     let report = Report { machine, sections };
-    let text = markdown::render(&report);
-    print!("{text}");
-    let written =
-        |path: &std::path::Path, text: &str| fs::write(path, text).map_err(|e| format!("{}: {e}", path.display()));
-    if let Some(path) = &cli.out {
-        written(path, &text)?;
-    }
-    if let Some(path) = &cli.json {
-        written(path, &serde_json::to_string_pretty(&report).map_err(|e| e.to_string())?)?;
+    print!("{}", render::terminal::render(&report));
+    let folder = match (&cli.out, cli.mode()) {
+        (Some(folder), _) => Some(folder.clone()),
+        (None, Mode::Smoke) => None,
+        (None, _) => Some(folder::default(&report)),
+    };
+    if let Some(folder) = folder {
+        println!();
+        for file in folder::write(&report, &folder)? {
+            println!("wrote {}", file.display());
+        }
     }
     Ok(if report.is_wrong() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Prints the headline of a report, or holds a README to it.
+fn show_headline(report: Option<&Path>, check: Option<&Path>) -> Result<ExitCode, String> {
+    if let Some(path) = report {
+        print!("{}", headline::render(&headline::load(path)?, &path.display().to_string()));
+    }
+    Ok(match check.map_or(Ok(()), headline::check) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("versus: {why}");
+            ExitCode::FAILURE
+        }
+    })
+}
+
+fn render_again(path: &Path) -> Result<ExitCode, String> {
+    let report = headline::load(path)?;
+    for file in folder::write_derived(&report, path.parent().unwrap_or(Path::new("")))? {
+        println!("wrote {}", file.display());
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The CPUs that a shape runs on.

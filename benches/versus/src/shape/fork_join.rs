@@ -117,6 +117,7 @@ fn play(context: &Context, section: &mut Section, crews: &[Crew], sheet: &Sheet<
             name: series.name.clone(),
             role: format!("{:?}", series.role).to_lowercase(),
             value: series.summary(),
+            quantiles: series.quantiles(),
             ratios: ratio.into_iter().collect(),
             cost: None,
             predicted: None,

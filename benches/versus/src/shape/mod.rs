@@ -19,7 +19,7 @@ use crate::place::Place;
 use crate::play::Played;
 use crate::report::{Cost, Ratio, Row, Section, Sense, Verdict};
 use crate::seat::{Lap, Role};
-use crate::stats::{Summary, median};
+use crate::stats::{Summary, median, median_ratio, quantiles};
 use crate::usage::Usage;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -101,6 +101,16 @@ impl Series {
         Summary::of_ratios(&self.values, &other.values)
     }
 
+    /// The median of the same, for those who only want to know which is the least: the interval takes its time.
+    pub fn median_over(&self, other: &Self) -> f64 {
+        median_ratio(&self.values, &other.values)
+    }
+
+    /// Of its values; for plots.
+    pub fn quantiles(&self) -> Vec<f64> {
+        quantiles(self.values.iter().flatten().copied())
+    }
+
     pub fn summary(&self) -> Summary {
         Summary::of(self.values.iter().flatten().copied())
     }
@@ -112,6 +122,7 @@ impl Series {
             name: self.name.clone(),
             role: format!("{:?}", self.role).to_lowercase(),
             value: self.summary(),
+            quantiles: self.quantiles(),
             ratios: to.iter().filter_map(ratio).collect(),
             cost: None,
             predicted: None,
@@ -170,7 +181,7 @@ pub fn target(
 pub fn ahead_of_all(context: &Context, all: &[Series], prefix: &str) -> Option<Verdict> {
     let subject = all.iter().find(|series| series.role == Role::Subject)?;
     let rivals = all.iter().filter(|series| series.role == Role::Rival);
-    let closest = rivals.min_by(|a, b| a.over(subject).median.total_cmp(&b.over(subject).median))?;
+    let closest = rivals.min_by(|a, b| a.median_over(subject).total_cmp(&b.median_over(subject)))?;
     let claim = format!("{prefix}the closest rival, {}, over {}", closest.name, subject.name);
     Some(target(context, all, &claim, (&closest.name, &subject.name), Sense::Above, 1.0))
 }

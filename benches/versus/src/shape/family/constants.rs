@@ -8,7 +8,7 @@ use crate::stats::Summary;
 use phalanx::Algorithm;
 use phalanx::model::{self, Classes, Hops};
 use phalanx::topology::Cpu;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Names of the hops' probes.
 pub const PACKED: &str = "hop, ranks 0 and 1, both flags in one line";
@@ -20,7 +20,7 @@ pub fn far(parties: usize) -> String {
 }
 
 /// What a transfer costs on these CPUs, in nanoseconds.
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Constants {
     pub parties: usize,
     /// By rank.

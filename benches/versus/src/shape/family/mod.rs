@@ -37,7 +37,7 @@ fn auto() -> String {
 fn best<'a>(all: &'a [Series], to: &str) -> Option<&'a Series> {
     let to = find(all, to)?;
     let named = Algorithm::NAMED.iter().filter_map(|algorithm| find(all, &algorithm.to_string()));
-    named.min_by(|a, b| a.over(to).median.total_cmp(&b.over(to).median))
+    named.min_by(|a, b| a.median_over(to).total_cmp(&b.median_over(to)))
 }
 
 /// `Auto` must choose about as well as the best could be chosen.

@@ -64,6 +64,9 @@ impl Field {
     pub fn threads(&mut self, parties: usize, instances: usize) {
         self.std(parties, instances);
         self.mutex_condvar(parties, instances);
+        self.parking_lot(parties, instances);
+        self.async_lock(parties, instances);
+        self.tokio(parties, instances);
         self.pthread(parties, instances);
         self.std_barrier(parties, instances);
     }
@@ -87,7 +90,22 @@ impl Field {
 
     /// What one writes oneself.
     pub fn mutex_condvar(&mut self, parties: usize, instances: usize) {
-        self.add(Entrant::new("Mutex + Condvar", Role::Rival, instances, || Ok(crates::mutex_condvar(parties))));
+        let build = || Ok(crates::monitored::<crates::OfStd>(parties));
+        self.add(Entrant::new("Mutex + Condvar", Role::Rival, instances, build));
+    }
+
+    /// The same with another mutex and condition variable.
+    pub fn parking_lot(&mut self, parties: usize, instances: usize) {
+        let build = || Ok(crates::monitored::<crates::OfParkingLot>(parties));
+        self.add(Entrant::new("parking_lot 0.12, Mutex + Condvar", Role::Rival, instances, build));
+    }
+
+    pub fn async_lock(&mut self, parties: usize, instances: usize) {
+        self.add(Entrant::new("async-lock 3, blocking", Role::Rival, instances, || Ok(crates::async_lock(parties))));
+    }
+
+    pub fn tokio(&mut self, parties: usize, instances: usize) {
+        self.add(Entrant::new("tokio, blocking threads", Role::Rival, instances, || crates::tokio(parties)));
     }
 
     pub fn spin(&mut self, parties: usize, instances: usize) {

@@ -21,7 +21,7 @@ fn main() {
     let cxx = compiler(cc::Build::new().cpp(true).warnings(false));
     let clang = version("clang").map(|_| PathBuf::from("clang"));
 
-    println!("cargo:rustc-check-cfg=cfg(versus_std_barrier, versus_gomp)");
+    println!("cargo:rustc-check-cfg=cfg(versus_std_barrier, versus_gomp, versus_ck)");
     let fixed = env::var("CARGO_CFG_TARGET_FEATURE").is_ok_and(|list| list.split(',').any(|it| it == "crt-static"));
     let object = |name: &str, source: &str, compiler: &Result<PathBuf, String>, flags: &[&str], library: &str| {
         let built =
@@ -32,6 +32,8 @@ fn main() {
         tell(&format!("{name}_WHY"), &why);
     };
     object("VERSUS_STD_BARRIER", "std_barrier.cpp", &cxx, &["-std=c++20"], "stdc++");
+    // Concurrency Kit: its header and library, as distributions package them.
+    object("VERSUS_CK", "ck.c", &c, &["-std=gnu11", "-lck"], "ck");
     // libgomp is the runtime of GCC; what other compilers call `-fopenmp` is another.
     let gcc =
         c.clone().and_then(|path| if is_clang(&path) { Err("the C compiler is not GCC".into()) } else { Ok(path) });

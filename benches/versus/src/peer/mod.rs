@@ -1,5 +1,6 @@
 //! The entrants: one file per family, each peer a [`Crossing`](crate::seat::Crossing) and a constructor.
 
+pub mod ck;
 pub mod crates;
 pub mod floor;
 pub mod native;
@@ -10,6 +11,7 @@ pub mod probe;
 pub mod regions;
 pub mod riders;
 pub mod sums;
+pub mod tasks;
 pub mod work;
 
 use crate::seat::{Entrant, Role};
@@ -75,6 +77,7 @@ impl Field {
     pub fn spinners(&mut self, parties: usize, instances: usize) {
         self.spin(parties, instances);
         self.hurdles(parties, instances);
+        self.ck(parties, instances);
     }
 
     /// All rivals that are crossed by threads or processes of their own, a party on each of these CPUs. To be called
@@ -82,6 +85,12 @@ impl Field {
     pub fn foreign(&mut self, cpus: &[usize]) {
         self.add(openmp::libgomp(cpus));
         self.add(openmp::libomp(cpus));
+        self.tasks(cpus);
+    }
+
+    /// tokio's barrier as it is meant, by a task for each of these CPUs, of which some may be the same.
+    pub fn tasks(&mut self, cpus: &[usize]) {
+        self.add(tasks::tokio(cpus));
     }
 
     pub fn std(&mut self, parties: usize, instances: usize) {
@@ -116,6 +125,13 @@ impl Field {
         self.add(Entrant::new("hurdles 1.0", Role::Rival, instances, || Ok(crates::hurdles(parties))));
     }
 
+    /// Concurrency Kit's five.
+    pub fn ck(&mut self, parties: usize, instances: usize) {
+        for (kind, name) in ck::KINDS.iter().enumerate() {
+            self.add(Entrant::new(format!("ck {name}"), Role::Rival, instances, || ck::parties(kind, parties)));
+        }
+    }
+
     pub fn pthread(&mut self, parties: usize, instances: usize) {
         self.add(Entrant::new("pthread_barrier", Role::Rival, instances, || native::pthread(parties)));
     }
@@ -132,3 +148,40 @@ pub const SUBJECT: &str = "phalanx";
 pub const AUTO_AGAIN: &str = "auto once more";
 pub const STD: &str = "std::sync::Barrier";
 pub const SPIN: &str = "spin 0.12";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::length::Length;
+    use crate::place::allowed;
+    use crate::play::{Plan, Turn, play};
+    use crate::seat::Seat;
+
+    /// Few trips: those who only spin take a time slice for each where there are more parties than CPUs.
+    fn promise(parties: usize) {
+        let cpus = allowed().unwrap();
+        let mut field = Field::default();
+        field.threads(parties, 2);
+        field.spinners(parties, 2);
+        let seats: Vec<usize> = cpus.iter().copied().cycle().take(parties).collect();
+        field.tasks(&seats);
+        // What is absent needs a compiler or a library that may not be there; the crates are there.
+        assert!(field.entrants.len() >= 8, "{:?}", field.absent);
+        let plan = Plan { cpus: &cpus, parties, pinned: true, rounds: 2, length: Length::Trips(2), verified: 5 };
+        let played = play(&plan, field.entrants, |turn: &Turn, seat: &mut dyn Seat| seat.back_to_back(1, turn.trips));
+        for peer in played {
+            assert_eq!(peer.wrong, [""; 0], "{} with {parties} parties", peer.name);
+            assert!(peer.rounds.iter().flatten().flatten().all(|lap| lap.trips == 2), "{}", peer.name);
+        }
+    }
+
+    #[test]
+    fn every_rival_keeps_the_promise_with_two() {
+        promise(2);
+    }
+
+    #[test]
+    fn every_rival_keeps_the_promise_with_five() {
+        promise(5);
+    }
+}

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 const PARK: &str = "phalanx Auto, Park";
 
-/// What one party saw of a round.
+/// What one party saw of a round; of a foreign peer, the only one: the waiter, for whom the last arrival is its own.
 #[derive(Default, Serialize, Deserialize)]
 pub struct Waits {
     pub waits: Vec<Wait>,
@@ -29,9 +29,9 @@ pub struct Waits {
 /// One wait of one party.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 pub struct Wait {
-    arrived: Tick,
-    released: Tick,
-    cpu_ns: u64,
+    pub arrived: Tick,
+    pub released: Tick,
+    pub cpu_ns: u64,
 }
 
 /// One party's part in a round; rank 1 is the one with work.
@@ -84,7 +84,8 @@ pub fn run(context: &Context) -> Section {
         .iter()
         .map(|peer| {
             Series::of(peer, |seen| {
-                median(seen[0].waits.iter().zip(&seen[1].waits).map(|(waiter, straggler)| hop(waiter, straggler) / 1e3))
+                let straggler = &seen[seen.len() - 1].waits;
+                median(seen[0].waits.iter().zip(straggler).map(|(waiter, straggler)| hop(waiter, straggler) / 1e3))
             })
         })
         .collect();

@@ -34,6 +34,13 @@ impl Field {
         }
     }
 
+    /// Those that `add` takes in play only each so many-th round: for peers whose trips take long.
+    pub fn seldom(&mut self, every: usize, add: impl FnOnce(&mut Self)) {
+        let before = self.entrants.len();
+        add(self);
+        self.entrants[before..].iter_mut().for_each(|entrant| entrant.card.every = every);
+    }
+
     /// phalanx as it comes: the subject of all targets.
     pub fn subject(&mut self, parties: usize, instances: usize) {
         self.add(Entrant::new(SUBJECT, Role::Subject, instances, || own::default(parties)));

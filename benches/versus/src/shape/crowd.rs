@@ -7,10 +7,15 @@
 //! floor here is a counter whose waiters yield, since a trip then costs each party one turn on a CPU and hardly
 //! anything else. Trips are timed by party 0, which may come early or late in the order of release; over the trips of a
 //! round that evens out.
+//!
+//! Who only spins takes part where there are at most twice as many parties as CPUs, in few rounds of few trips: a trip
+//! then waits for the scheduler to take a spinner's CPU away, several times over. For larger crowds the report has what
+//! it took there. tokio's tasks are a rival as well, and one that no thread can keep up with, for to switch between
+//! tasks is no switch of threads (see `peer::tasks`); so the closest of the others is judged beside the closest of all.
 
-use super::{Context, ahead_of_all, lap_rows, note_wrong, target};
+use super::{Context, Mode, Series, ahead_of, ahead_of_all, find, lap_rows, note_wrong, target};
 use crate::peer::floor::yield_counter;
-use crate::peer::{Field, STD, SUBJECT};
+use crate::peer::{Field, STD, SUBJECT, tasks};
 use crate::play::{Plan, Turn, play};
 use crate::report::{Section, Sense, Table};
 use crate::seat::{Entrant, Role, Seat};
@@ -22,22 +27,48 @@ const ALL: [WaitPolicy; 3] = [WaitPolicy::SpinYield, WaitPolicy::SpinPark, WaitP
 
 const FLOOR: &str = "counter and yield";
 
+/// Twice as many as there are CPUs.
+const MOST_SPINNING: usize = 4;
+
 pub fn run(context: &Context, sizes: &[usize]) -> Section {
     let mut section = Section::new(
         "crowd",
         "More parties than CPUs",
         "So many threads on the same two CPUs cross back to back: floating over both, and dealt out, even ranks to the first and odd ones to the second. Nanoseconds per trip.",
     );
+    // The largest crowd with spinners so far, and what everybody took in it.
+    let mut spun: Option<(usize, Vec<Series>)> = None;
     for &parties in sizes {
         for dealt in [false, true] {
             crate::watch::shape(&format!("crowd of {parties}"));
-            size(context, parties, dealt, &mut section);
+            let all = size(context, parties, dealt, &mut section);
+            if parties <= MOST_SPINNING {
+                spun = Some((parties, all));
+            }
         }
+    }
+    if sizes.iter().any(|&parties| parties > MOST_SPINNING) {
+        section.absent.extend(left_out(spun.as_ref()));
     }
     section
 }
 
-fn size(context: &Context, parties: usize, dealt: bool, section: &mut Section) {
+/// The spinners, with the reason why they are not in larger crowds.
+fn left_out(spun: Option<&(usize, Vec<Series>)>) -> Vec<String> {
+    let mut spinners = Field::default();
+    spinners.spinners(2, 1);
+    let reason = |name: &str| {
+        let took = spun.and_then(|(parties, all)| Some((parties, find(all, name)?.summary().median / 1e6)));
+        let took = took.map(|(parties, ms)| format!("; at {parties} parties it took {ms:.1} ms per trip"));
+        format!(
+            "{name}, in crowds of more than {MOST_SPINNING}: spins and never gives its CPU up{}",
+            took.unwrap_or_default()
+        )
+    };
+    spinners.entrants.iter().map(|entrant| reason(&entrant.card.name)).collect()
+}
+
+fn size(context: &Context, parties: usize, dealt: bool, section: &mut Section) -> Vec<Series> {
     let name = format!("{parties} parties, {}", if dealt { "dealt out" } else { "floating" });
     let instances = context.pick(1, 2, 4);
     let mut field = Field::default();
@@ -49,20 +80,25 @@ fn size(context: &Context, parties: usize, dealt: bool, section: &mut Section) {
     }
     field.compat(parties, instances);
     field.threads(parties, instances);
+    if parties <= MOST_SPINNING && (dealt || context.mode != Mode::Smoke) {
+        field.seldom(6, |field| field.spinners(parties, instances));
+    }
+    let seats: Vec<usize> = context.place.cpus.iter().copied().cycle().take(parties).collect();
+    field.tasks(&seats);
     let plan = Plan {
         cpus: &context.place.cpus,
         parties,
         pinned: dealt,
         rounds: context.pick(1, 12, 60),
         length: context.length(
-            if parties > 16 { 10 } else { 100 },
-            Duration::from_millis(context.pick(20, 20, 30)),
-            20,
+            if parties > 16 { 10 } else { 20 },
+            Duration::from_millis(context.pick(20, 15, 30)),
+            context.pick(20, 12, 20),
         ),
-        verified: context.pick(20, 2, 2),
+        verified: context.pick(10, 2, 2),
     };
     let played = play(&plan, field.entrants, |turn: &Turn, seat: &mut dyn Seat| {
-        seat.back_to_back(4 + turn.trips / 4, turn.trips)
+        seat.back_to_back(turn.trips.min(4) + turn.trips / 4, turn.trips)
     });
     let (all, rows) = lap_rows(&played, &[SUBJECT, FLOOR]);
     section.tables.push(Table { title: format!("{name} on 2 CPUs"), unit: "ns/trip", rows });
@@ -70,6 +106,9 @@ fn size(context: &Context, parties: usize, dealt: bool, section: &mut Section) {
     let claim = |what: &str| format!("{name}: {what}");
     section.verdicts.push(target(context, &all, &claim("std over phalanx"), (STD, SUBJECT), Sense::AtLeast, times));
     section.verdicts.extend(ahead_of_all(context, &all, &claim("")));
+    section
+        .verdicts
+        .extend(ahead_of(context, &all, &claim("the closest rival of threads"), |series| series.name != tasks::NAME));
     section.verdicts.push(target(
         context,
         &all,
@@ -84,4 +123,5 @@ fn size(context: &Context, parties: usize, dealt: bool, section: &mut Section) {
         }
     }
     note_wrong(section, &played);
+    all
 }

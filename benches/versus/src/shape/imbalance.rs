@@ -66,12 +66,15 @@ pub fn run(context: &Context) -> Section {
     }
     field.compat(2, 1);
     field.threads(2, 1);
+    // Each burns ten milliseconds per trip, and few trips are enough to see it.
+    field.seldom(4, |field| field.spinners(2, 1));
+    field.seldom(2, |field| field.tasks(&context.place.cpus));
     let plan = Plan {
         cpus: &context.place.cpus,
         parties: 2,
         pinned: true,
         rounds: context.pick(1, 8, 30),
-        length: Length::Trips(context.pick(2, 12, 20)),
+        length: Length::Trips(context.pick(2, 8, 20)),
         verified: 4,
     };
     let played =

@@ -39,7 +39,7 @@ impl Crossing for Spin {
     }
 }
 
-/// The `hurdles` crate's: a counter and a sense flag.
+/// The `hurdles` crate's: a counter and a sense flag; who waits spins, yields some times, and then only looks.
 pub fn hurdles(parties: usize) -> Vec<Hurdles> {
     // It forbids to clone a handle that has waited, so all are made first.
     iter::repeat_n(hurdles::Barrier::new(parties), parties).map(Hurdles).collect()

@@ -80,7 +80,7 @@ impl Field {
         self.std_barrier(parties, instances);
     }
 
-    /// All rivals whose waiters only spin.
+    /// All rivals whose waiters spin until they are released, if not from the first look on.
     pub fn spinners(&mut self, parties: usize, instances: usize) {
         self.spin(parties, instances);
         self.hurdles(parties, instances);

@@ -2,7 +2,8 @@
 //!
 //! No barrier can make the straggler faster, but one that spins all the time takes a CPU from whoever could use it. The
 //! waiter's own CPU clock is read before and after its wait. A policy that spins first may burn its budget on top of
-//! what parking costs, and no more.
+//! what parking costs, and no more. A task has no CPU clock of its own: for tokio's it is what the workers used beyond
+//! the work, over the waits.
 
 use super::{Context, Mode, Series, cost, find, note_wrong};
 use crate::clock::{Tick, ns, stamp, ticks};

@@ -129,7 +129,7 @@ impl Field {
     }
 
     pub fn hurdles(&mut self, parties: usize, instances: usize) {
-        self.add(Entrant::new("hurdles 1.0", Role::Rival, instances, || Ok(crates::hurdles(parties))));
+        self.add(Entrant::new(HURDLES, Role::Rival, instances, || Ok(crates::hurdles(parties))));
     }
 
     /// Concurrency Kit's five.
@@ -155,6 +155,7 @@ pub const SUBJECT: &str = "phalanx";
 pub const AUTO_AGAIN: &str = "auto once more";
 pub const STD: &str = "std::sync::Barrier";
 pub const SPIN: &str = "spin 0.12";
+pub const HURDLES: &str = "hurdles 1.0";
 
 #[cfg(test)]
 mod tests {

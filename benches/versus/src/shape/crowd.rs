@@ -9,13 +9,13 @@
 //! round that evens out.
 //!
 //! Who spins to the end takes part where there are at most twice as many parties as CPUs, in few rounds of few trips: a trip
-//! then waits for the scheduler to take a spinner's CPU away, several times over. For larger crowds the report has what
-//! it took there. tokio's tasks are a rival as well, and one that no thread can keep up with, for to switch between
+//! then waits for the scheduler to take a spinner's CPU away, several times over. `hurdles` yields a few times first, and
+//! so takes part up to four times as many. For larger crowds the report has what they took there. tokio's tasks are a rival as well, and one that no thread can keep up with, for to switch between
 //! tasks is no switch of threads (see `peer::tasks`); so the closest of the others is judged beside the closest of all.
 
 use super::{Context, Mode, Series, ahead_of, ahead_of_all, find, lap_rows, note_wrong, target};
 use crate::peer::floor::yield_counter;
-use crate::peer::{Field, STD, SUBJECT, tasks};
+use crate::peer::{Field, HURDLES, STD, SUBJECT, tasks};
 use crate::play::{Plan, Turn, play};
 use crate::report::{Section, Sense, Table};
 use crate::seat::{Entrant, Role, Seat};
@@ -30,42 +30,48 @@ const FLOOR: &str = "counter and yield";
 /// Twice as many as there are CPUs.
 const MOST_SPINNING: usize = 4;
 
+/// For the one who yields seven times first: enough for the others of its CPU to come by, while they are few.
+const MOST_YIELDING: usize = 8;
+
 pub fn run(context: &Context, sizes: &[usize]) -> Section {
     let mut section = Section::new(
         "crowd",
         "More parties than CPUs",
         "So many threads on the same two CPUs cross back to back: floating over both, and dealt out, even ranks to the first and odd ones to the second. Nanoseconds per trip.",
     );
-    // The largest crowd with spinners so far, and what everybody took in it.
-    let mut spun: Option<(usize, Vec<Series>)> = None;
+    let mut dealt_out = Vec::new();
     for &parties in sizes {
         for dealt in [false, true] {
             crate::watch::shape(&format!("crowd of {parties}"));
             let all = size(context, parties, dealt, &mut section);
-            if parties <= MOST_SPINNING && dealt {
-                spun = Some((parties, all));
+            if dealt {
+                dealt_out.push((parties, all));
             }
         }
     }
-    if sizes.iter().any(|&parties| parties > MOST_SPINNING) {
-        section.absent.extend(left_out(spun.as_ref()));
-    }
+    section.absent.extend(left_out(&dealt_out));
     section
 }
 
-/// The spinners, with the reason why they are not in larger crowds.
-fn left_out(spun: Option<&(usize, Vec<Series>)>) -> Vec<String> {
-    let mut spinners = Field::default();
-    spinners.spinners(2, 1);
-    let reason = |name: &str| {
-        let took = spun.and_then(|(parties, all)| Some((parties, find(all, name)?.summary().median / 1e6)));
-        let took = took.map(|(parties, ms)| format!("; at {parties} parties it took {ms:.2} ms per trip"));
-        format!(
-            "{name}, in crowds of more than {MOST_SPINNING}: spins in the end, and keeps its CPU from those it waits for{}",
-            took.unwrap_or_default()
-        )
+/// Those who spin, each with the largest crowd that it takes part in.
+fn spinners() -> Vec<(String, usize)> {
+    let mut field = Field::default();
+    field.spinners(2, 1);
+    let most = |name: &str| if name == HURDLES { MOST_YIELDING } else { MOST_SPINNING };
+    field.entrants.into_iter().map(|it| it.card.name).map(|name| (name.clone(), most(&name))).collect()
+}
+
+/// Why they are not in larger ones.
+fn left_out(crowds: &[(usize, Vec<Series>)]) -> Vec<String> {
+    let larger = |most: usize| crowds.iter().any(|(parties, _)| *parties > most);
+    let reason = |(name, most): (String, usize)| {
+        let took = crowds.iter().rev().find_map(|(parties, all)| Some((parties, find(all, &name)?.summary().median)));
+        let took = took
+            .map(|(parties, ns)| format!("; with {parties} it took {:.1?} per trip", Duration::from_nanos(ns as u64)));
+        let why = "spins in the end, and keeps its CPU from those it waits for";
+        format!("{name}, in crowds of more than {most}: {why}{}", took.unwrap_or_default())
     };
-    spinners.entrants.iter().map(|entrant| reason(&entrant.card.name)).collect()
+    spinners().into_iter().filter(|(_, most)| larger(*most)).map(reason).collect()
 }
 
 fn size(context: &Context, parties: usize, dealt: bool, section: &mut Section) -> Vec<Series> {
@@ -81,7 +87,13 @@ fn size(context: &Context, parties: usize, dealt: bool, section: &mut Section) -
     field.compat(parties, instances);
     field.threads(parties, instances);
     if parties <= MOST_SPINNING && (context.mode != Mode::Smoke || (dealt && parties == MOST_SPINNING)) {
-        field.seldom(6, |field| field.spinners(parties, instances));
+        field.seldom(6, |field| {
+            field.spin(parties, instances);
+            field.ck(parties, instances);
+        });
+    }
+    if parties <= MOST_YIELDING {
+        field.hurdles(parties, instances);
     }
     let seats: Vec<usize> = context.place.cpus.iter().copied().cycle().take(parties).collect();
     field.tasks(&seats);
@@ -89,10 +101,10 @@ fn size(context: &Context, parties: usize, dealt: bool, section: &mut Section) -
         cpus: &context.place.cpus,
         parties,
         pinned: dealt,
-        rounds: context.pick(1, 12, 60),
+        rounds: context.pick(1, 10, 60),
         length: context.length(
             if parties <= MOST_SPINNING { 8 } else { 10 },
-            Duration::from_millis(context.pick(20, 15, 30)),
+            Duration::from_millis(context.pick(20, 12, 30)),
             context.pick(20, 12, 20),
         ),
         verified: context.pick(5, 2, 2),

@@ -137,9 +137,11 @@ fn output(compiler: &Path, arguments: &[&str]) -> Result<String, String> {
     Err(format!("{} does not compile it: {}", compiler.display(), one_line(&complaint)))
 }
 
-/// The first line with an error in it, or else the first; an environment variable has only one.
+/// The first line with an error in it, of a compiler or of a linker that misses a library, or else the first; an
+/// environment variable has only one.
 fn one_line(text: &str) -> String {
-    text.lines().find(|line| line.contains("error")).or(text.lines().next()).unwrap_or_default().trim().to_owned()
+    let tells = |line: &&str| ["error", "cannot find"].iter().any(|sign| line.contains(sign));
+    text.lines().find(tells).or(text.lines().next()).unwrap_or_default().trim().to_owned()
 }
 
 fn tell(name: &str, value: &str) {

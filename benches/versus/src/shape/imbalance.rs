@@ -20,7 +20,7 @@ use std::time::Duration;
 
 const PARK: &str = "phalanx Auto, Park";
 
-/// What one party saw of a round; of a foreign peer, the only one: the waiter, for whom the last arrival is its own.
+/// What one party saw of a round.
 #[derive(Default, Serialize, Deserialize)]
 pub struct Waits {
     pub waits: Vec<Wait>,
@@ -88,8 +88,11 @@ pub fn run(context: &Context) -> Section {
         .iter()
         .map(|peer| {
             Series::of(peer, |seen| {
-                let straggler = &seen[seen.len() - 1].waits;
-                median(seen[0].waits.iter().zip(straggler).map(|(waiter, straggler)| hop(waiter, straggler) / 1e3))
+                // A foreign runtime's waits are one party's, with the straggler's arrival in them.
+                let straggler = seen.last().expect("somebody played");
+                median(
+                    seen[0].waits.iter().zip(&straggler.waits).map(|(waiter, straggler)| hop(waiter, straggler) / 1e3),
+                )
             })
         })
         .collect();

@@ -22,7 +22,7 @@ fn main() {
     let cxx = compiler(cc::Build::new().cpp(true).warnings(false));
     let clang = version("clang").map(|_| PathBuf::from("clang"));
 
-    println!("cargo:rustc-check-cfg=cfg(versus_std_barrier, versus_gomp, versus_epcc_gomp)");
+    println!("cargo:rustc-check-cfg=cfg(versus_std_barrier, versus_gomp, versus_epcc_gomp, versus_ck)");
     let fixed = env::var("CARGO_CFG_TARGET_FEATURE").is_ok_and(|list| list.split(',').any(|it| it == "crt-static"));
     let mut libraries = BTreeSet::new();
     let mut object = |name: &str, source: &str, compiler: &Result<PathBuf, String>, flags: &[&str], library: &str| {
@@ -37,6 +37,8 @@ fn main() {
         tell(&format!("{name}_WHY"), &why);
     };
     object("VERSUS_STD_BARRIER", "std_barrier.cpp", &cxx, &["-std=c++20"], "stdc++");
+    // Concurrency Kit: its header and library, as distributions package them.
+    object("VERSUS_CK", "ck.c", &c, &["-std=gnu11", "-lck"], "ck");
     // libgomp is the runtime of GCC; what other compilers call `-fopenmp` is another.
     let gcc =
         c.clone().and_then(|path| if is_clang(&path) { Err("the C compiler is not GCC".into()) } else { Ok(path) });
@@ -144,9 +146,11 @@ fn output(compiler: &Path, arguments: &[&str]) -> Result<String, String> {
     Err(format!("{} does not compile it: {}", compiler.display(), one_line(&complaint)))
 }
 
-/// The first line with an error in it, or else the first; an environment variable has only one.
+/// The first line with an error in it, of a compiler or of a linker that misses a library, or else the first; an
+/// environment variable has only one.
 fn one_line(text: &str) -> String {
-    text.lines().find(|line| line.contains("error")).or(text.lines().next()).unwrap_or_default().trim().to_owned()
+    let tells = |line: &&str| ["error", "cannot find"].iter().any(|sign| line.contains(sign));
+    text.lines().find(tells).or(text.lines().next()).unwrap_or_default().trim().to_owned()
 }
 
 fn tell(name: &str, value: &str) {

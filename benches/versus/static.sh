@@ -1,6 +1,7 @@
 #!/bin/sh
 # Builds the whole comparison as one static binary, for a machine with neither cargo nor compilers. Needs, where it is built, the C library, libgomp
-# and libstdc++ as archives (Debian: libc6-dev and g++ have them); a peer whose archive is missing is left out, and the report says so.
+# and libstdc++ as archives, and libck for Concurrency Kit (Debian: libc6-dev, g++ and libck-dev have them); a peer whose archive is missing is left
+# out, and the report says so.
 #
 #   benches/versus/static.sh [WHERE]      the binary, by default ./phalanx-versus-static
 #

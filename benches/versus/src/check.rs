@@ -11,9 +11,31 @@ use crate::seat::Crossing;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+/// By rank, the trip that the party has come to.
+pub struct Slots(Vec<Line<AtomicU64>>);
+
+impl Slots {
+    pub fn new(parties: usize) -> Self {
+        Self((0..parties).map(|_| Line::default()).collect())
+    }
+
+    /// Before a trip.
+    pub fn write(&self, rank: usize, trip: u64) {
+        self.0[rank].0.store(trip, Relaxed);
+    }
+
+    /// After it: who had not come.
+    pub fn odd(&self, rank: usize, trip: u64) -> impl Iterator<Item = String> {
+        let seen = self.0.iter().map(|slot| slot.0.load(Relaxed)).enumerate();
+        // The other may have gone on to the next trip, but no further: that one needs us.
+        let odd = seen.filter(move |&(_, seen)| seen != trip && seen != trip + 1);
+        odd.map(move |(other, seen)| format!("rank {rank} left trip {trip} while rank {other} was at {seen}"))
+    }
+}
+
 /// The slots of one crew, and what was found wrong.
 pub struct Check {
-    slots: Vec<Line<AtomicU64>>,
+    slots: Slots,
     leaders: AtomicU64,
     trips: AtomicU64,
     wrong: Mutex<Vec<String>>,
@@ -22,7 +44,7 @@ pub struct Check {
 impl Check {
     pub fn new(parties: usize) -> Self {
         Self {
-            slots: (0..parties).map(|_| Line::default()).collect(),
+            slots: Slots::new(parties),
             leaders: AtomicU64::new(0),
             trips: AtomicU64::new(0),
             wrong: Mutex::default(),
@@ -31,15 +53,9 @@ impl Check {
 
     /// One trip of one party. Trips are numbered upwards from 1, without regard to the peer.
     pub fn trip<C: Crossing>(&self, crossing: &mut C, rank: usize, trip: u64) {
-        self.slots[rank].0.store(trip, Relaxed);
+        self.slots.write(rank, trip);
         let leads = crossing.meet();
-        for (other, slot) in self.slots.iter().enumerate() {
-            let seen = slot.0.load(Relaxed);
-            // The other may have gone on to the next trip, but no further: that one needs us.
-            if seen != trip && seen != trip + 1 {
-                self.report(format!("rank {rank} left trip {trip} while rank {other} was at {seen}"));
-            }
-        }
+        self.slots.odd(rank, trip).for_each(|what| self.report(what));
         if leads {
             self.leaders.fetch_add(1, Relaxed);
         }

@@ -198,7 +198,9 @@ impl Cli {
     pub fn crowd_sizes(&self) -> Vec<usize> {
         match (&*self.crowd, self.mode()) {
             ([], Mode::Smoke) => vec![3, 4, 16],
-            ([], _) => vec![3, 4, 8, 16, 64, 256],
+            // Twice, 4, 16 and 128 times as many as CPUs.
+            ([], Mode::Quick) => vec![4, 8, 32, 256],
+            ([], Mode::Full) => vec![3, 4, 8, 16, 32, 64, 256],
             (asked, _) => asked.iter().copied().map(usize::from).collect(),
         }
     }

@@ -229,6 +229,7 @@ impl Member<'_> {
             run(&Turn { sizing: true, ..*turn }, seat);
             start.elapsed()
         };
+        let least = (least / table.cards[entrant].every as u64).max(1);
         let mut search = Search::new(time, least);
         for attempt in 0.. {
             let elapsed = self.round(entrant, attempt, &timed);

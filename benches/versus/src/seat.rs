@@ -205,7 +205,8 @@ pub struct Card {
     pub leads: bool,
     /// Its own runtime's threads cross, not ours: only rank 0 plays, while all of ours sleep.
     pub foreign: bool,
-    /// Takes part in each so many-th round.
+    /// Takes part in each so many-th round. Where rounds are of a given time, it also needs only such a part of the
+    /// trips that they must have at least.
     pub every: usize,
 }
 

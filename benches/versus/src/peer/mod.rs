@@ -1,5 +1,6 @@
 //! The entrants: one file per family, each peer a [`Crossing`](crate::seat::Crossing) and a constructor.
 
+pub mod ck;
 pub mod crates;
 pub mod epcc;
 pub mod floor;
@@ -11,6 +12,7 @@ pub mod probe;
 pub mod regions;
 pub mod riders;
 pub mod sums;
+pub mod tasks;
 pub mod work;
 
 use crate::seat::{Entrant, Role};
@@ -31,6 +33,13 @@ impl Field {
             Ok(entrant) => self.entrants.push(entrant),
             Err(why) => self.absent.push(why),
         }
+    }
+
+    /// Those that `add` takes in play only each so many-th round: for peers whose trips take long.
+    pub fn seldom(&mut self, every: usize, add: impl FnOnce(&mut Self)) {
+        let before = self.entrants.len();
+        add(self);
+        self.entrants[before..].iter_mut().for_each(|entrant| entrant.card.every = every);
     }
 
     /// phalanx as it comes: the subject of all targets.
@@ -65,14 +74,18 @@ impl Field {
     pub fn threads(&mut self, parties: usize, instances: usize) {
         self.std(parties, instances);
         self.mutex_condvar(parties, instances);
+        self.parking_lot(parties, instances);
+        self.async_lock(parties, instances);
+        self.tokio(parties, instances);
         self.pthread(parties, instances);
         self.std_barrier(parties, instances);
     }
 
-    /// All rivals whose waiters only spin.
+    /// All rivals whose waiters spin until they are released, if not from the first look on.
     pub fn spinners(&mut self, parties: usize, instances: usize) {
         self.spin(parties, instances);
         self.hurdles(parties, instances);
+        self.ck(parties, instances);
     }
 
     /// All rivals that are crossed by threads or processes of their own, a party on each of these CPUs. To be called
@@ -80,6 +93,12 @@ impl Field {
     pub fn foreign(&mut self, cpus: &[usize]) {
         self.add(openmp::libgomp(cpus));
         self.add(openmp::libomp(cpus));
+        self.tasks(cpus);
+    }
+
+    /// tokio's barrier as it is meant, by a task for each of these CPUs, of which some may be the same.
+    pub fn tasks(&mut self, cpus: &[usize]) {
+        self.add(tasks::tokio(cpus));
     }
 
     pub fn std(&mut self, parties: usize, instances: usize) {
@@ -88,7 +107,22 @@ impl Field {
 
     /// What one writes oneself.
     pub fn mutex_condvar(&mut self, parties: usize, instances: usize) {
-        self.add(Entrant::new("Mutex + Condvar", Role::Rival, instances, || Ok(crates::mutex_condvar(parties))));
+        let build = || Ok(crates::monitored::<crates::OfStd>(parties));
+        self.add(Entrant::new("Mutex + Condvar", Role::Rival, instances, build));
+    }
+
+    /// The same with another mutex and condition variable.
+    pub fn parking_lot(&mut self, parties: usize, instances: usize) {
+        let build = || Ok(crates::monitored::<crates::OfParkingLot>(parties));
+        self.add(Entrant::new("parking_lot 0.12, Mutex + Condvar", Role::Rival, instances, build));
+    }
+
+    pub fn async_lock(&mut self, parties: usize, instances: usize) {
+        self.add(Entrant::new("async-lock 3, blocking", Role::Rival, instances, || Ok(crates::async_lock(parties))));
+    }
+
+    pub fn tokio(&mut self, parties: usize, instances: usize) {
+        self.add(Entrant::new("tokio, blocking threads", Role::Rival, instances, || crates::tokio(parties)));
     }
 
     pub fn spin(&mut self, parties: usize, instances: usize) {
@@ -96,7 +130,14 @@ impl Field {
     }
 
     pub fn hurdles(&mut self, parties: usize, instances: usize) {
-        self.add(Entrant::new("hurdles 1.0", Role::Rival, instances, || Ok(crates::hurdles(parties))));
+        self.add(Entrant::new(HURDLES, Role::Rival, instances, || Ok(crates::hurdles(parties))));
+    }
+
+    /// Concurrency Kit's five.
+    pub fn ck(&mut self, parties: usize, instances: usize) {
+        for (kind, name) in ck::KINDS.iter().enumerate() {
+            self.add(Entrant::new(format!("ck {name}"), Role::Rival, instances, || ck::parties(kind, parties)));
+        }
     }
 
     pub fn pthread(&mut self, parties: usize, instances: usize) {
@@ -115,3 +156,41 @@ pub const SUBJECT: &str = "phalanx";
 pub const AUTO_AGAIN: &str = "auto once more";
 pub const STD: &str = "std::sync::Barrier";
 pub const SPIN: &str = "spin 0.12";
+pub const HURDLES: &str = "hurdles 1.0";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::length::Length;
+    use crate::place::allowed;
+    use crate::play::{Plan, Turn, play};
+    use crate::seat::Seat;
+
+    /// Few trips: those who only spin take a time slice for each where there are more parties than CPUs.
+    fn promise(parties: usize) {
+        let cpus = allowed().unwrap();
+        let mut field = Field::default();
+        field.threads(parties, 2);
+        field.spinners(parties, 2);
+        let seats: Vec<usize> = cpus.iter().copied().cycle().take(parties).collect();
+        field.tasks(&seats);
+        // What is absent needs a compiler or a library that may not be there; the crates are there.
+        assert!(field.entrants.len() >= 8, "{:?}", field.absent);
+        let plan = Plan { cpus: &cpus, parties, pinned: true, rounds: 2, length: Length::Trips(2), verified: 5 };
+        let played = play(&plan, field.entrants, |turn: &Turn, seat: &mut dyn Seat| seat.back_to_back(1, turn.trips));
+        for peer in played {
+            assert_eq!(peer.wrong, [""; 0], "{} with {parties} parties", peer.name);
+            assert!(peer.rounds.iter().flatten().flatten().all(|lap| lap.trips == 2), "{}", peer.name);
+        }
+    }
+
+    #[test]
+    fn every_rival_keeps_the_promise_with_two() {
+        promise(2);
+    }
+
+    #[test]
+    fn every_rival_keeps_the_promise_with_five() {
+        promise(5);
+    }
+}

@@ -4,7 +4,7 @@
 //! symbols, and no shape should run with a runtime that it does not use. A static binary can open nothing, so there
 //! `build.rs` links in what it finds as an archive; LLVM's runtime stays out, for it and GCC's cannot both be in.
 
-use std::ffi::{c_int, c_void};
+use std::ffi::{c_int, c_uint, c_void};
 use std::ptr::NonNull;
 
 /// native/std_barrier.cpp.
@@ -14,6 +14,18 @@ pub struct StdBarrier {
     pub wait: unsafe extern "C" fn(NonNull<c_void>),
     pub destroy: unsafe extern "C" fn(NonNull<c_void>),
 }
+
+/// native/ck.c.
+#[derive(Clone, Copy)]
+pub struct Ck {
+    pub create: unsafe extern "C" fn(c_int, c_uint) -> Option<NonNull<c_void>>,
+    pub party: unsafe extern "C" fn(NonNull<c_void>, c_uint) -> NonNull<c_void>,
+    pub waiter: unsafe extern "C" fn(c_int) -> Option<Waiter>,
+    pub destroy: unsafe extern "C" fn(NonNull<c_void>),
+}
+
+/// One trip of one party.
+pub type Waiter = unsafe extern "C" fn(NonNull<c_void>);
 
 /// native/openmp.c.
 #[derive(Clone, Copy)]
@@ -67,7 +79,7 @@ pub struct Found {
 
 #[cfg(not(target_feature = "crt-static"))]
 mod place {
-    use super::{Epcc, OpenMp, StdBarrier};
+    use super::{Ck, Epcc, OpenMp, StdBarrier};
     use libloading::Library;
 
     pub fn std_barrier() -> Result<StdBarrier, String> {
@@ -78,6 +90,19 @@ mod place {
                 create: *library.get(b"versus_create").map_err(|e| e.to_string())?,
                 wait: *library.get(b"versus_wait").map_err(|e| e.to_string())?,
                 destroy: *library.get(b"versus_destroy").map_err(|e| e.to_string())?,
+            })
+        }
+    }
+
+    pub fn ck() -> Result<Ck, String> {
+        let library = open(env!("VERSUS_CK"), env!("VERSUS_CK_WHY"))?;
+        // SAFETY: these are the signatures in native/ck.c.
+        unsafe {
+            Ok(Ck {
+                create: *library.get(b"versus_ck_create").map_err(|e| e.to_string())?,
+                party: *library.get(b"versus_ck_party").map_err(|e| e.to_string())?,
+                waiter: *library.get(b"versus_ck_waiter").map_err(|e| e.to_string())?,
+                destroy: *library.get(b"versus_ck_destroy").map_err(|e| e.to_string())?,
             })
         }
     }
@@ -138,7 +163,7 @@ mod place {
 
 #[cfg(target_feature = "crt-static")]
 mod place {
-    use super::{Epcc, OpenMp, StdBarrier};
+    use super::{Ck, Epcc, OpenMp, StdBarrier};
 
     #[cfg(versus_std_barrier)]
     pub fn std_barrier() -> Result<StdBarrier, String> {
@@ -156,6 +181,31 @@ mod place {
     #[cfg(not(versus_std_barrier))]
     pub fn std_barrier() -> Result<StdBarrier, String> {
         Err(env!("VERSUS_STD_BARRIER_WHY").into())
+    }
+
+    #[cfg(versus_ck)]
+    pub fn ck() -> Result<Ck, String> {
+        use super::Waiter;
+        use std::ffi::{c_int, c_uint, c_void};
+        use std::ptr::NonNull;
+        // As in native/ck.c.
+        unsafe extern "C" {
+            fn versus_ck_create(kind: c_int, parties: c_uint) -> Option<NonNull<c_void>>;
+            fn versus_ck_party(barrier: NonNull<c_void>, rank: c_uint) -> NonNull<c_void>;
+            fn versus_ck_waiter(kind: c_int) -> Option<Waiter>;
+            fn versus_ck_destroy(barrier: NonNull<c_void>);
+        }
+        Ok(Ck {
+            create: versus_ck_create,
+            party: versus_ck_party,
+            waiter: versus_ck_waiter,
+            destroy: versus_ck_destroy,
+        })
+    }
+
+    #[cfg(not(versus_ck))]
+    pub fn ck() -> Result<Ck, String> {
+        Err(env!("VERSUS_CK_WHY").into())
     }
 
     #[cfg(versus_gomp)]
@@ -242,4 +292,4 @@ mod place {
     }
 }
 
-pub use place::{epcc_libgomp, epcc_libomp, libgomp, libomp, std_barrier};
+pub use place::{ck, epcc_libgomp, epcc_libomp, libgomp, libomp, std_barrier};

@@ -78,17 +78,17 @@ fn measure(context: &Context, parties: usize, section: &mut Section) {
     field.compat(parties, instances);
     field.threads(parties, instances);
     if pair {
-        field.spinners(parties, instances);
+        field.seldom(3, |field| field.spinners(parties, instances));
     }
     let plan = Plan {
         cpus: &context.place.cpus,
         parties,
         pinned: pair,
-        rounds: context.pick(1, if pair { 15 } else { 8 }, if pair { 80 } else { 30 }),
+        rounds: context.pick(1, if pair { 12 } else { 6 }, if pair { 80 } else { 30 }),
         length: Length::Trips(0),
         verified: 2,
     };
-    let time = ticks(Duration::from_millis(context.pick(20, 100, 100)));
+    let time = ticks(Duration::from_millis(context.pick(20, 50, 100)));
     let last = AtomicU64::new(u64::MAX);
     let played = play(&plan, field.entrants, |turn: &Turn, seat: &mut dyn Seat| seat.until(turn.rank, time, &last));
     for peer in &played {

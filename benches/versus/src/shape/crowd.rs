@@ -7,10 +7,15 @@
 //! floor here is a counter whose waiters yield, since a trip then costs each party one turn on a CPU and hardly
 //! anything else. Trips are timed by party 0, which may come early or late in the order of release; over the trips of a
 //! round that evens out.
+//!
+//! Who spins to the end takes part where there are at most twice as many parties as CPUs, in few rounds of few trips: a trip
+//! then waits for the scheduler to take a spinner's CPU away, several times over. `hurdles` yields a few times first, and
+//! so takes part up to four times as many. For larger crowds the report has what they took there. tokio's tasks are a rival as well, and one that no thread can keep up with, for to switch between
+//! tasks is no switch of threads (see `peer::tasks`); so the closest of the others is judged beside the closest of all.
 
-use super::{Context, ahead_of_all, lap_rows, note_wrong, target};
+use super::{Context, Mode, Series, ahead_of, ahead_of_all, find, lap_rows, note_wrong, target};
 use crate::peer::floor::yield_counter;
-use crate::peer::{Field, STD, SUBJECT};
+use crate::peer::{Field, HURDLES, STD, SUBJECT, tasks};
 use crate::play::{Plan, Turn, play};
 use crate::report::{Section, Sense, Table};
 use crate::seat::{Entrant, Role, Seat};
@@ -22,22 +27,54 @@ const ALL: [WaitPolicy; 3] = [WaitPolicy::SpinYield, WaitPolicy::SpinPark, WaitP
 
 const FLOOR: &str = "counter and yield";
 
+/// Twice as many as there are CPUs.
+const MOST_SPINNING: usize = 4;
+
+/// For the one who yields seven times first: enough for the others of its CPU to come by, while they are few.
+const MOST_YIELDING: usize = 8;
+
 pub fn run(context: &Context, sizes: &[usize]) -> Section {
     let mut section = Section::new(
         "crowd",
         "More parties than CPUs",
         "So many threads on the same two CPUs cross back to back: floating over both, and dealt out, even ranks to the first and odd ones to the second. Nanoseconds per trip.",
     );
+    let mut dealt_out = Vec::new();
     for &parties in sizes {
         for dealt in [false, true] {
             crate::watch::shape(&format!("crowd of {parties}"));
-            size(context, parties, dealt, &mut section);
+            let all = size(context, parties, dealt, &mut section);
+            if dealt {
+                dealt_out.push((parties, all));
+            }
         }
     }
+    section.absent.extend(left_out(&dealt_out));
     section
 }
 
-fn size(context: &Context, parties: usize, dealt: bool, section: &mut Section) {
+/// Those who spin, each with the largest crowd that it takes part in.
+fn spinners() -> Vec<(String, usize)> {
+    let mut field = Field::default();
+    field.spinners(2, 1);
+    let most = |name: &str| if name == HURDLES { MOST_YIELDING } else { MOST_SPINNING };
+    field.entrants.into_iter().map(|it| it.card.name).map(|name| (name.clone(), most(&name))).collect()
+}
+
+/// Why they are not in larger ones.
+fn left_out(crowds: &[(usize, Vec<Series>)]) -> Vec<String> {
+    let larger = |most: usize| crowds.iter().any(|(parties, _)| *parties > most);
+    let reason = |(name, most): (String, usize)| {
+        let took = crowds.iter().rev().find_map(|(parties, all)| Some((parties, find(all, &name)?.summary().median)));
+        let took = took
+            .map(|(parties, ns)| format!("; with {parties} it took {:.1?} per trip", Duration::from_nanos(ns as u64)));
+        let why = "spins in the end, and keeps its CPU from those it waits for";
+        format!("{name}, in crowds of more than {most}: {why}{}", took.unwrap_or_default())
+    };
+    spinners().into_iter().filter(|(_, most)| larger(*most)).map(reason).collect()
+}
+
+fn size(context: &Context, parties: usize, dealt: bool, section: &mut Section) -> Vec<Series> {
     let name = format!("{parties} parties, {}", if dealt { "dealt out" } else { "floating" });
     let instances = context.pick(1, 2, 4);
     let mut field = Field::default();
@@ -49,20 +86,31 @@ fn size(context: &Context, parties: usize, dealt: bool, section: &mut Section) {
     }
     field.compat(parties, instances);
     field.threads(parties, instances);
+    if parties <= MOST_SPINNING && (context.mode != Mode::Smoke || (dealt && parties == MOST_SPINNING)) {
+        field.seldom(6, |field| {
+            field.spin(parties, instances);
+            field.ck(parties, instances);
+        });
+    }
+    if parties <= MOST_YIELDING {
+        field.hurdles(parties, instances);
+    }
+    let seats: Vec<usize> = context.place.cpus.iter().copied().cycle().take(parties).collect();
+    field.tasks(&seats);
     let plan = Plan {
         cpus: &context.place.cpus,
         parties,
         pinned: dealt,
-        rounds: context.pick(1, 12, 60),
+        rounds: context.pick(1, 10, 60),
         length: context.length(
-            if parties > 16 { 10 } else { 100 },
-            Duration::from_millis(context.pick(20, 20, 30)),
-            20,
+            if parties <= MOST_SPINNING { 8 } else { 10 },
+            Duration::from_millis(context.pick(20, 12, 30)),
+            context.pick(20, 12, 20),
         ),
-        verified: context.pick(20, 2, 2),
+        verified: context.pick(5, 2, 2),
     };
     let played = play(&plan, field.entrants, |turn: &Turn, seat: &mut dyn Seat| {
-        seat.back_to_back(4 + turn.trips / 4, turn.trips)
+        seat.back_to_back(turn.trips.min(4) + turn.trips / 4, turn.trips)
     });
     let (all, rows) = lap_rows(&played, &[SUBJECT, FLOOR]);
     section.tables.push(Table { title: format!("{name} on 2 CPUs"), unit: "ns/trip", rows });
@@ -70,6 +118,9 @@ fn size(context: &Context, parties: usize, dealt: bool, section: &mut Section) {
     let claim = |what: &str| format!("{name}: {what}");
     section.verdicts.push(target(context, &all, &claim("std over phalanx"), (STD, SUBJECT), Sense::AtLeast, times));
     section.verdicts.extend(ahead_of_all(context, &all, &claim("")));
+    section
+        .verdicts
+        .extend(ahead_of(context, &all, &claim("the closest rival of threads"), |series| series.name != tasks::NAME));
     section.verdicts.push(target(
         context,
         &all,
@@ -84,4 +135,5 @@ fn size(context: &Context, parties: usize, dealt: bool, section: &mut Section) {
         }
     }
     note_wrong(section, &played);
+    all
 }

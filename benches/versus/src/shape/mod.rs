@@ -179,10 +179,15 @@ pub fn target(
 
 /// phalanx must be faster than every rival of the match: judged by the one that comes closest.
 pub fn ahead_of_all(context: &Context, all: &[Series], prefix: &str) -> Option<Verdict> {
+    ahead_of(context, all, &format!("{prefix}the closest rival"), |_| true)
+}
+
+/// The same among the rivals that `counts` takes; `who` says which they are.
+pub fn ahead_of(context: &Context, all: &[Series], who: &str, counts: impl Fn(&Series) -> bool) -> Option<Verdict> {
     let subject = all.iter().find(|series| series.role == Role::Subject)?;
-    let rivals = all.iter().filter(|series| series.role == Role::Rival);
+    let rivals = all.iter().filter(|series| series.role == Role::Rival && counts(series));
     let closest = rivals.min_by(|a, b| a.median_over(subject).total_cmp(&b.median_over(subject)))?;
-    let claim = format!("{prefix}the closest rival, {}, over {}", closest.name, subject.name);
+    let claim = format!("{who}, {}, over {}", closest.name, subject.name);
     Some(target(context, all, &claim, (&closest.name, &subject.name), Sense::Above, 1.0))
 }
 

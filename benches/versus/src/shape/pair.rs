@@ -87,7 +87,7 @@ fn against_rivals(context: &Context, section: &mut Section) {
         cpus: &context.place.cpus,
         parties: 2,
         pinned: true,
-        rounds: context.pick(2, 120, 600),
+        rounds: context.pick(2, 90, 600),
         length: context.length(300, Duration::from_millis(3), 20),
         verified: context.pick(50, 4, 4),
     };

@@ -111,7 +111,7 @@ pub fn run(context: &Context) -> Section {
         cpus: &context.place.cpus,
         parties: 2,
         pinned: true,
-        rounds: context.pick(2, 80, 500),
+        rounds: context.pick(2, 60, 500),
         length: Length::Trips(context.pick(120, 600, 600)),
         verified: context.pick(50, 4, 4),
     };

@@ -45,6 +45,7 @@ fn main() -> ExitCode {
             Place::choose(Some(*on)).and_then(|place| cold::child(place, peer)).map(|()| ExitCode::SUCCESS)
         }
         Some(Child::Many { on, mode }) => family::many::child(on, *mode).map(|()| ExitCode::SUCCESS),
+        Some(Child::Remote(told)) => peer::remote::child::serve(told).map(|()| ExitCode::SUCCESS),
         None => compare(&cli),
     };
     done.unwrap_or_else(|why| {

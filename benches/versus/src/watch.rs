@@ -1,5 +1,6 @@
 //! A peer that hangs must not take the benchmark with it in silence.
 
+use crate::peer::remote;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -24,6 +25,8 @@ pub fn start() {
                 && since.elapsed() > PATIENCE
             {
                 eprintln!("versus: {shape}: no round of `{who}` has ended for {PATIENCE:?}: it hangs");
+                // The others' processes would end with this one, but those that somebody else started for us.
+                remote::end_all();
                 std::process::exit(3);
             }
         }

@@ -8,7 +8,9 @@ pub mod openmp;
 pub mod own;
 pub mod probe;
 pub mod regions;
+pub mod remote;
 pub mod riders;
+pub mod shared;
 pub mod sums;
 pub mod work;
 
@@ -77,8 +79,17 @@ impl Field {
     /// All rivals that are crossed by threads or processes of their own, a party on each of these CPUs. To be called
     /// before the caller is pinned.
     pub fn foreign(&mut self, cpus: &[usize]) {
-        self.add(openmp::libgomp(cpus));
-        self.add(openmp::libomp(cpus));
+        self.remote(&cpus.iter().copied().map(Some).collect::<Vec<_>>());
+    }
+
+    /// The same with so many parties anywhere on the caller's CPUs.
+    pub fn foreign_anywhere(&mut self, parties: usize) {
+        self.remote(&vec![None; parties]);
+    }
+
+    /// Those that live in other processes.
+    fn remote(&mut self, cpus: &[Option<usize>]) {
+        remote::ALL.into_iter().for_each(|setting| self.add(remote::trips(setting, cpus)));
     }
 
     pub fn std(&mut self, parties: usize, instances: usize) {

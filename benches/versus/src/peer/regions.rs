@@ -4,18 +4,21 @@
 //! counters are checked at the end of each round. A crew is made for each round and ended behind it, since some of them spin
 //! while they are idle and would take the others' CPUs.
 
-use super::object::{self, OpenMp, Report};
+use super::remote::{LIBGOMP, LIBOMP, LIBOMP_DIST, Remote, Setting};
 use crate::clock::{ns, stamp};
 use crate::gate::Line;
+use crate::seat::Lap;
+use crate::usage::Usage;
 use phalanx::team::Team;
 use phalanx::topology::{Placement, pin_current};
-use std::ffi::c_int;
+use serde::{Deserialize, Serialize};
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
 /// What a round is to be.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Serialize, Deserialize)]
 pub struct Regions {
     /// Not timed.
     pub opening: u64,
@@ -24,8 +27,12 @@ pub struct Regions {
     pub idle: Duration,
 }
 
-/// Nanoseconds per region, or what was wrong.
-pub type Round = Result<f64, String>;
+/// The time of the regions and what the whole process used on them, idling included; or what was wrong.
+pub type Round = Result<Lap, String>;
+
+pub const LIBGOMP_NAME: &str = "libgomp parallel";
+pub const LIBOMP_NAME: &str = "libomp parallel";
+pub const DIST_NAME: &str = "libomp dist parallel";
 
 /// A round for members on these CPUs; the caller is pinned to the first one.
 type Play = Box<dyn Fn(&[usize], Regions) -> Round>;
@@ -64,7 +71,7 @@ fn timed(members: usize, regions: Regions, mut region: impl FnMut(&Counters)) ->
     for _ in 0..regions.opening {
         region(&counters);
     }
-    let mut took = 0.0;
+    let (mut took, before) = (0.0, Usage::of_process());
     if regions.idle.is_zero() {
         let start = stamp();
         for _ in 0..regions.timed {
@@ -79,8 +86,9 @@ fn timed(members: usize, regions: Regions, mut region: impl FnMut(&Counters)) ->
             took += ns(stamp() - start);
         }
     }
+    let usage = Usage::of_process().since(before);
     counters.check(regions)?;
-    Ok(took / regions.timed as f64)
+    Ok(Lap { ns: took, trips: regions.timed, usage, all_trips: regions.timed })
 }
 
 /// Where the members are to be, for those that can be told.
@@ -173,30 +181,15 @@ pub fn scope() -> Crew {
     Crew { name: "std::thread::scope", round: Box::new(round) }
 }
 
-/// OpenMP's parallel region, with the runtimes that are at hand; and why others are not.
-pub fn openmp() -> Vec<Result<Crew, String>> {
-    let entrant = |name: &'static str, runtime: Result<OpenMp, String>| {
-        let runtime = runtime.map_err(|why| format!("{name}: {why}"))?;
-        Ok(Crew { name, round: Box::new(move |cpus, regions| region(runtime, cpus, regions)) })
+/// OpenMP's parallel region, with the runtimes that are at hand, for up to so many members; and why others are not.
+///
+/// Each has a process of its own, which is stopped between the rounds and keeps its threads.
+pub fn openmp(members: usize) -> Vec<Result<Crew, String>> {
+    let entrant = |(name, setting): (&'static str, Setting)| {
+        let remote = Remote::start(setting, &vec![-1; members], false).map_err(|why| format!("{name}: {why}"))?;
+        let remote = RefCell::new(remote);
+        Ok(Crew { name, round: Box::new(move |cpus, regions| remote.borrow_mut().regions(cpus, regions)) })
     };
-    vec![entrant("libgomp parallel", object::libgomp()), entrant("libomp parallel", object::libomp())]
-}
-
-fn region(runtime: OpenMp, cpus: &[usize], regions: Regions) -> Round {
-    let mut report = Report::default();
-    let numbers: Vec<c_int> = cpus.iter().map(|&cpu| cpu as c_int).collect();
-    let (members, idle) = (numbers.len() as c_int, regions.idle.as_nanos() as i64);
-    let (opening, timed) = (regions.opening as i64, regions.timed as i64);
-    // SAFETY: `numbers` has as many CPUs as there are members; `report` is valid for writes.
-    let error = unsafe { (runtime.fork)(numbers.as_ptr(), members, opening, timed, idle, &raw mut report) };
-    if error != 0 || report.team != i64::from(members) {
-        return Err(format!("error {error}, a team of {} threads", report.team));
-    }
-    // Its pool threads spin for a while behind the last region: they would take the others' CPUs.
-    crate::usage::settle();
-    if report.wrong != 0 {
-        Err(format!("{} members have not run each time", report.wrong))
-    } else {
-        Ok(report.ns as f64 / timed as f64)
-    }
+    let settings = [(LIBGOMP_NAME, LIBGOMP), (LIBOMP_NAME, LIBOMP), (DIST_NAME, LIBOMP_DIST)];
+    settings.into_iter().map(entrant).collect()
 }

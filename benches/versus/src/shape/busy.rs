@@ -79,6 +79,9 @@ fn measure(context: &Context, parties: usize, section: &mut Section) {
     field.threads(parties, instances);
     if pair {
         field.spinners(parties, instances);
+        field.foreign(&context.place.cpus);
+    } else {
+        field.foreign_anywhere(parties);
     }
     let plan = Plan {
         cpus: &context.place.cpus,

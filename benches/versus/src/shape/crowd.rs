@@ -49,6 +49,11 @@ fn size(context: &Context, parties: usize, dealt: bool, section: &mut Section) {
     }
     field.compat(parties, instances);
     field.threads(parties, instances);
+    if dealt {
+        field.foreign(&context.place.cpus.into_iter().cycle().take(parties).collect::<Vec<_>>());
+    } else {
+        field.foreign_anywhere(parties);
+    }
     let plan = Plan {
         cpus: &context.place.cpus,
         parties,

@@ -87,6 +87,13 @@ impl Field {
         self.remote(&vec![None; parties]);
     }
 
+    /// They take part in each so many-th round only, for want of time.
+    pub fn foreign_each(&mut self, rounds: usize) {
+        for entrant in self.entrants.iter_mut().filter(|entrant| entrant.card.foreign) {
+            entrant.card.every = rounds;
+        }
+    }
+
     /// Those that live in other processes.
     fn remote(&mut self, cpus: &[Option<usize>]) {
         remote::ALL.into_iter().for_each(|setting| self.add(remote::trips(setting, cpus)));

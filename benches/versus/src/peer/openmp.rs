@@ -240,3 +240,58 @@ impl Seat for Team {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::peer::object;
+
+    /// A team of libgomp's in this process, where there is one.
+    fn team(what: What, parties: usize) -> Option<Team> {
+        let play = object::libgomp().inspect_err(|why| println!("skipped: {why}")).ok()?;
+        Some(Team::new(Runtime::OpenMp(play), what, vec![-1; parties], Shared::private(parties).unwrap()))
+    }
+
+    fn found(team: &mut Team) -> Vec<String> {
+        let check = Check::new(1);
+        team.verified(0, 1, 20, &check);
+        check.take_wrong()
+    }
+
+    #[test]
+    fn all_kinds_of_rounds() {
+        let Some(mut team) = team(What::Trips, 3) else { return };
+        assert_eq!(team.processes(), [i64::from(std::process::id()); 3]);
+        let lap = team.back_to_back(5, 100);
+        assert!(lap.ns > 0.0 && lap.trips == 100 && lap.usage.cpu_ns > 0, "{lap:?}");
+        let steps = work::steps_in(Duration::from_micros(100));
+        let worked = team.phases(5, 20, steps);
+        assert!(worked.ns > 20.0 * 50_000.0, "twenty times 100 \u{b5}s of work in {} ns", worked.ns);
+        let walk = team.straggle(0, &Lateness::new([1, 0], 30));
+        assert!(walk.seen.len() == 30 && walk.seen.iter().all(|trip| trip.released > trip.arrived));
+        let long = team.until(0, ticks(Duration::from_millis(20)), &AtomicU64::new(0));
+        assert!(long.trips > 0 && long.ns >= 19e6, "{long:?}");
+        let waits = team.long_wait(0, 3, Duration::from_millis(2));
+        assert!(waits.waits.len() == 3 && waits.waits.iter().all(|wait| wait.released > wait.arrived));
+        assert!(found(&mut team).is_empty());
+    }
+
+    #[test]
+    fn sums_and_regions() {
+        let Some(mut team) = team(What::Reduce, 3) else { return };
+        assert_eq!(team.back_to_back(5, 2000).trips, 2000);
+        assert!(found(&mut team).is_empty());
+        for idle in [Duration::ZERO, Duration::from_millis(1)] {
+            let lap = team.regions(&[-1, -1], Regions { opening: 3, timed: 10, idle }).unwrap();
+            assert!(lap.trips == 10 && lap.ns > 0.0, "{lap:?}");
+        }
+    }
+
+    #[test]
+    fn wrong_results_of_timed_trips_are_reported_with_the_next_check() {
+        let Some(mut team) = team(What::Trips, 2) else { return };
+        team.wrong = 3;
+        assert_eq!(found(&mut team), ["3 wrong slots or results"]);
+        assert!(found(&mut team).is_empty());
+    }
+}

@@ -13,6 +13,8 @@ use phalanx::team::Team;
 use phalanx::topology::{Placement, pin_current};
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
@@ -181,14 +183,25 @@ pub fn scope() -> Crew {
     Crew { name: "std::thread::scope", round: Box::new(round) }
 }
 
-/// OpenMP's parallel region, with the runtimes that are at hand, for up to so many members; and why others are not.
+/// OpenMP's parallel region, with the runtimes that are at hand; and why others are not.
 ///
-/// Each has a process of its own, which is stopped between the rounds and keeps its threads.
-pub fn openmp(members: usize) -> Vec<Result<Crew, String>> {
+/// Each has a process for each number of members, which is stopped between the rounds and keeps its threads: a runtime
+/// that has had a larger team lets the rest of it spin beside a smaller one. The first process starts now, under the
+/// caller's affinity mask.
+pub fn openmp(cpus: &[usize]) -> Vec<Result<Crew, String>> {
     let entrant = |(name, setting): (&'static str, Setting)| {
-        let remote = Remote::start(setting, &vec![-1; members], false).map_err(|why| format!("{name}: {why}"))?;
-        let remote = RefCell::new(remote);
-        Ok(Crew { name, round: Box::new(move |cpus, regions| remote.borrow_mut().regions(cpus, regions)) })
+        let start = move |members: usize| Remote::start(setting, &vec![-1; members], false);
+        let first = start(cpus.len()).map_err(|why| format!("{name}: {why}"))?;
+        let all = RefCell::new(BTreeMap::from([(cpus.len(), first)]));
+        let round = move |cpus: &[usize], regions| {
+            let mut all = all.borrow_mut();
+            let remote = match all.entry(cpus.len()) {
+                Entry::Occupied(remote) => remote.into_mut(),
+                Entry::Vacant(place) => place.insert(on_any(cpus, || start(cpus.len()))?),
+            };
+            remote.regions(cpus, regions)
+        };
+        Ok(Crew { name, round: Box::new(round) })
     };
     let settings = [(LIBGOMP_NAME, LIBGOMP), (LIBOMP_NAME, LIBOMP), (DIST_NAME, LIBOMP_DIST)];
     settings.into_iter().map(entrant).collect()

@@ -83,6 +83,7 @@ fn measure(context: &Context, parties: usize, section: &mut Section) {
     } else {
         field.foreign_anywhere(parties);
     }
+    field.foreign_each(context.pick(1, if pair { 3 } else { 2 }, 1));
     let plan = Plan {
         cpus: &context.place.cpus,
         parties,

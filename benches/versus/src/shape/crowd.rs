@@ -54,6 +54,8 @@ fn size(context: &Context, parties: usize, dealt: bool, section: &mut Section) {
     } else {
         field.foreign_anywhere(parties);
     }
+    // Some of them take ten times as long as anybody else.
+    field.foreign_each(context.pick(1, if parties > 64 { 4 } else { 2 }, if parties > 64 { 2 } else { 1 }));
     let plan = Plan {
         cpus: &context.place.cpus,
         parties,

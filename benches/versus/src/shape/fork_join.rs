@@ -12,8 +12,6 @@ use std::time::Duration;
 
 const SUBJECT: &str = "phalanx team";
 const FORKUNION: &str = "forkunion";
-/// Members of the largest crew.
-const MOST: usize = 16;
 /// All that a team is to be faster than.
 const RIVALS: [&str; 7] = [
     "rayon broadcast",
@@ -34,7 +32,7 @@ pub fn run(context: &Context) -> Section {
     let pair = context.place.cpus;
     // Before the caller is pinned: phalanx and the OpenMP runtimes see now which CPUs there are.
     let mut crews: Vec<Crew> = vec![regions::phalanx(), regions::rayon(), regions::rayon_within(), regions::scope()];
-    for entrant in std::iter::once(regions::forkunion()).chain(regions::openmp(MOST)) {
+    for entrant in std::iter::once(regions::forkunion()).chain(regions::openmp(&pair)) {
         match entrant {
             Ok(crew) => crews.push(crew),
             Err(why) => section.absent.push(why),

@@ -67,6 +67,7 @@ pub fn run(context: &Context) -> Section {
     field.compat(2, 1);
     field.threads(2, 1);
     field.foreign(&context.place.cpus);
+    field.foreign_each(context.pick(1, 2, 1));
     let plan = Plan {
         cpus: &context.place.cpus,
         parties: 2,

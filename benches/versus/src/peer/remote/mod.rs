@@ -435,3 +435,43 @@ fn reached(listener: &UnixListener, process: &mut Child) -> std::io::Result<Unix
         thread::sleep(Duration::from_millis(1));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Child as Ran, Cli};
+    use clap::Parser;
+
+    #[test]
+    fn the_child_hears_what_it_is_told() {
+        let told = Told {
+            library: Library::Mpich,
+            cpus: vec![-1, 3],
+            sums: true,
+            ns_per_tick: Some(0.385_061_7),
+            socket: Some("name".into()),
+            memory: Some("/proc/1/fd/3".into()),
+        };
+        let heard = Cli::parse_from(std::iter::once("versus".into()).chain(told.arguments())).child;
+        let Some(Ran::Remote(heard)) = heard else { panic!("{heard:?}") };
+        assert_eq!(format!("{heard:?}"), format!("{told:?}"));
+    }
+
+    #[test]
+    fn who_is_stopped_does_not_run() {
+        let mut busy = Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap();
+        let pid = Pid::from_child(&busy);
+        assert!(runs(pid));
+        kill_process(pid, Signal::STOP).unwrap();
+        let patience = Instant::now() + Duration::from_secs(10);
+        while runs(pid) && Instant::now() < patience {
+            thread::yield_now();
+        }
+        let stopped = !runs(pid);
+        kill_process(pid, Signal::CONT).unwrap();
+        let again = runs(pid);
+        busy.kill().unwrap();
+        busy.wait().unwrap();
+        assert!(stopped && again && !runs(pid));
+    }
+}

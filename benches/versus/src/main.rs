@@ -1,4 +1,4 @@
-//! phalanx against every other barrier that is at hand: in one process, interleaved, with each result checked.
+//! phalanx against every other barrier that is at hand: interleaved, with each result checked.
 //!
 //! `README.md` has the method and its bias. From below: [`clock`], [`place`], [`usage`], [`share`] and [`stats`] know
 //! the machine, [`gate`], [`seat`], [`check`], [`length`] and [`play`] run the rounds, [`peer`] has the entrants,

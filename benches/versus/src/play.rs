@@ -180,7 +180,7 @@ impl Member<'_> {
         (samples, self.wrong)
     }
 
-    /// One round; `None` for those who only watch a foreign runtime.
+    /// One round; `None` for those who sleep while a foreign runtime plays.
     fn round<S>(&mut self, entrant: usize, round: usize, run: &impl Fn(&Turn, &mut dyn Seat) -> S) -> Option<S> {
         let Table { plan, cards, gate, check, trips, .. } = self.table;
         let (rank, who) = (self.rank, &cards[entrant]);

@@ -24,7 +24,7 @@ pub fn start() {
             if let Some(State { who, shape, since }) = &*state
                 && since.elapsed() > PATIENCE
             {
-                eprintln!("versus: {shape}: no round of `{who}` has ended for {PATIENCE:?}: it hangs");
+                eprintln!("versus: {shape}: no round of `{who}` has ended for {PATIENCE:?}: it hangs, and is killed");
                 // The others' processes would end with this one, but those that somebody else started for us.
                 remote::end_all();
                 std::process::exit(3);

@@ -2,7 +2,7 @@
 //!
 //! Every region does the same next to nothing: each member adds one to a counter of its own, on lines of its own, and the
 //! counters are checked at the end of each round. A crew is made for each round and ended behind it, since some of them spin
-//! while they are idle and would take the others' CPUs.
+//! while they are idle and would take the others' CPUs; OpenMP's cannot be ended, and are stopped with their process.
 
 use super::remote::{LIBGOMP, LIBOMP, LIBOMP_DIST, Remote, Setting};
 use crate::clock::{ns, stamp};

@@ -27,7 +27,7 @@ pub fn run(context: &Context) -> Section {
     let mut section = Section::new(
         "fork-join",
         "Fork and join",
-        "The calling thread, pinned, lets all members run one closure that counts, and waits for them. Nanoseconds per region, by the caller's clock; threads are made anew for each round, and the first regions are not timed.",
+        "The calling thread, pinned, lets all members run one closure that counts, and waits for them. Nanoseconds per region, by the caller's clock; but for OpenMP's, threads are made anew for each round, and the first regions are not timed.",
     );
     let pair = context.place.cpus;
     // Before the caller is pinned: phalanx and the OpenMP runtimes see now which CPUs there are.
@@ -76,7 +76,7 @@ pub fn run(context: &Context) -> Section {
     }
     context.place.restrict();
     section.notes.push(
-        "forkunion's threads never give their CPUs up, so that a region of more members than CPUs takes the scheduler's time slices: milliseconds, and fewer regions per round.".into(),
+        "forkunion's threads never give their CPUs up, so that a region of more members than CPUs takes the scheduler's time slices: milliseconds, and fewer regions per round; libomp with its distributed pattern is left out there for the same reason.".into(),
     );
     section
 }

@@ -120,6 +120,10 @@ fn enter(setting: Setting, name: String, cpus: &[Option<usize>], sums: bool) -> 
     }
     let numbers: Vec<i32> = cpus.iter().map(|cpu| cpu.map_or(-1, |cpu| cpu as i32)).collect();
     let remote = Remote::start(setting, &numbers, sums).map_err(|why| format!("{name}: {why}"))?;
+    let name = match version(&remote.version) {
+        Some(version) => name.replace(setting.name, &format!("{} {version}", setting.name)),
+        None => name,
+    };
     let card = Card { name, role: Role::Rival, leads: false, foreign: true, every: 1 };
     // The other ranks' seats are in the other process.
     Ok(Entrant { card, seats: vec![vec![Box::new(remote)]] })
@@ -128,6 +132,8 @@ fn enter(setting: Setting, name: String, cpus: &[Option<usize>], sums: bool) -> 
 /// A peer in another process, or several.
 pub struct Remote {
     name: &'static str,
+    /// What the library calls itself, if it does.
+    version: String,
     /// Our child: the peer itself, or the `mpirun` that watches over its ranks.
     process: Child,
     /// Who plays, and is stopped in between.
@@ -175,12 +181,21 @@ impl Remote {
                 let mut process = launch(setting, command, Stdio::piped(), Stdio::piped(), &complaints)?;
                 let questions = Box::new(process.stdin.take().expect("asked for"));
                 let answers = Box::new(BufReader::new(process.stdout.take().expect("asked for")));
-                Self { name: setting.name, process, players: Vec::new(), questions, answers, complaints }
+                Self {
+                    name: setting.name,
+                    version: String::new(),
+                    process,
+                    players: Vec::new(),
+                    questions,
+                    answers,
+                    complaints,
+                }
             }
             Some(kind) => ranks(setting, kind, &program, told, complaints)?,
         };
         match receive(&mut remote.answers) {
-            Ok(Some(Reply::Ready { pids, .. })) => {
+            Ok(Some(Reply::Ready { pids, version })) => {
+                remote.version = version;
                 remote.players = pids.iter().filter_map(|&pid| Pid::from_raw(pid as i32)).collect();
                 // Threads are all of one process.
                 remote.players.dedup();
@@ -326,6 +341,16 @@ impl Seat for Remote {
     }
 }
 
+/// The first two numbers of the version in what a library says of itself.
+fn version(text: &str) -> Option<String> {
+    let of = |word: &str| {
+        let mut numbers = word.trim_start_matches('v').trim_end_matches(',').split('.');
+        let (major, minor) = (numbers.next()?.parse::<u32>().ok()?, numbers.next()?.parse::<u32>().ok()?);
+        Some(format!("{major}.{minor}"))
+    };
+    text.split([' ', ':']).find_map(of)
+}
+
 /// Any thread of it has yet to stop.
 fn runs(pid: Pid) -> bool {
     let threads = fs::read_dir(format!("/proc/{}/task", pid.as_raw_nonzero()));
@@ -411,7 +436,8 @@ fn ranks(
             return Err(format!("its ranks did not start ({why}): {}", text.join("; ")));
         }
     };
-    Ok(Remote { name: setting.name, process, players: Vec::new(), questions, answers, complaints })
+    let (name, version) = (setting.name, String::new());
+    Ok(Remote { name, version, process, players: Vec::new(), questions, answers, complaints })
 }
 
 /// Rank 0 has called, unless the job ends or takes too long.
@@ -455,6 +481,13 @@ mod tests {
         let heard = Cli::parse_from(std::iter::once("versus".into()).chain(told.arguments())).child;
         let Some(Ran::Remote(heard)) = heard else { panic!("{heard:?}") };
         assert_eq!(format!("{heard:?}"), format!("{told:?}"));
+    }
+
+    #[test]
+    fn versions() {
+        let found =
+            ["Open MPI v4.1.4, package: Debian", "MPICH Version:      4.0.2 MPICH Release", "no number"].map(version);
+        assert_eq!(found, [Some("4.1".into()), Some("4.0".into()), None]);
     }
 
     #[test]

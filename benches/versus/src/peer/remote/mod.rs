@@ -4,8 +4,8 @@
 //! one setting only; the ranks of MPI are processes; and a pool's threads spin for up to a fifth of a second behind a
 //! region, on the CPUs of whoever comes next. So the harness starts its own program again ([`child`]), or has `mpirun`
 //! start it several times, and asks it for one round at a time ([`wire`]). The other process is stopped (SIGSTOP) except
-//! when it plays: all its threads stand still, wherever they were, and go on from there. Nobody has to wait until they sleep, and what
-//! they burn behind a round is paid at the start of their own next one, in trips that are not timed.
+//! when it plays: all its threads stand still, wherever they were, and go on from there. Nobody has to wait until they
+//! sleep, and what they burn behind a round is paid at the start of their own next one, in trips that are not timed.
 //!
 //! A round's time and usage are taken inside the other process. What it costs to wake it, to ask, and to be answered is
 //! in neither.
@@ -14,91 +14,31 @@
 //! parent.
 
 pub mod child;
+mod setting;
+mod start;
 mod wire;
+
+pub use setting::{ALL, LIBGOMP, LIBOMP, LIBOMP_DIST, Setting};
 
 use super::object::Kind;
 use super::regions::Regions;
-use super::shared::Shared;
 use crate::check::Check;
-use crate::clock;
-use crate::place;
 use crate::seat::{Card, Entrant, Lap, Role, Seat, Walk};
 use crate::shape::imbalance::Waits;
 use crate::shape::straggler::Lateness;
-use crate::watch;
+use crate::{clock, place, watch};
 use child::{Library, Told};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+use start::{launch, ranks, version};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Seek, Write};
-use std::os::fd::AsRawFd;
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
-use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
-use std::{env, process, thread};
+use std::{env, thread};
 use wire::{Command as Ask, Reply, receive, send};
-
-/// A library in a setting.
-#[derive(Clone, Copy)]
-pub struct Setting {
-    pub name: &'static str,
-    library: Library,
-    environment: &'static [(&'static str, &'static str)],
-    /// What the runtime must say of itself when asked for its settings, if it knows this one.
-    says: Option<&'static str>,
-    /// How many parties each CPU may have, and why no more.
-    most: Option<(usize, &'static str)>,
-}
-
-const DIST: &[(&str, &str)] = &[
-    ("KMP_FORKJOIN_BARRIER_PATTERN", "dist,dist"),
-    ("KMP_PLAIN_BARRIER_PATTERN", "dist,dist"),
-    ("KMP_REDUCTION_BARRIER_PATTERN", "dist,dist"),
-    ("KMP_SETTINGS", "1"),
-];
-
-/// GCC's runtime as it comes.
-pub const LIBGOMP: Setting =
-    Setting { name: "libgomp", library: Library::Libgomp, environment: &[], says: None, most: None };
-
-/// LLVM's runtime as it comes, with the hypercube pattern.
-pub const LIBOMP: Setting =
-    Setting { name: "libomp", library: Library::Libomp, environment: &[], says: None, most: None };
-
-/// LLVM's runtime with its distributed pattern, which it has since version 14.
-pub const LIBOMP_DIST: Setting = Setting {
-    name: "libomp dist",
-    library: Library::Libomp,
-    environment: DIST,
-    says: Some("KMP_PLAIN_BARRIER_PATTERN='dist,dist'"),
-    most: Some((
-        1,
-        "with more threads than CPUs its waiters do not yield: 4 ms a trip, whole time slices, from 3 threads on",
-    )),
-};
-
-pub const OPEN_MPI: Setting = Setting {
-    name: "Open MPI",
-    library: Library::Openmpi,
-    environment: &[],
-    says: None,
-    most: Some((2, "its ranks never sleep: with more than twice as many as CPUs they only take turns")),
-};
-
-pub const MPICH: Setting = Setting {
-    name: "MPICH",
-    library: Library::Mpich,
-    environment: &[],
-    says: None,
-    most: Some((1, "with more ranks than CPUs they do not yield: 8 ms a trip, whole time slices, from 3 ranks on")),
-};
-
-/// All of them.
-pub const ALL: [Setting; 5] = [LIBGOMP, LIBOMP, LIBOMP_DIST, OPEN_MPI, MPICH];
 
 /// A setting's barrier, with a party on each of these CPUs, or anywhere.
 pub fn trips(setting: Setting, cpus: &[Option<usize>]) -> Result<Entrant, String> {
@@ -341,16 +281,6 @@ impl Seat for Remote {
     }
 }
 
-/// The first two numbers of the version in what a library says of itself.
-fn version(text: &str) -> Option<String> {
-    let of = |word: &str| {
-        let mut numbers = word.trim_start_matches('v').trim_end_matches(',').split('.');
-        let (major, minor) = (numbers.next()?.parse::<u32>().ok()?, numbers.next()?.parse::<u32>().ok()?);
-        Some(format!("{major}.{minor}"))
-    };
-    text.split([' ', ':']).find_map(of)
-}
-
 /// Any thread of it has yet to stop.
 fn runs(pid: Pid) -> bool {
     let threads = fs::read_dir(format!("/proc/{}/task", pid.as_raw_nonzero()));
@@ -361,134 +291,9 @@ fn runs(pid: Pid) -> bool {
     })
 }
 
-impl Told {
-    fn arguments(&self) -> Vec<String> {
-        let library = match self.library {
-            Library::Libgomp => "libgomp",
-            Library::Libomp => "libomp",
-            Library::Openmpi => "openmpi",
-            Library::Mpich => "mpich",
-        };
-        let cpus = self.cpus.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-        let mut all = vec!["remote".into(), format!("--library={library}"), format!("--cpus={cpus}")];
-        all.extend(self.sums.then(|| "--sums".into()));
-        all.extend(self.ns_per_tick.map(|ns| format!("--ns-per-tick={ns}")));
-        all.extend(self.socket.as_ref().map(|name| format!("--socket={name}")));
-        all.extend(self.memory.as_ref().map(|path| format!("--memory={path}")));
-        all
-    }
-}
-
-/// Starts a process that dies with us.
-fn launch(
-    setting: Setting,
-    mut command: Command,
-    input: Stdio,
-    output: Stdio,
-    complaints: &File,
-) -> Result<Child, String> {
-    let complaints = complaints.try_clone().map_err(|e| e.to_string())?;
-    command.envs(setting.environment.iter().copied()).stdin(input).stdout(output).stderr(complaints);
-    // SAFETY: a system call without memory, between fork and exec.
-    unsafe {
-        command.pre_exec(|| match libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) {
-            0 => Ok(()),
-            _ => Err(std::io::Error::last_os_error()),
-        })
-    };
-    command.spawn().map_err(|e| format!("{}: {e}", command.get_program().display()))
-}
-
-/// Starts `mpirun` with as many ranks as there are CPUs in the list, and waits for the first of them.
-fn ranks(
-    setting: Setting,
-    kind: Kind,
-    program: &std::path::Path,
-    told: Told,
-    complaints: File,
-) -> Result<Remote, String> {
-    static NUMBER: AtomicUsize = AtomicUsize::new(0);
-    let mut command = Command::new(kind.run()?);
-    let name = format!("phalanx-versus-{}-{}", process::id(), NUMBER.fetch_add(1, Relaxed));
-    let address = SocketAddr::from_abstract_name(&name).map_err(|e| e.to_string())?;
-    let listener = UnixListener::bind_addr(&address).map_err(|e| format!("socket: {e}"))?;
-    listener.set_nonblocking(true).map_err(|e| format!("socket: {e}"))?;
-    let memory = Shared::file(told.cpus.len())?;
-    let path = format!("/proc/{}/fd/{}", process::id(), memory.as_raw_fd());
-    let parties = told.cpus.len().to_string();
-    let told = Told { socket: Some(name), memory: Some(path), ..told };
-    if kind == Kind::OpenMpi {
-        // The ranks go to their CPUs by themselves.
-        command.args(["--allow-run-as-root", "--oversubscribe", "--bind-to", "none"]);
-    }
-    command.args(["-np", &parties]).arg(program).args(told.arguments());
-    let mut process = launch(setting, command, Stdio::null(), Stdio::null(), &complaints)?;
-    let first = reached(&listener, &mut process);
-    let (questions, answers) = match first.and_then(|stream| Ok((stream.try_clone()?, stream))) {
-        Ok((questions, answers)) => (Box::new(questions), Box::new(BufReader::new(answers))),
-        Err(why) => {
-            let _ = process.kill();
-            let _ = process.wait();
-            let mut text = String::new();
-            let mut complaints = complaints;
-            let _ = complaints.rewind().and_then(|()| complaints.read_to_string(&mut text));
-            let text: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-            return Err(format!("its ranks did not start ({why}): {}", text.join("; ")));
-        }
-    };
-    let (name, version) = (setting.name, String::new());
-    Ok(Remote { name, version, process, players: Vec::new(), questions, answers, complaints })
-}
-
-/// Rank 0 has called, unless the job ends or takes too long.
-fn reached(listener: &UnixListener, process: &mut Child) -> std::io::Result<UnixStream> {
-    let patience = Instant::now() + Duration::from_secs(20);
-    loop {
-        match listener.accept() {
-            Ok((stream, _)) => {
-                stream.set_nonblocking(false)?;
-                return Ok(stream);
-            }
-            Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {}
-            Err(e) => return Err(e),
-        }
-        if let Some(status) = process.try_wait()? {
-            return Err(std::io::Error::other(status.to_string()));
-        }
-        if Instant::now() > patience {
-            return Err(std::io::ErrorKind::TimedOut.into());
-        }
-        thread::sleep(Duration::from_millis(1));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::{Child as Ran, Cli};
-    use clap::Parser;
-
-    #[test]
-    fn the_child_hears_what_it_is_told() {
-        let told = Told {
-            library: Library::Mpich,
-            cpus: vec![-1, 3],
-            sums: true,
-            ns_per_tick: Some(0.385_061_7),
-            socket: Some("name".into()),
-            memory: Some("/proc/1/fd/3".into()),
-        };
-        let heard = Cli::parse_from(std::iter::once("versus".into()).chain(told.arguments())).child;
-        let Some(Ran::Remote(heard)) = heard else { panic!("{heard:?}") };
-        assert_eq!(format!("{heard:?}"), format!("{told:?}"));
-    }
-
-    #[test]
-    fn versions() {
-        let found =
-            ["Open MPI v4.1.4, package: Debian", "MPICH Version:      4.0.2 MPICH Release", "no number"].map(version);
-        assert_eq!(found, [Some("4.1".into()), Some("4.0".into()), None]);
-    }
 
     #[test]
     fn who_is_stopped_does_not_run() {

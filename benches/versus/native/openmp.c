@@ -78,7 +78,8 @@ static void regions(const struct order *o, struct report *out) {
 /* One report per party; nothing else is returned than whether the team was as large as asked for, and where asked for. */
 int versus_openmp(const struct order *o, struct report *out) {
     int failed = 0;
-    even = odd = 0;
+    if (o->what == REDUCE)
+        even = odd = 0;
 #pragma omp parallel num_threads(o->parties) reduction(+ : failed)
     {
         int me = omp_get_thread_num(), team = omp_get_num_threads();

@@ -106,6 +106,7 @@ impl Kind {
 mod place {
     use super::{Kind, Mpi, OpenMp, StdBarrier};
     use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_LOCAL, RTLD_NOW};
+    use std::error::Error;
     use std::ffi::c_int;
 
     pub fn std_barrier() -> Result<StdBarrier, String> {
@@ -158,7 +159,9 @@ mod place {
             return Err(why_not.into());
         }
         // SAFETY: our own objects; all that runs on loading are the initialisers of the runtime libraries behind them.
-        let library = unsafe { Library::open(Some(path), RTLD_NOW | visible) }.map_err(|e| e.to_string())?;
+        let library = unsafe { Library::open(Some(path), RTLD_NOW | visible) };
+        // What exactly went wrong is one error further down.
+        let library = library.map_err(|e| e.source().map_or_else(|| e.to_string(), ToString::to_string))?;
         Ok(Box::leak(Box::new(library)))
     }
 }

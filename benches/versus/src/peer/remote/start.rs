@@ -82,8 +82,9 @@ pub fn ranks(setting: Setting, kind: Kind, program: &Path, told: Told, complaint
             let mut text = String::new();
             let mut complaints = complaints;
             let _ = complaints.rewind().and_then(|()| complaints.read_to_string(&mut text));
-            let text: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-            return Err(format!("its ranks did not start ({why}): {}", text.join("; ")));
+            // What `mpirun` adds to the first complaint is a page long.
+            let first = text.lines().map(str::trim).find(|line| line.contains(char::is_alphabetic));
+            return Err(format!("its ranks did not start ({why}): {}", first.unwrap_or("without a word")));
         }
     };
     let (name, version) = (setting.name, String::new());

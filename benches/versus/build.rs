@@ -54,6 +54,17 @@ fn main() {
     for library in libraries {
         println!("cargo:rustc-link-lib=static:-bundle={library}");
     }
+    for (name, suffix) in [("VERSUS_OPENMPI", "openmpi"), ("VERSUS_MPICH", "mpich")] {
+        let built =
+            if fixed { Err("not in a static binary, which can load no library".into()) } else { mpi(name, suffix) };
+        let (path, run, why) = match built {
+            Ok((object, run)) => (object.display().to_string(), run.display().to_string(), String::new()),
+            Err(why) => (String::new(), String::new(), why),
+        };
+        tell(name, &path);
+        tell(&format!("{name}_RUN"), &run);
+        tell(&format!("{name}_WHY"), &why);
+    }
 
     tell("VERSUS_CC", &c.and_then(|path| version(&path)).unwrap_or_else(|why| why));
     tell("VERSUS_CXX", &cxx.and_then(|path| version(&path)).unwrap_or_else(|why| why));
@@ -118,6 +129,31 @@ fn archive(
     println!("cargo:rustc-link-lib=static={lower}");
     println!("cargo:rustc-link-search=native={}", folder.display());
     Ok(own)
+}
+
+/// Compiles the MPI peer with this implementation's own compiler driver, and finds its `mpirun`.
+///
+/// Debian has both implementations side by side under names with a suffix; elsewhere `mpicc` is one of them, and the
+/// source refuses to be compiled by the other.
+fn mpi(name: &str, suffix: &str) -> Result<(PathBuf, PathBuf), String> {
+    let mut why = format!("no `mpicc.{suffix}` or `mpicc` to be found");
+    for ending in [&*format!(".{suffix}"), ""] {
+        let Some(driver) = on_path(&format!("mpicc{ending}")) else { continue };
+        let Some(run) = on_path(&format!("mpirun{ending}")) else {
+            why = format!("`mpicc{ending}`, but no `mpirun{ending}`");
+            continue;
+        };
+        match shared(name, "mpi.c", &Ok(driver), &[&format!("-D{name}")]) {
+            Ok(object) => return Ok((object, run)),
+            Err(complaint) => why = complaint,
+        }
+    }
+    Err(why)
+}
+
+/// Where a program lies.
+fn on_path(program: &str) -> Option<PathBuf> {
+    env::split_paths(&env::var_os("PATH")?).map(|folder| folder.join(program)).find(|path| path.is_file())
 }
 
 fn compile(

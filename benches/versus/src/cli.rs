@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::peer::remote::child::Told;
 use crate::shape::Mode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -72,6 +73,8 @@ pub enum Child {
         #[arg(long, default_value_t = 600)]
         seconds: u64,
     },
+    #[command(hide = true)]
+    Remote(Told),
     #[command(hide = true)]
     Many {
         #[arg(long, value_delimiter = ',')]

@@ -24,6 +24,17 @@ struct Rate {
 
 static CLOCK: OnceLock<Clock> = OnceLock::new();
 
+/// Nanoseconds per tick, for other processes to [`adopt`]; `None` where the counter is not used.
+pub fn ns_per_tick() -> Option<f64> {
+    clock().counter.as_ref().map(|rate| rate.ns_per_tick)
+}
+
+/// Takes another process's word for what a tick is. Must be called before the clock is first looked at.
+pub fn adopt(ns_per_tick: Option<f64>) {
+    let counter = ns_per_tick.map(|ns_per_tick| Rate { ns_per_tick });
+    CLOCK.get_or_init(|| Clock { origin: Instant::now(), counter });
+}
+
 fn clock() -> &'static Clock {
     CLOCK.get_or_init(|| {
         let origin = Instant::now();

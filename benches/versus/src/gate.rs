@@ -38,6 +38,15 @@ impl Gate {
 
     /// Returns when all have come.
     pub fn meet(&self) {
+        self.meet_after(self.spin);
+    }
+
+    /// The same, but sleeps at once: for those who have nothing to do while somebody else needs all CPUs.
+    pub fn meet_asleep(&self) {
+        self.meet_after(Duration::ZERO);
+    }
+
+    fn meet_after(&self, spin: Duration) {
         // Nobody can open this meeting before we have been counted, so the number read here is ours.
         let mine = self.meeting.0.load(Ordering::Relaxed);
         if self.arrived.0.fetch_add(1, Ordering::AcqRel) + 1 == self.parties {
@@ -50,7 +59,7 @@ impl Gate {
         }
         let closed = || self.meeting.0.load(Ordering::Acquire) == mine;
         let start = Instant::now();
-        while closed() && start.elapsed() < self.spin {
+        while closed() && start.elapsed() < spin {
             std::hint::spin_loop();
         }
         if closed() {

@@ -1,4 +1,4 @@
-//! phalanx against every other barrier that is at hand: in one process, interleaved, with each result checked.
+//! phalanx against every other barrier that is at hand: interleaved, with each result checked.
 //!
 //! `README.md` has the method and its bias. From below: [`clock`], [`place`], [`usage`], [`share`] and [`stats`] know
 //! the machine, [`gate`], [`seat`], [`check`], [`length`] and [`play`] run the rounds, [`peer`] has the entrants,
@@ -55,6 +55,7 @@ fn main() -> ExitCode {
         Some(Child::Many { on, mode }) => family::many::child(on, *mode).map(|()| ExitCode::SUCCESS),
         Some(Child::Headline { report, check }) => show_headline(report.as_deref(), check.as_deref()),
         Some(Child::Render { report }) => render_again(report),
+        Some(Child::Remote(told)) => peer::remote::child::serve(told).map(|()| ExitCode::SUCCESS),
         None => compare(&cli),
     };
     done.unwrap_or_else(|why| {

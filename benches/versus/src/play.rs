@@ -180,7 +180,7 @@ impl Member<'_> {
         (samples, self.wrong)
     }
 
-    /// One round; `None` for those who only watch a foreign runtime.
+    /// One round; `None` for those who sleep while a foreign runtime plays.
     fn round<S>(&mut self, entrant: usize, round: usize, run: &impl Fn(&Turn, &mut dyn Seat) -> S) -> Option<S> {
         let Table { plan, cards, gate, check, trips, .. } = self.table;
         let (rank, who) = (self.rank, &cards[entrant]);
@@ -193,19 +193,24 @@ impl Member<'_> {
             let seats = &mut self.seats[entrant];
             let instances = seats.len();
             let seat = &mut *seats[round % instances];
-            if who.foreign {
-                settle()
-            } else {
-                gate.meet()
+            let settles = who.foreign && !seat.frozen();
+            if settles {
+                settle();
+            } else if !who.foreign {
+                gate.meet();
             }
             sample = Some(run(&turn, seat));
             seat.verified(rank, self.trip, plan.verified, check);
-            if who.foreign {
+            if settles {
                 settle();
             }
         }
         self.trip += plan.verified;
-        gate.meet();
+        if who.foreign {
+            gate.meet_asleep()
+        } else {
+            gate.meet()
+        }
         if rank == 0 {
             check.close_round(who.leads);
             self.wrong.extend(check.take_wrong().into_iter().map(|what| (entrant, what)));

@@ -59,6 +59,11 @@ pub trait Seat: Send {
 
     /// Trips that check what the barrier promises.
     fn verified(&mut self, rank: usize, from: u64, trips: u64, check: &Check);
+
+    /// Of a foreign peer: its threads stand still between the rounds, so that nobody has to wait until they sleep.
+    fn frozen(&self) -> bool {
+        false
+    }
 }
 
 /// What one party saw of a round.

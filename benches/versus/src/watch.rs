@@ -1,5 +1,6 @@
 //! A peer that hangs must not take the benchmark with it in silence.
 
+use crate::peer::remote;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -23,7 +24,9 @@ pub fn start() {
             if let Some(State { who, shape, since }) = &*state
                 && since.elapsed() > PATIENCE
             {
-                eprintln!("versus: {shape}: no round of `{who}` has ended for {PATIENCE:?}: it hangs");
+                eprintln!("versus: {shape}: no round of `{who}` has ended for {PATIENCE:?}: it hangs, and is killed");
+                // The others' processes would end with this one, but those that somebody else started for us.
+                remote::end_all();
                 std::process::exit(3);
             }
         }

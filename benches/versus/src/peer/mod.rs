@@ -10,7 +10,9 @@ pub mod openmp;
 pub mod own;
 pub mod probe;
 pub mod regions;
+pub mod remote;
 pub mod riders;
+pub mod shared;
 pub mod sums;
 pub mod tasks;
 pub mod work;
@@ -91,14 +93,31 @@ impl Field {
     /// All rivals that are crossed by threads or processes of their own, a party on each of these CPUs. To be called
     /// before the caller is pinned.
     pub fn foreign(&mut self, cpus: &[usize]) {
-        self.add(openmp::libgomp(cpus));
-        self.add(openmp::libomp(cpus));
+        self.remote(&cpus.iter().copied().map(Some).collect::<Vec<_>>());
         self.tasks(cpus);
     }
 
     /// tokio's barrier as it is meant, by a task for each of these CPUs, of which some may be the same.
     pub fn tasks(&mut self, cpus: &[usize]) {
         self.add(tasks::tokio(cpus));
+    }
+
+    /// The same with so many parties anywhere on these CPUs, which are the caller's.
+    pub fn foreign_anywhere(&mut self, parties: usize, cpus: &[usize]) {
+        self.remote(&vec![None; parties]);
+        self.tasks(&cpus.iter().copied().cycle().take(parties).collect::<Vec<_>>());
+    }
+
+    /// They take part in each so many-th round only, for want of time.
+    pub fn foreign_each(&mut self, rounds: usize) {
+        for entrant in self.entrants.iter_mut().filter(|entrant| entrant.card.foreign) {
+            entrant.card.every = rounds;
+        }
+    }
+
+    /// Those that live in other processes.
+    fn remote(&mut self, cpus: &[Option<usize>]) {
+        remote::ALL.into_iter().for_each(|setting| self.add(remote::trips(setting, cpus)));
     }
 
     pub fn std(&mut self, parties: usize, instances: usize) {

@@ -27,32 +27,53 @@ pub struct Ck {
 /// One trip of one party.
 pub type Waiter = unsafe extern "C" fn(NonNull<c_void>);
 
-/// native/openmp.c.
+/// native/openmp.c: a round of a whole team, with one report per party. Not zero if the team could not be had.
+pub type OpenMp = unsafe extern "C" fn(*const Order, *mut Report) -> c_int;
+
+/// native/mpi.c.
 #[derive(Clone, Copy)]
-pub struct OpenMp {
-    pub cross: Cross,
-    pub reduce: Cross,
-    /// The last but one number is how long to idle before each region.
-    pub fork: Cross,
-    pub late: unsafe extern "C" fn(*const c_int, c_int, i64, *const Clock, *mut u64) -> c_int,
+pub struct Mpi {
+    /// This rank, how many there are, and the library's name in so many bytes.
+    pub start: unsafe extern "C" fn(*mut c_int, *mut c_int, *mut u8, c_int),
+    /// Rank 0's bytes to all.
+    pub tell: unsafe extern "C" fn(*mut u8, c_int),
+    /// This rank's part in a round; the reports are shared by all.
+    pub play: unsafe extern "C" fn(c_int, *const Order, *mut Report) -> c_int,
+    pub end: unsafe extern "C" fn(),
 }
 
-/// A round: on which CPUs, how many of them, opening trips, timed ones, checked ones; what was found.
-pub type Cross = unsafe extern "C" fn(*const c_int, c_int, i64, i64, i64, *mut Report) -> c_int;
-
-/// What a round of OpenMP's found.
-#[repr(C)]
-#[derive(Default)]
-pub struct Report {
-    pub ns: i64,
-    pub wrong: i64,
-    pub team: i64,
+/// What a round is, as in native/rounds.h.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub enum What {
+    Trips,
+    Reduce,
+    Fork,
+    Late,
+    Until,
 }
 
-/// Our clock and our delays, for C to call.
+/// A line of its own, as in native/rounds.h.
+#[repr(C, align(128))]
+pub struct Slot(pub i64);
+
+/// An order for a round, as in native/rounds.h.
 #[repr(C)]
-pub struct Clock {
+pub struct Order {
+    pub what: What,
+    pub parties: i32,
+    pub cpus: *const i32,
+    pub opening: i64,
+    pub trips: i64,
+    pub verified: i64,
+    pub steps: u64,
+    pub ticks: u64,
+    pub idle: i64,
+    pub slots: *mut Slot,
+    pub seen: *mut u64,
     pub stamp: extern "C" fn() -> u64,
+    pub cpu: Option<extern "C" fn() -> u64>,
+    pub chain: extern "C" fn(u64),
     pub hold: extern "C" fn(*const c_void, c_int, i64),
     pub context: *const c_void,
 }
@@ -77,13 +98,51 @@ pub struct Found {
     pub wrong: i64,
 }
 
+/// What one party found, as in native/rounds.h.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Report {
+    pub ticks: u64,
+    pub trips: i64,
+    pub wrong: i64,
+    pub team: i64,
+    pub pid: i64,
+    pub cpu_ns: i64,
+    pub voluntary: i64,
+    pub involuntary: i64,
+}
+
+/// An implementation of MPI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    OpenMpi,
+    Mpich,
+}
+
+impl Kind {
+    /// Its `mpirun`.
+    pub fn run(self) -> Result<&'static str, String> {
+        let (object, run, why_not) = self.built();
+        if object.is_empty() { Err(why_not.into()) } else { Ok(run) }
+    }
+
+    fn built(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::OpenMpi => (env!("VERSUS_OPENMPI"), env!("VERSUS_OPENMPI_RUN"), env!("VERSUS_OPENMPI_WHY")),
+            Self::Mpich => (env!("VERSUS_MPICH"), env!("VERSUS_MPICH_RUN"), env!("VERSUS_MPICH_WHY")),
+        }
+    }
+}
+
 #[cfg(not(target_feature = "crt-static"))]
 mod place {
-    use super::{Ck, Epcc, OpenMp, StdBarrier};
-    use libloading::Library;
+    use super::{Ck, Epcc, Kind, Mpi, OpenMp, StdBarrier};
+    use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_LOCAL, RTLD_NOW};
+    use std::error::Error;
+    use std::ffi::c_int;
 
     pub fn std_barrier() -> Result<StdBarrier, String> {
-        let library = open(env!("VERSUS_STD_BARRIER"), env!("VERSUS_STD_BARRIER_WHY"))?;
+        let library = open(env!("VERSUS_STD_BARRIER"), env!("VERSUS_STD_BARRIER_WHY"), RTLD_LOCAL)?;
         // SAFETY: these are the signatures in native/std_barrier.cpp.
         unsafe {
             Ok(StdBarrier {
@@ -95,7 +154,7 @@ mod place {
     }
 
     pub fn ck() -> Result<Ck, String> {
-        let library = open(env!("VERSUS_CK"), env!("VERSUS_CK_WHY"))?;
+        let library = open(env!("VERSUS_CK"), env!("VERSUS_CK_WHY"), RTLD_LOCAL)?;
         // SAFETY: these are the signatures in native/ck.c.
         unsafe {
             Ok(Ck {
@@ -116,14 +175,22 @@ mod place {
     }
 
     fn openmp(path: &str, why_not: &str) -> Result<OpenMp, String> {
-        let library = open(path, why_not)?;
-        // SAFETY: these are the signatures in native/openmp.c.
+        let library = open(path, why_not, RTLD_LOCAL)?;
+        // SAFETY: this is the signature in native/openmp.c.
+        unsafe { Ok(*library.get(b"versus_openmp").map_err(|e| e.to_string())?) }
+    }
+
+    pub fn mpi(kind: Kind) -> Result<Mpi, String> {
+        let (path, _, why_not) = kind.built();
+        // Parts that the library loads itself look for its symbols among those that all can see.
+        let library = open(path, why_not, RTLD_GLOBAL)?;
+        // SAFETY: these are the signatures in native/mpi.c.
         unsafe {
-            Ok(OpenMp {
-                cross: *library.get(b"versus_openmp").map_err(|e| e.to_string())?,
-                reduce: *library.get(b"versus_openmp_reduce").map_err(|e| e.to_string())?,
-                fork: *library.get(b"versus_openmp_fork").map_err(|e| e.to_string())?,
-                late: *library.get(b"versus_openmp_late").map_err(|e| e.to_string())?,
+            Ok(Mpi {
+                start: *library.get(b"versus_mpi_start").map_err(|e| e.to_string())?,
+                tell: *library.get(b"versus_mpi_tell").map_err(|e| e.to_string())?,
+                play: *library.get(b"versus_mpi").map_err(|e| e.to_string())?,
+                end: *library.get(b"versus_mpi_end").map_err(|e| e.to_string())?,
             })
         }
     }
@@ -137,7 +204,7 @@ mod place {
     }
 
     fn epcc(path: &str, why_not: &str) -> Result<Epcc, String> {
-        let library = open(path, why_not)?;
+        let library = open(path, why_not, RTLD_LOCAL)?;
         // SAFETY: these are the signatures in native/epcc.c.
         unsafe {
             Ok(Epcc {
@@ -151,19 +218,21 @@ mod place {
     ///
     /// It stays open: a pool thread of OpenMP sleeps in the runtime's code after the last round, and must not have it
     /// unmapped under its feet.
-    fn open(path: &str, why_not: &str) -> Result<&'static Library, String> {
+    fn open(path: &str, why_not: &str, visible: c_int) -> Result<&'static Library, String> {
         if path.is_empty() {
             return Err(why_not.into());
         }
         // SAFETY: our own objects; all that runs on loading are the initialisers of the runtime libraries behind them.
-        let library = unsafe { Library::new(path) }.map_err(|e| e.to_string())?;
+        let library = unsafe { Library::open(Some(path), RTLD_NOW | visible) };
+        // What exactly went wrong is one error further down.
+        let library = library.map_err(|e| e.source().map_or_else(|| e.to_string(), ToString::to_string))?;
         Ok(Box::leak(Box::new(library)))
     }
 }
 
 #[cfg(target_feature = "crt-static")]
 mod place {
-    use super::{Ck, Epcc, OpenMp, StdBarrier};
+    use super::{Ck, Epcc, Kind, Mpi, OpenMp, StdBarrier};
 
     #[cfg(versus_std_barrier)]
     pub fn std_barrier() -> Result<StdBarrier, String> {
@@ -210,48 +279,13 @@ mod place {
 
     #[cfg(versus_gomp)]
     pub fn libgomp() -> Result<OpenMp, String> {
-        use super::{Clock, Report};
+        use super::{Order, Report};
         use std::ffi::c_int;
         // As in native/openmp.c.
         unsafe extern "C" {
-            fn versus_openmp(
-                cpus: *const c_int,
-                n: c_int,
-                opening: i64,
-                trips: i64,
-                checked: i64,
-                out: *mut Report,
-            ) -> c_int;
-            fn versus_openmp_reduce(
-                cpus: *const c_int,
-                n: c_int,
-                opening: i64,
-                trips: i64,
-                checked: i64,
-                out: *mut Report,
-            ) -> c_int;
-            fn versus_openmp_fork(
-                cpus: *const c_int,
-                n: c_int,
-                opening: i64,
-                trips: i64,
-                idle: i64,
-                out: *mut Report,
-            ) -> c_int;
-            fn versus_openmp_late(
-                cpus: *const c_int,
-                n: c_int,
-                trips: i64,
-                clock: *const Clock,
-                seen: *mut u64,
-            ) -> c_int;
+            fn versus_openmp(order: *const Order, out: *mut Report) -> c_int;
         }
-        Ok(OpenMp {
-            cross: versus_openmp,
-            reduce: versus_openmp_reduce,
-            fork: versus_openmp_fork,
-            late: versus_openmp_late,
-        })
+        Ok(versus_openmp)
     }
 
     #[cfg(not(versus_gomp))]
@@ -290,6 +324,10 @@ mod place {
     pub fn epcc_libomp() -> Result<Epcc, String> {
         Err(env!("VERSUS_EPCC_LIBOMP_WHY").into())
     }
+
+    pub fn mpi(kind: Kind) -> Result<Mpi, String> {
+        Err(kind.built().2.into())
+    }
 }
 
-pub use place::{ck, epcc_libgomp, epcc_libomp, libgomp, libomp, std_barrier};
+pub use place::{ck, epcc_libgomp, epcc_libomp, libgomp, libomp, mpi, std_barrier};

@@ -2,20 +2,25 @@
 //!
 //! Every region does the same next to nothing: each member adds one to a counter of its own, on lines of its own, and the
 //! counters are checked at the end of each round. A crew is made for each round and ended behind it, since some of them spin
-//! while they are idle and would take the others' CPUs.
+//! while they are idle and would take the others' CPUs; OpenMP's cannot be ended, and are stopped with their process.
 
-use super::object::{self, OpenMp, Report};
+use super::remote::{LIBGOMP, LIBOMP, LIBOMP_DIST, Remote, Setting};
 use crate::clock::{ns, stamp};
 use crate::gate::Line;
+use crate::seat::Lap;
+use crate::usage::Usage;
 use phalanx::team::Team;
 use phalanx::topology::{Placement, pin_current};
-use std::ffi::c_int;
+use serde::{Deserialize, Serialize};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
 /// What a round is to be.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Serialize, Deserialize)]
 pub struct Regions {
     /// Not timed.
     pub opening: u64,
@@ -24,8 +29,12 @@ pub struct Regions {
     pub idle: Duration,
 }
 
-/// Nanoseconds per region, or what was wrong.
-pub type Round = Result<f64, String>;
+/// The time of the regions and what the whole process used on them, idling included; or what was wrong.
+pub type Round = Result<Lap, String>;
+
+pub const LIBGOMP_NAME: &str = "libgomp parallel";
+pub const LIBOMP_NAME: &str = "libomp parallel";
+pub const DIST_NAME: &str = "libomp dist parallel";
 
 /// A round for members on these CPUs; the caller is pinned to the first one.
 type Play = Box<dyn Fn(&[usize], Regions) -> Round>;
@@ -64,7 +73,7 @@ fn timed(members: usize, regions: Regions, mut region: impl FnMut(&Counters)) ->
     for _ in 0..regions.opening {
         region(&counters);
     }
-    let mut took = 0.0;
+    let (mut took, before) = (0.0, Usage::of_process());
     if regions.idle.is_zero() {
         let start = stamp();
         for _ in 0..regions.timed {
@@ -79,8 +88,9 @@ fn timed(members: usize, regions: Regions, mut region: impl FnMut(&Counters)) ->
             took += ns(stamp() - start);
         }
     }
+    let usage = Usage::of_process().since(before);
     counters.check(regions)?;
-    Ok(took / regions.timed as f64)
+    Ok(Lap { ns: took, trips: regions.timed, usage, all_trips: regions.timed })
 }
 
 /// Where the members are to be, for those that can be told.
@@ -174,29 +184,25 @@ pub fn scope() -> Crew {
 }
 
 /// OpenMP's parallel region, with the runtimes that are at hand; and why others are not.
-pub fn openmp() -> Vec<Result<Crew, String>> {
-    let entrant = |name: &'static str, runtime: Result<OpenMp, String>| {
-        let runtime = runtime.map_err(|why| format!("{name}: {why}"))?;
-        Ok(Crew { name, round: Box::new(move |cpus, regions| region(runtime, cpus, regions)) })
+///
+/// Each has a process for each number of members, which is stopped between the rounds and keeps its threads: a runtime
+/// that has had a larger team lets the rest of it spin beside a smaller one. The first process starts now, under the
+/// caller's affinity mask.
+pub fn openmp(cpus: &[usize]) -> Vec<Result<Crew, String>> {
+    let entrant = |(name, setting): (&'static str, Setting)| {
+        let start = move |members: usize| Remote::start(setting, &vec![-1; members], false);
+        let first = start(cpus.len()).map_err(|why| format!("{name}: {why}"))?;
+        let all = RefCell::new(BTreeMap::from([(cpus.len(), first)]));
+        let round = move |cpus: &[usize], regions| {
+            let mut all = all.borrow_mut();
+            let remote = match all.entry(cpus.len()) {
+                Entry::Occupied(remote) => remote.into_mut(),
+                Entry::Vacant(place) => place.insert(on_any(cpus, || start(cpus.len()))?),
+            };
+            remote.regions(cpus, regions)
+        };
+        Ok(Crew { name, round: Box::new(round) })
     };
-    vec![entrant("libgomp parallel", object::libgomp()), entrant("libomp parallel", object::libomp())]
-}
-
-fn region(runtime: OpenMp, cpus: &[usize], regions: Regions) -> Round {
-    let mut report = Report::default();
-    let numbers: Vec<c_int> = cpus.iter().map(|&cpu| cpu as c_int).collect();
-    let (members, idle) = (numbers.len() as c_int, regions.idle.as_nanos() as i64);
-    let (opening, timed) = (regions.opening as i64, regions.timed as i64);
-    // SAFETY: `numbers` has as many CPUs as there are members; `report` is valid for writes.
-    let error = unsafe { (runtime.fork)(numbers.as_ptr(), members, opening, timed, idle, &raw mut report) };
-    if error != 0 || report.team != i64::from(members) {
-        return Err(format!("error {error}, a team of {} threads", report.team));
-    }
-    // Its pool threads spin for a while behind the last region: they would take the others' CPUs.
-    crate::usage::settle();
-    if report.wrong != 0 {
-        Err(format!("{} members have not run each time", report.wrong))
-    } else {
-        Ok(report.ns as f64 / timed as f64)
-    }
+    let settings = [(LIBGOMP_NAME, LIBGOMP), (LIBOMP_NAME, LIBOMP), (DIST_NAME, LIBOMP_DIST)];
+    settings.into_iter().map(entrant).collect()
 }

@@ -79,7 +79,11 @@ fn measure(context: &Context, parties: usize, section: &mut Section) {
     field.threads(parties, instances);
     if pair {
         field.seldom(3, |field| field.spinners(parties, instances));
+        field.foreign(&context.place.cpus);
+    } else {
+        field.foreign_anywhere(parties, &context.place.cpus);
     }
+    field.foreign_each(context.pick(1, if pair { 3 } else { 2 }, 1));
     let plan = Plan {
         cpus: &context.place.cpus,
         parties,

@@ -95,8 +95,13 @@ fn size(context: &Context, parties: usize, dealt: bool, section: &mut Section) -
     if parties <= MOST_YIELDING {
         field.hurdles(parties, instances);
     }
-    let seats: Vec<usize> = context.place.cpus.iter().copied().cycle().take(parties).collect();
-    field.tasks(&seats);
+    if dealt {
+        field.foreign(&context.place.cpus.into_iter().cycle().take(parties).collect::<Vec<_>>());
+    } else {
+        field.foreign_anywhere(parties, &context.place.cpus);
+    }
+    // Some of them take ten times as long as anybody else.
+    field.foreign_each(context.pick(1, if parties > 64 { 4 } else { 2 }, if parties > 64 { 2 } else { 1 }));
     let plan = Plan {
         cpus: &context.place.cpus,
         parties,

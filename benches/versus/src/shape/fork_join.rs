@@ -3,34 +3,36 @@
 //! The entrants have threads of their own, so they are not played by the crew of the other shapes: in each round each entrant,
 //! in another order each time, makes its threads, runs its regions, and ends them. Ratios are paired by round.
 
-use super::{Context, Mode, Series, find};
-use crate::peer::regions::{self, Crew, Regions};
-use crate::report::{Ratio, Row, Section, Sense, Table, Verdict};
-use crate::seat::Role;
+use super::{Context, Mode, Series, find, lap_rows};
+use crate::peer::regions::{self, Crew, DIST_NAME, LIBGOMP_NAME, LIBOMP_NAME, Regions};
+use crate::play::Played;
+use crate::report::{Section, Sense, Table, Verdict};
+use crate::seat::{Lap, Role};
 use std::time::Duration;
 
 const SUBJECT: &str = "phalanx team";
 const FORKUNION: &str = "forkunion";
 /// All that a team is to be faster than.
-const RIVALS: [&str; 6] = [
+const RIVALS: [&str; 7] = [
     "rayon broadcast",
     "rayon broadcast within",
     "std::thread::scope",
     FORKUNION,
-    "libgomp parallel",
-    "libomp parallel",
+    LIBGOMP_NAME,
+    LIBOMP_NAME,
+    DIST_NAME,
 ];
 
 pub fn run(context: &Context) -> Section {
     let mut section = Section::new(
         "fork-join",
         "Fork and join",
-        "The calling thread, pinned, lets all members run one closure that counts, and waits for them. Nanoseconds per region, by the caller's clock; threads are made anew for each round, and the first regions are not timed.",
+        "The calling thread, pinned, lets all members run one closure that counts, and waits for them. Nanoseconds per region, by the caller's clock; but for OpenMP's, threads are made anew for each round, and the first regions are not timed.",
     );
     let pair = context.place.cpus;
     // Before the caller is pinned: phalanx and the OpenMP runtimes see now which CPUs there are.
     let mut crews: Vec<Crew> = vec![regions::phalanx(), regions::rayon(), regions::rayon_within(), regions::scope()];
-    for entrant in std::iter::once(regions::forkunion()).chain(regions::openmp()) {
+    for entrant in std::iter::once(regions::forkunion()).chain(regions::openmp(&pair)) {
         match entrant {
             Ok(crew) => crews.push(crew),
             Err(why) => section.absent.push(why),
@@ -68,13 +70,13 @@ pub fn run(context: &Context) -> Section {
             Regions { opening: context.pick(5, 50, 100), timed: context.pick(20, 300, 1_000), idle: Duration::ZERO };
         let sheet = Sheet { title, cpus: &cpus, rounds: context.pick(1, 9, 31), regions };
         let all = play(context, &mut section, crews, &sheet);
-        for by in RIVALS {
+        for by in RIVALS.into_iter().filter(|by| sheet.has(by)) {
             section.verdicts.push(at_most(&all, &format!("{members} on 2: the team over {by}"), by, 1.0));
         }
     }
     context.place.restrict();
     section.notes.push(
-        "forkunion's threads never give their CPUs up, so that a region of more members than CPUs takes the scheduler's time slices: milliseconds, and fewer regions per round.".into(),
+        "forkunion's threads never give their CPUs up, so that a region of more members than CPUs takes the scheduler's time slices: milliseconds, and fewer regions per round; libomp with its distributed pattern is left out there for the same reason.".into(),
     );
     section
 }
@@ -93,37 +95,40 @@ impl Sheet<'_> {
         let crowded = self.cpus.len() > 2;
         if name == FORKUNION && crowded { Regions { opening: 1, timed: 3, ..self.regions } } else { self.regions }
     }
+
+    /// Whose threads do not yield is in nobody's way here, but would take seconds.
+    fn has(&self, name: &str) -> bool {
+        name != DIST_NAME || self.cpus.len() <= 2
+    }
 }
 
 fn play(context: &Context, section: &mut Section, crews: &[Crew], sheet: &Sheet<'_>) -> Vec<Series> {
     let role = |name: &str| if name == SUBJECT { Role::Subject } else { Role::Rival };
-    let series =
-        |crew: &Crew| Series { name: crew.name.into(), role: role(crew.name), values: vec![None; sheet.rounds] };
-    let mut all: Vec<Series> = crews.iter().map(series).collect();
+    let nothing = |crew: &Crew| Played {
+        name: crew.name.into(),
+        role: role(crew.name),
+        trips: sheet.regions_of(crew.name).timed,
+        rounds: vec![None; sheet.rounds],
+        wrong: Vec::new(),
+    };
+    let mut played: Vec<Played<Lap>> = crews.iter().map(nothing).collect();
     for round in 0..sheet.rounds {
         for which in crate::play::shuffled(crews.len(), round) {
-            crate::watch::progress(crews[which].name);
-            match (crews[which].round)(sheet.cpus, sheet.regions_of(crews[which].name)) {
-                Ok(ns) => all[which].values[round] = Some(ns),
-                Err(why) => section.wrong.push(format!("{}: {why}", crews[which].name)),
+            let name = crews[which].name;
+            if !sheet.has(name) {
+                continue;
+            }
+            crate::watch::progress(name);
+            match (crews[which].round)(sheet.cpus, sheet.regions_of(name)) {
+                Ok(lap) => played[which].rounds[round] = Some(vec![lap]),
+                Err(why) => section.wrong.push(format!("{name}: {why}")),
             }
         }
     }
     // A pool that pins its caller must not have moved it for those who come behind.
     context.place.pin(0);
-    let row = |series: &Series| {
-        let ratio = find(&all, SUBJECT).map(|subject| Ratio { to: SUBJECT.into(), is: series.over(subject) });
-        Row {
-            name: series.name.clone(),
-            role: format!("{:?}", series.role).to_lowercase(),
-            value: series.summary(),
-            quantiles: series.quantiles(),
-            ratios: ratio.into_iter().collect(),
-            cost: None,
-            predicted: None,
-            trips_per_round: sheet.regions_of(&series.name).timed,
-        }
-    };
-    section.tables.push(Table { title: sheet.title.into(), unit: "ns/region", rows: all.iter().map(row).collect() });
+    played.retain(|peer| sheet.has(&peer.name));
+    let (all, rows) = lap_rows(&played, &[SUBJECT]);
+    section.tables.push(Table { title: sheet.title.into(), unit: "ns/region", rows });
     all
 }

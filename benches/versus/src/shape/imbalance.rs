@@ -69,7 +69,8 @@ pub fn run(context: &Context) -> Section {
     field.threads(2, 1);
     // Each burns ten milliseconds per trip, and few trips are enough to see it.
     field.seldom(4, |field| field.spinners(2, 1));
-    field.seldom(2, |field| field.tasks(&context.place.cpus));
+    field.foreign(&context.place.cpus);
+    field.foreign_each(context.pick(1, 2, 1));
     let plan = Plan {
         cpus: &context.place.cpus,
         parties: 2,

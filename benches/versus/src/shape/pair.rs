@@ -1,8 +1,7 @@
 //! Two parties, pinned, everyone together: against the floor, and against the other barriers.
 //!
 //! Two matches, because the floor is a matter of nanoseconds and wants its rounds close to those of phalanx, while some
-//! rivals take as long for a trip as the floor for a thousand, and the OpenMP runtimes need a pause after each round
-//! until their threads sleep. The floor takes part twice: its ratio to itself is what the method cannot see.
+//! rivals take as long for a trip as the floor for a thousand, and those in other processes have to be woken first. The floor takes part twice: its ratio to itself is what the method cannot see.
 
 use super::{Context, Series, ahead_of_all, find, lap_rows, note_wrong, target};
 use crate::peer::floor::{Bare, Hint, Packed, Padded, exchange};

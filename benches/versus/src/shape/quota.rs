@@ -33,9 +33,6 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-/// Those that play in threads of their own know rounds of a fixed time.
-const FOREIGN: bool = false;
-
 /// What the process of one table found.
 #[derive(Serialize, Deserialize)]
 struct Found {
@@ -144,10 +141,8 @@ fn play_here(context: &Context, parties: usize) -> Found {
         if parties == 2 {
             field.spinners(parties, instances);
         }
-        if FOREIGN {
-            let cpus: Vec<usize> = context.place.cpus.iter().copied().cycle().take(parties).collect();
-            field.foreign(&cpus);
-        }
+        let cpus: Vec<usize> = context.place.cpus.iter().copied().cycle().take(parties).collect();
+        field.foreign(&cpus);
     } else {
         field.std(parties, instances);
         if parties == 2 {

@@ -32,9 +32,6 @@ use std::time::Duration;
 const NOBODY: &str = "no barrier";
 const AGAIN: &str = "phalanx once more";
 
-/// Those that play in threads or processes of their own know phases with work.
-const FOREIGN: bool = false;
-
 struct Amount {
     name: &'static str,
     work: Duration,
@@ -74,9 +71,7 @@ fn measure(context: &Context, amount: &Amount, steps: u64, section: &mut Section
     field.compat(2, instances);
     field.threads(2, instances);
     field.spinners(2, instances);
-    if FOREIGN {
-        field.foreign(&context.place.cpus);
-    }
+    field.foreign(&context.place.cpus);
     let plan = Plan {
         cpus: &context.place.cpus,
         parties: 2,

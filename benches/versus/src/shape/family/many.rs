@@ -11,7 +11,7 @@ use super::two::{Both, LATE, latency_of};
 use super::{auto, auto_over_best, best, noise, note_absent};
 use crate::peer::floor::{Packed, Padded};
 use crate::peer::probe::{self, Gap};
-use crate::peer::{Field, openmp};
+use crate::peer::{Field, remote};
 use crate::place::{self, Place};
 use crate::play::{Plan, Played, Turn, play};
 use crate::report::{Row, Section, Sense, Table};
@@ -94,7 +94,7 @@ fn measure(context: &Context, cpus: &[usize]) -> Found {
     field.std(parties, instances);
     field.spin(parties, instances);
     field.hurdles(parties, instances);
-    field.add(openmp::libgomp(cpus));
+    field.add(remote::trips(remote::LIBGOMP, &cpus.iter().copied().map(Some).collect::<Vec<_>>()));
     let barriers = field.entrants.len();
     field.entrants.push(probe::hop::<Packed>(PACKED.into(), parties, 1, instances));
     field.entrants.push(probe::hop::<Padded>(PADDED.into(), parties, 1, instances));

@@ -3,7 +3,7 @@
 use super::super::{Context, lap_rows, note_wrong, target};
 use super::{crossing, noise, note_absent};
 use crate::peer::sums::{Array, Atomic, Locked, Turns, on_phalanx, on_std};
-use crate::peer::{Field, openmp, own, riders};
+use crate::peer::{Field, own, remote, riders};
 use crate::play::{Plan, play};
 use crate::report::{Section, Sense, Table};
 use crate::seat::{Entrant, Role};
@@ -28,7 +28,7 @@ pub fn run(context: &Context, section: &mut Section) {
     field.add(Entrant::new("two bare trips around a Mutex<f64>", rival, instances, || on_phalanx::<Locked>(2)));
     field.add(Entrant::new("two bare trips around an atomic sum", rival, instances, || on_phalanx::<Atomic>(2)));
     field.add(Entrant::new("std::sync::Barrier around a padded array", rival, instances, || on_std::<Array>(2)));
-    openmp::reductions(&context.place.cpus).into_iter().for_each(|entrant| field.add(entrant));
+    remote::ALL.into_iter().for_each(|setting| field.add(remote::sums(setting, &context.place.cpus.map(Some))));
     field.add(Entrant::new("one bare trip, two padded arrays in turn", Role::Info, instances, || {
         on_phalanx::<Turns>(2)
     }));

@@ -142,9 +142,10 @@ impl Table {
         self.rows.iter().find(|row| row.role == "subject")
     }
 
-    /// What no barrier can be faster than, if there is such a row.
+    /// What no barrier can be faster than, if there is such a row: the fastest of them.
     pub fn floor(&self) -> Option<&Row> {
-        self.rows.iter().find(|row| row.role == "floor")
+        let floors = self.rows.iter().filter(|row| row.role == "floor");
+        floors.min_by(|a, b| a.value.median.total_cmp(&b.value.median))
     }
 }
 

@@ -8,24 +8,45 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread::yield_now;
 
-/// What a floor does between two looks at the other's flag.
-pub trait Pause: Send + Sync {
-    fn pause();
+/// How a floor looks at the other's flag until it says that the other has come.
+pub trait Look: Send + Sync {
+    /// Whether it says so; and what is done before the next look.
+    fn come(flag: &AtomicU64, trip: u64) -> bool;
 }
 
 /// The next look at once.
 pub struct Bare;
-impl Pause for Bare {
+impl Look for Bare {
     #[inline(always)]
-    fn pause() {}
+    fn come(flag: &AtomicU64, trip: u64) -> bool {
+        flag.load(Ordering::Acquire) >= trip
+    }
 }
 
-/// The processor's hint.
+/// The processor's hint between two looks.
 pub struct Hint;
-impl Pause for Hint {
+impl Look for Hint {
     #[inline(always)]
-    fn pause() {
-        std::hint::spin_loop();
+    fn come(flag: &AtomicU64, trip: u64) -> bool {
+        let come = flag.load(Ordering::Acquire) >= trip;
+        if !come {
+            std::hint::spin_loop();
+        }
+        come
+    }
+}
+
+/// A look that takes the line over, as a compare and swap does whether it swaps or not: where a store to a shared line is
+/// dear, this is the faster exchange, for who looks will store next. The hint between two.
+pub struct Owning;
+impl Look for Owning {
+    #[inline(always)]
+    fn come(flag: &AtomicU64, trip: u64) -> bool {
+        let (Ok(seen) | Err(seen)) = flag.compare_exchange(trip - 1, trip - 1, Ordering::Relaxed, Ordering::Acquire);
+        if seen < trip {
+            std::hint::spin_loop();
+        }
+        seen >= trip
     }
 }
 
@@ -55,30 +76,28 @@ impl Flags for Padded {
 }
 
 /// A party of the exchange of two: say that you are here, wait until the other is.
-pub struct Exchange<F, P> {
+pub struct Exchange<F, L> {
     flags: Arc<F>,
     rank: usize,
     trip: u64,
-    pause: std::marker::PhantomData<P>,
+    look: std::marker::PhantomData<L>,
 }
 
 /// Both parties of an exchange.
-pub fn exchange<F: Flags, P: Pause>() -> Vec<Exchange<F, P>> {
+pub fn exchange<F: Flags, L: Look>() -> Vec<Exchange<F, L>> {
     let flags = Arc::new(F::default());
-    let party = |rank| Exchange { flags: flags.clone(), rank, trip: 0, pause: std::marker::PhantomData };
+    let party = |rank| Exchange { flags: flags.clone(), rank, trip: 0, look: std::marker::PhantomData };
     array::from_fn::<_, 2, _>(party).into()
 }
 
-impl<F: Flags, P: Pause> Crossing for Exchange<F, P> {
+impl<F: Flags, L: Look> Crossing for Exchange<F, L> {
     const LEADS: bool = false;
 
     #[inline(always)]
     fn wait(&mut self) -> bool {
         self.trip += 1;
         self.flags.flag(self.rank).store(self.trip, Ordering::Release);
-        while self.flags.flag(self.rank ^ 1).load(Ordering::Acquire) < self.trip {
-            P::pause();
-        }
+        while !L::come(self.flags.flag(self.rank ^ 1), self.trip) {}
         false
     }
 }

@@ -32,7 +32,7 @@ fn write(out: &mut String, report: &Report) -> fmt::Result {
 }
 
 pub const READING: &str = "\
-All peers of a table ran in one process on the same CPUs (two, where nothing else is said), in turn, in many short rounds. A ratio is the median over the rounds of \
+All peers of a table ran side by side on the same CPUs (two, where nothing else is said), in turn, in many short rounds. A ratio is the median over the rounds of \
 *this row divided by the other in the same round*; the other columns are medians over the rounds. \
 In [brackets] is the 95 % interval of the median, by a moving-block bootstrap over the rounds; in (parentheses) are the first and third quartile of the rounds. \
 CPU time and context switches are sums over all parties, per trip. A target is judged by the median of its ratio. \

@@ -177,6 +177,13 @@ pub fn target(
     Verdict::new(claim, measured, sense, limit)
 }
 
+/// The name of the fastest floor in the match.
+pub fn floor_of(all: &[Series]) -> String {
+    let floors = all.iter().filter(|series| series.role == Role::Floor);
+    let fastest = floors.min_by(|a, b| a.summary().median.total_cmp(&b.summary().median));
+    fastest.map(|series| series.name.clone()).unwrap_or_default()
+}
+
 /// phalanx must be faster than every rival of the match: judged by the one that comes closest.
 pub fn ahead_of_all(context: &Context, all: &[Series], prefix: &str) -> Option<Verdict> {
     ahead_of(context, all, &format!("{prefix}the closest rival"), |_| true)

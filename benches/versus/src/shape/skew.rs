@@ -13,10 +13,10 @@
 //! Not with more parties than CPUs: a delay is spun, so it occupies a CPU, and on two of them the lateness of one
 //! party would be that of all who share the CPU. How late whom the scheduler lets be, `crowd` shows.
 
-use super::straggler::{FLOOR, Lateness, hop};
-use super::{Context, Series, ahead_of_all, cost, find, note_wrong, target};
+use super::straggler::{FLOOR, Lateness, OWNED, hop};
+use super::{Context, Series, ahead_of_all, cost, find, floor_of, note_wrong, target};
 use crate::length::Length;
-use crate::peer::floor::{Bare, Packed, exchange};
+use crate::peer::floor::{Bare, Owning, Packed, exchange};
 use crate::peer::{Field, SUBJECT};
 use crate::play::{Plan, Played, Turn, play};
 use crate::report::{Row, Section, Sense, Table};
@@ -48,6 +48,7 @@ fn measure(context: &Context, name: &str, most: Duration, section: &mut Section)
     let instances = context.pick(1, 8, 16);
     let mut field = Field::default();
     field.add(Entrant::new(FLOOR, Role::Floor, instances, || Ok(exchange::<Packed, Bare>())));
+    field.add(Entrant::new(OWNED, Role::Floor, instances, || Ok(exchange::<Packed, Owning>())));
     field.subject(2, instances);
     field.add(Entrant::new(AGAIN, Role::Info, instances, || Ok(exchange::<Packed, Bare>())));
     field.compat(2, instances);
@@ -68,9 +69,10 @@ fn measure(context: &Context, name: &str, most: Duration, section: &mut Section)
     for (what, q) in [("median", 0.5), ("99th percentile", 0.99)] {
         let all: Vec<Series> =
             played.iter().map(|peer| Series::of(peer, |seen| latency(seen, &lateness(peer.trips), q))).collect();
+        let floor = floor_of(&all);
         let row = |(series, peer): (&Series, &Played<Walk>)| {
             let spent = cost(peer, |walk| (walk.usage, peer.trips as f64));
-            Row { cost: Some(spent), ..series.row(&all, &[FLOOR, SUBJECT], peer.trips) }
+            Row { cost: Some(spent), ..series.row(&all, &[&floor, SUBJECT], peer.trips) }
         };
         let rows = all.iter().zip(&played).map(row).collect();
         section.tables.push(Table {
@@ -82,7 +84,7 @@ fn measure(context: &Context, name: &str, most: Duration, section: &mut Section)
         // The tail of the floor is the machine's, and that of whoever comes after is as well: nothing to judge by.
         if q == 0.5 {
             let claim = format!("{prefix}phalanx over the floor's hop");
-            section.verdicts.push(target(context, &all, &claim, (SUBJECT, FLOOR), Sense::AtMost, 1.5));
+            section.verdicts.push(target(context, &all, &claim, (SUBJECT, &floor), Sense::AtMost, 1.5));
             section.verdicts.extend(ahead_of_all(context, &all, &prefix));
         }
         section.notes.extend(noise(&all, &prefix));

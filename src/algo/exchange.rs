@@ -43,7 +43,7 @@ use super::{Algorithm, sealed};
 use crate::fate::board::{Board, Spot};
 use crate::fate::epoch::{all_reached, publish, reached, reached_to_own};
 use crate::fate::slots::Pair;
-use crate::primitive::owning_looks;
+use crate::primitive::{owning_looks, settle};
 use crate::topology::Sites;
 use crate::wait::{Door, Stay, Stop};
 use std::sync::Arc;
@@ -88,7 +88,16 @@ impl Algorithm for ExchangeOfTwo {
         let generation = stay.generation;
         let peer = &self.pair.slots[!self.rank & 1];
         if self.owns {
-            return door.until(stay, move || reached_to_own(peer, generation)); // step 2
+            // step 2
+            let closely = move || {
+                let reached = reached_to_own(peer, generation);
+                if !reached {
+                    // A look that the awaited store overtakes is thrown away with all that was begun behind it.
+                    settle();
+                }
+                reached
+            };
+            return door.until_closely(stay, closely, move || reached_to_own(peer, generation));
         }
         door.until(stay, move || reached(peer, generation)) // step 2
     }

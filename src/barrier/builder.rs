@@ -309,7 +309,8 @@ impl Recipe {
         let situation = Situation { placement: &placement, hops: hops.as_ref(), cpus, demand };
         // Parties that share a CPU are short of it, however many there are.
         let room = if situation.has_room() { cpus } else { cpus.min(parties - 1) };
-        let plan = Plan { timeout, ..Plan::new(policy, spin, parties, room, &calibration()) };
+        let each = placement.most_on_one_cpu() <= 1 && parties <= crate::topology::startup_mask().len();
+        let plan = Plan { timeout, ..Plan::new(policy, spin, parties, room, &calibration()).with_a_cpu_each(each) };
         let choice = choose(algorithm, situation);
         let fences = if plan.sleeps_readily() { Fences::Symmetric } else { cheapest };
         let explanation = Explanation::new(algorithm, &choice, &placement, cpus, policy, &plan, fences);

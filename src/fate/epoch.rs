@@ -11,7 +11,7 @@
 //! or relaxed loads and one acquire fence. Whoever sees an epoch sees everything that its writer did or had seen before it published.
 
 use super::board::{Board, Spot};
-use crate::primitive::{self, AtomicU64, Ordering, fence};
+use crate::primitive::{AtomicU64, Ordering, fence};
 
 /// Publishes that it has happened for trip `generation`, with all that this thread did and saw before.
 #[inline(always)]
@@ -31,9 +31,7 @@ pub(crate) fn reached(epoch: &AtomicU64, generation: u64) -> bool {
 /// [`reached`], asked by a thread that will write to the same line next: a look that takes the line over for writing.
 ///
 /// A plain look shares the line, so that the next store has to ask for it once more: two transactions where one would do.
-/// Where [`primitive::owning_looks`] says so this one is cheaper; it is a read-modify-write that changes nothing. Between
-/// two looks the load queue is let run dry ([`primitive::settle`]), for a look that is overtaken by the store that it
-/// waits for is thrown away with all that was begun behind it.
+/// Where [`owning_looks`](crate::primitive::owning_looks) says so this one is cheaper; it is a read-modify-write that changes nothing.
 #[inline(always)]
 pub(crate) fn reached_to_own(epoch: &AtomicU64, generation: u64) -> bool {
     // Where it has not happened, `generation` is put in its own place: nothing is acquired, and nothing is lost.
@@ -41,11 +39,7 @@ pub(crate) fn reached_to_own(epoch: &AtomicU64, generation: u64) -> bool {
     let next = match epoch.compare_exchange(generation, generation, Ordering::Relaxed, Ordering::Acquire) {
         Ok(next) | Err(next) => next,
     };
-    let reached = is_beyond(next, generation);
-    if !reached {
-        primitive::settle();
-    }
-    reached
+    is_beyond(next, generation)
 }
 
 /// Whether it has happened for trip `generation` at all of these: one pass without branches, so that the misses

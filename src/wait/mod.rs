@@ -62,7 +62,7 @@ mod policy;
 mod rivals;
 mod tally;
 
-use crate::primitive::{Fences, Futex, Ordering, doze, fence, now};
+use crate::primitive::{Fences, Futex, Ordering, doze, fence, now, relax};
 pub use calibrate::{Calibration, calibration};
 use crossbeam_utils::CachePadded;
 use long_wait::{Goal, LongWait};
@@ -209,8 +209,19 @@ impl Door {
     /// are bare and inline, everything else is out of the way.
     #[inline(always)]
     pub(crate) fn until(&self, stay: Stay<'_>, ready: impl Fn() -> bool + Copy) -> Result<(), Stop> {
+        self.until_closely(stay, ready, ready)
+    }
+
+    /// [`Door::until`] with another way to look as long as nothing is done between two looks, `closely`.
+    #[inline(always)]
+    pub(crate) fn until_closely(
+        &self,
+        stay: Stay<'_>,
+        closely: impl Fn() -> bool,
+        ready: impl Fn() -> bool + Copy,
+    ) -> Result<(), Stop> {
         for _ in 0..stay.pace.tight() {
-            if ready() {
+            if closely() {
                 return Ok(());
             }
         }
@@ -341,6 +352,12 @@ impl Door {
         ready: &dyn Fn() -> bool,
         all_here: Option<&dyn Fn() -> bool>,
     ) -> Result<Seen, Stop> {
+        for polls in 1..=pace.lingering() {
+            if ready() {
+                return Ok(Seen::Ready);
+            }
+            relax(polls);
+        }
         let looked = now();
         let start = pace.start_of(generation, looked);
         let end = pace.end_of(*limit, start);

@@ -79,8 +79,11 @@ impl Tally {
         self.since.set(0);
         self.waits.add(1);
         self.spins.add(u64::from(spent.polls.saturating_sub(spent.yields)));
-        self.yields.add(u64::from(spent.yields));
-        self.parks.add(u64::from(spent.parks));
+        // The party has been released, and this is on its way out: most waits do neither.
+        if spent.yields | spent.parks != 0 {
+            self.yields.add(u64::from(spent.yields));
+            self.parks.add(u64::from(spent.parks));
+        }
     }
 
     /// A long wait begins now, for tests.

@@ -516,7 +516,8 @@ impl Batches {
             let environment = Settings::from_env();
             let policy = environment.policy.unwrap_or(WaitPolicy::Adaptive);
             let cpus = crate::topology::available_cpus();
-            Plan::new(policy, environment.spin, self.parties(), cpus, &calibration())
+            let each = self.parties() <= crate::topology::startup_mask().len();
+            Plan::new(policy, environment.spin, self.parties(), cpus, &calibration()).with_a_cpu_each(each)
         })
     }
 }

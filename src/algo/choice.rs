@@ -301,7 +301,7 @@ mod tests {
         assert_eq!(chosen(&Placement::anywhere(2), 2), (Algorithm::Exchange, Reason::Few));
         assert_eq!(chosen(&Placement::anywhere(1), 1), (Algorithm::Exchange, Reason::Few));
         assert_eq!(chosen(&Placement::anywhere(3), 2), (Algorithm::Central, Reason::Crowd));
-        assert_eq!(chosen(&Placement::anywhere(2), 1), (Algorithm::Central, Reason::Crowd));
+        assert_eq!(chosen(&Placement::anywhere(2), 1), (Algorithm::Exchange, Reason::Crowd));
         assert_eq!(chosen(&Placement::anywhere(4), 2), (Algorithm::Exchange, Reason::Crowd));
         assert_eq!(chosen(&Placement::anywhere(33), 32), (Algorithm::Central, Reason::Crowd));
         let shared = Topology::regular(1, 1, 1, 2, 1).unwrap();

@@ -31,12 +31,14 @@ pub(crate) fn reached(epoch: &AtomicU64, generation: u64) -> bool {
 /// [`reached`], asked by a thread that will write to the same line next: a look that takes the line over for writing.
 ///
 /// A plain look shares the line, so that the next store has to ask for it once more: two transactions where one would do.
-/// Where [`owning_looks`](crate::primitive::owning_looks) says so this one is cheaper; it is a read-modify-write that changes nothing.
+/// Where [`owning_looks`](crate::primitive::owning_looks) says so this one is cheaper. It is a compare and swap that always
+/// fails, so that the word has one writer all the same: whoever asks has passed the trip before, and so has the writer,
+/// which therefore shows `generation` at least.
 #[inline(always)]
 pub(crate) fn reached_to_own(epoch: &AtomicU64, generation: u64) -> bool {
-    // Where it has not happened, `generation` is put in its own place: nothing is acquired, and nothing is lost.
+    let never = generation.wrapping_sub(1);
     // [own] Acquire: pairs with the Release of `publish`.
-    let next = match epoch.compare_exchange(generation, generation, Ordering::Relaxed, Ordering::Acquire) {
+    let next = match epoch.compare_exchange(never, never, Ordering::Relaxed, Ordering::Acquire) {
         Ok(next) | Err(next) => next,
     };
     is_beyond(next, generation)

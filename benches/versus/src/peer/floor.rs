@@ -42,7 +42,7 @@ pub struct Owning;
 impl Look for Owning {
     #[inline(always)]
     fn come(flag: &AtomicU64, trip: u64) -> bool {
-        let (Ok(seen) | Err(seen)) = flag.compare_exchange(trip - 1, trip - 1, Ordering::Relaxed, Ordering::Acquire);
+        let (Ok(seen) | Err(seen)) = flag.compare_exchange(u64::MAX, u64::MAX, Ordering::Relaxed, Ordering::Acquire);
         if seen < trip {
             std::hint::spin_loop();
         }

@@ -65,7 +65,8 @@ impl Books {
     }
 
     /// The barrier has counted these breaks and arrivals. Of a trip that was broken in advance nobody but the barrier knows which
-    /// newcomers had come to it: one arrival more of a rank is taken from there, with the break and never without.
+    /// newcomers had come to it: one arrival more of a rank is taken from there, with the break and never without; and where
+    /// everybody has heard of that break, so that it is no second one, the first arrival of a rank that had none.
     fn hear(&mut self, counted: &BTreeMap<String, u64>, arrivals: &BTreeMap<usize, u64>) {
         let Some(advance) = self.advance.as_mut().filter(|advance| !advance.counted) else { return };
         let times = self.breaks.get(advance.kind).copied().unwrap_or(0) + 1;
@@ -77,6 +78,10 @@ impl Books {
                 *known += u64::from(count == *known + 1);
             }
             self.arrivals.retain(|_, count| *count > 0);
+        } else if self.breaks.contains_key(advance.kind) {
+            for (rank, _) in arrivals.iter().filter(|(_, count)| **count == 1) {
+                self.arrivals.entry(*rank).or_insert(1);
+            }
         }
     }
 

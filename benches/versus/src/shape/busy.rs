@@ -5,7 +5,7 @@
 //! fixed number of trips would measure luck. So a round lasts a fixed time and the trips are counted. Rank 0 has the
 //! clock; it announces the last trip before it arrives at it, so the others know by the barrier's own promise.
 
-use super::{Context, lap_rows, note_wrong, target};
+use super::{Context, lap_rows, note_wrong, target, thrift_of_laps};
 use crate::clock::{ns, stamp, ticks};
 use crate::length::Length;
 use crate::peer::{Field, STD, SUBJECT};
@@ -101,6 +101,7 @@ fn measure(context: &Context, parties: usize, section: &mut Section) {
         }
     }
     let (all, rows) = lap_rows(&played, &[SUBJECT, STD]);
+    section.verdicts.extend(thrift_of_laps(context, &played, &format!("{parties} parties: ")));
     let title = format!("{parties} parties, with a competitor on each CPU");
     section.tables.push(Table { title, unit: "ns/trip", rows });
     let claim = format!("{parties} parties: phalanx over std");

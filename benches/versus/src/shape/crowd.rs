@@ -13,7 +13,7 @@
 //! so takes part up to four times as many. For larger crowds the report has what they took there. tokio's tasks are a rival as well, and one that no thread can keep up with, for to switch between
 //! tasks is no switch of threads (see `peer::tasks`); so the closest of the others is judged beside the closest of all.
 
-use super::{Context, Mode, Series, ahead_of, ahead_of_all, find, lap_rows, note_wrong, target};
+use super::{Context, Mode, Series, ahead_of, ahead_of_all, find, lap_rows, note_wrong, target, thrift_of_laps};
 use crate::peer::floor::yield_counter;
 use crate::peer::{Field, HURDLES, STD, SUBJECT, tasks};
 use crate::play::{Plan, Turn, play};
@@ -118,6 +118,7 @@ fn size(context: &Context, parties: usize, dealt: bool, section: &mut Section) -
         seat.back_to_back(turn.trips.min(4) + turn.trips / 4, turn.trips)
     });
     let (all, rows) = lap_rows(&played, &[SUBJECT, FLOOR]);
+    section.verdicts.extend(thrift_of_laps(context, &played, &format!("{name}: ")));
     section.tables.push(Table { title: format!("{name} on 2 CPUs"), unit: "ns/trip", rows });
     let times = if parties > 64 { 4.0 } else { 5.0 };
     let claim = |what: &str| format!("{name}: {what}");

@@ -3,7 +3,7 @@
 //! The entrants have threads of their own, so they are not played by the crew of the other shapes: in each round each entrant,
 //! in another order each time, makes its threads, runs its regions, and ends them. Ratios are paired by round.
 
-use super::{Context, Mode, Series, find, lap_rows};
+use super::{Context, Mode, Series, find, lap_rows, thrift_of_laps};
 use crate::peer::regions::{self, Crew, DIST_NAME, LIBGOMP_NAME, LIBOMP_NAME, Regions};
 use crate::play::Played;
 use crate::report::{Section, Sense, Table, Verdict};
@@ -129,6 +129,7 @@ fn play(context: &Context, section: &mut Section, crews: &[Crew], sheet: &Sheet<
     context.place.pin(0);
     played.retain(|peer| sheet.has(&peer.name));
     let (all, rows) = lap_rows(&played, &[SUBJECT]);
+    section.verdicts.extend(thrift_of_laps(context, &played, &format!("{}: ", sheet.title)));
     section.tables.push(Table { title: sheet.title.into(), unit: "ns/region", rows });
     all
 }

@@ -5,7 +5,7 @@
 //! what parking costs, and no more. A task has no CPU clock of its own: for tokio's it is what the workers used beyond
 //! the work, over the waits.
 
-use super::{Context, Mode, Series, cost, find, note_wrong};
+use super::{Context, Mode, Series, cost, find, note_wrong, thrift};
 use crate::clock::{Tick, ns, stamp, ticks};
 use crate::length::Length;
 use crate::peer::{Field, SUBJECT, own};
@@ -71,12 +71,13 @@ pub fn run(context: &Context) -> Section {
     field.seldom(4, |field| field.spinners(2, 1));
     field.foreign(&context.place.cpus);
     field.foreign_each(context.pick(1, 2, 1));
+    let trips = context.pick(2, 8, 20);
     let plan = Plan {
         cpus: &context.place.cpus,
         parties: 2,
         pinned: true,
         rounds: context.pick(1, 8, 30),
-        length: Length::Trips(context.pick(2, 8, 20)),
+        length: Length::Trips(trips),
         verified: 4,
     };
     let played =
@@ -106,6 +107,7 @@ pub fn run(context: &Context) -> Section {
         section.tables.push(Table { title: title.into(), unit: "µs", rows });
     }
     section.verdicts.push(verdict(context, &burnt, budget));
+    section.verdicts.extend(thrift(context, &played, "", |seen: &Waits| (seen.usage, trips as f64)));
     section.absent.append(&mut field.absent);
     note_wrong(&mut section, &played);
     section

@@ -198,6 +198,30 @@ pub fn ahead_of(context: &Context, all: &[Series], who: &str, counts: impl Fn(&S
     Some(target(context, all, &claim, (&closest.name, &subject.name), Sense::Above, 1.0))
 }
 
+/// phalanx may burn no more CPU time per trip than libgomp with its defaults; open where that takes no part. `spent` as in
+/// [`cost`].
+pub fn thrift<S>(
+    context: &Context,
+    played: &[Played<S>],
+    prefix: &str,
+    spent: impl Fn(&S) -> (Usage, f64),
+) -> Option<Verdict> {
+    let burnt = |parties: &[S]| {
+        let sum: u64 = parties.iter().map(|party| spent(party).0.cpu_ns).sum();
+        sum as f64 / spent(&parties[0]).1
+    };
+    let all: Vec<Series> = played.iter().map(|peer| Series::of(peer, burnt)).collect();
+    let subject = all.iter().find(|series| series.role == Role::Subject)?;
+    let libgomp = all.iter().find(|series| series.name.starts_with("libgomp"))?;
+    let claim = format!("{prefix}CPU time of {} over that of {}", subject.name, libgomp.name);
+    Some(target(context, &all, &claim, (&subject.name, &libgomp.name), Sense::AtMost, 1.0))
+}
+
+/// [`thrift`] for laps.
+pub fn thrift_of_laps(context: &Context, played: &[Played<Lap>], prefix: &str) -> Option<Verdict> {
+    thrift(context, played, prefix, |lap| (lap.usage, lap.all_trips as f64))
+}
+
 /// Adds what the checks found.
 pub fn note_wrong<S>(section: &mut Section, played: &[Played<S>]) {
     for peer in played {

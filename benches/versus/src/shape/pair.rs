@@ -4,7 +4,7 @@
 //! rivals take as long for a trip as the floor for a thousand, and those in other processes have to be woken first. The floor takes part twice: its ratio to itself is what the method cannot see.
 
 use super::straggler::{FLOOR, OWNED};
-use super::{Context, Series, ahead_of_all, find, floor_of, lap_rows, note_wrong, target};
+use super::{Context, Series, ahead_of_all, find, floor_of, lap_rows, note_wrong, target, thrift_of_laps};
 use crate::peer::floor::{Bare, Hint, Owning, Packed, Padded, exchange};
 use crate::peer::{Field, SPIN, STD, SUBJECT, own};
 use crate::play::{Plan, Turn, play};
@@ -43,7 +43,7 @@ fn against_floor(context: &Context, section: &mut Section) {
         cpus: &context.place.cpus,
         parties: 2,
         pinned: true,
-        rounds: context.pick(2, 400, 2000),
+        rounds: context.pick(2, 250, 2000),
         length: context.length(300, Duration::from_micros(time), 50),
         verified: context.pick(50, 4, 4),
     };
@@ -93,6 +93,7 @@ fn against_rivals(context: &Context, section: &mut Section) {
         verified: context.pick(50, 4, 4),
     };
     let played = play(&plan, field.entrants, crossing);
+    section.verdicts.extend(thrift_of_laps(context, &played, ""));
     let (all, rows) = lap_rows(&played, &[SUBJECT]);
     section.tables.push(Table { title: "Against the other barriers".into(), unit: "ns/trip", rows });
     section.verdicts.extend(ahead_of_all(context, &all, ""));

@@ -14,7 +14,7 @@
 //! party would be that of all who share the CPU. How late whom the scheduler lets be, `crowd` shows.
 
 use super::straggler::{FLOOR, Lateness, OWNED, hop};
-use super::{Context, Series, ahead_of_all, cost, find, floor_of, note_wrong, target};
+use super::{Context, Series, ahead_of_all, cost, find, floor_of, note_wrong, target, thrift};
 use crate::length::Length;
 use crate::peer::floor::{Bare, Owning, Packed, exchange};
 use crate::peer::{Field, SUBJECT};
@@ -66,6 +66,8 @@ fn measure(context: &Context, name: &str, most: Duration, section: &mut Section)
     let lateness = |trips: u64| Lateness::random(most, trips);
     let played =
         play(&plan, field.entrants, |turn: &Turn, seat: &mut dyn Seat| seat.straggle(turn.rank, &lateness(turn.trips)));
+    let spent = |walk: &Walk| (walk.usage, walk.seen.len() as f64);
+    section.verdicts.extend(thrift(context, &played, &format!("up to {name} late: "), spent));
     for (what, q) in [("median", 0.5), ("99th percentile", 0.99)] {
         let all: Vec<Series> =
             played.iter().map(|peer| Series::of(peer, |seen| latency(seen, &lateness(peer.trips), q))).collect();

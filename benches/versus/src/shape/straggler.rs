@@ -5,7 +5,7 @@
 //! rank 1 is late, in the second rank 0; the value of a round is the mean of both medians, in which an offset between
 //! the two CPUs' counters cancels. Taking the time costs the same for all; nothing is subtracted.
 
-use super::{Context, Series, ahead_of_all, cost, find, floor_of, note_wrong, target};
+use super::{Context, Series, ahead_of_all, cost, find, floor_of, note_wrong, target, thrift};
 use crate::clock::{ns, stamp, ticks};
 use crate::length::Length;
 use crate::peer::floor::{Bare, Owning, Packed, Padded, exchange};
@@ -122,6 +122,8 @@ pub fn run(context: &Context) -> Section {
     let played = play(&plan, field.entrants, |turn: &Turn, seat: &mut dyn Seat| {
         seat.straggle(turn.rank, &Lateness::new([1, 0], turn.trips))
     });
+    let spent = |walk: &Walk| (walk.usage, walk.seen.len() as f64);
+    section.verdicts.extend(thrift(context, &played, "", spent));
     let mut pooled = Vec::new();
     for (title, which) in
         [("all delays", None), ("0.5 µs late", Some(0)), ("2 µs late", Some(1)), ("10 µs late", Some(2))]

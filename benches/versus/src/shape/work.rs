@@ -20,7 +20,7 @@
 //! and the noise is the half width of the notch around the median of its ratio to itself (1.57 quartile ranges over the
 //! root of the rounds; McGill, Tukey and Larsen 1978), or what that median is off 1, whichever is more.
 
-use super::{Context, Mode, Series, find, lap_rows, note_wrong};
+use super::{Context, Mode, Series, find, lap_rows, note_wrong, thrift_of_laps};
 use crate::peer::work::{nobody, steps_in};
 use crate::peer::{Field, SUBJECT, own};
 use crate::play::{Plan, Turn, play};
@@ -94,6 +94,7 @@ fn measure(context: &Context, amount: &Amount, steps: u64, section: &mut Section
     let title = format!("{name} per phase: what the barrier adds to the work");
     section.tables.push(Table { title, unit: "ns/phase", rows: left });
     section.verdicts.extend(verdict(context, amount, &all));
+    section.verdicts.extend(thrift_of_laps(context, &played, &format!("{name}: ")));
     if !steady && context.mode != Mode::Smoke {
         section.notes.push(format!(
             "{name} per phase: what phalanx adds is lost in the noise of the work, so there is nothing to divide by"

@@ -49,7 +49,7 @@ pub fn run(context: &Context, section: &mut Section) {
         cpus,
         parties: 2,
         pinned: true,
-        rounds: context.pick(2, 200, 1000),
+        rounds: context.pick(2, 120, 1000),
         length: context.length(200, Duration::from_millis(1), 50),
         verified: context.pick(50, 4, 4),
     };

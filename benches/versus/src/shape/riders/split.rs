@@ -64,7 +64,7 @@ fn overhead(context: &Context, section: &mut Section) {
         cpus,
         parties: 2,
         pinned: true,
-        rounds: context.pick(2, 120, 600),
+        rounds: context.pick(2, 80, 600),
         length: context.length(200, Duration::from_millis(1), 50),
         verified: context.pick(50, 4, 4),
     };

@@ -42,7 +42,7 @@ pub fn run(context: &Context, section: &mut Section) {
         cpus,
         parties: 2,
         pinned: true,
-        rounds: context.pick(2, 300, 1500),
+        rounds: context.pick(2, 200, 1500),
         length: context.length(300, Duration::from_millis(1), 50),
         verified: context.pick(50, 4, 4),
     };
@@ -78,7 +78,7 @@ pub fn by_algorithm(context: &Context, section: &mut Section) {
         cpus,
         parties: 2,
         pinned: true,
-        rounds: context.pick(2, 120, 600),
+        rounds: context.pick(2, 80, 600),
         length: context.length(200, Duration::from_millis(1), 50),
         verified: context.pick(50, 4, 4),
     };

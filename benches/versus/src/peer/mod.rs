@@ -97,15 +97,20 @@ impl Field {
         self.tasks(cpus);
     }
 
-    /// tokio's barrier as it is meant, by a task for each of these CPUs, of which some may be the same.
-    pub fn tasks(&mut self, cpus: &[usize]) {
-        self.add(tasks::tokio(cpus));
-    }
-
     /// The same with so many parties anywhere on these CPUs, which are the caller's.
     pub fn foreign_anywhere(&mut self, parties: usize, cpus: &[usize]) {
         self.remote(&vec![None; parties]);
         self.tasks(&cpus.iter().copied().cycle().take(parties).collect::<Vec<_>>());
+    }
+
+    /// The one of them that CPU time is judged by.
+    pub fn libgomp(&mut self, cpus: &[usize]) {
+        self.add(remote::trips(remote::LIBGOMP, &cpus.iter().copied().map(Some).collect::<Vec<_>>()));
+    }
+
+    /// tokio's barrier as it is meant, by a task for each of these CPUs, of which some may be the same.
+    pub fn tasks(&mut self, cpus: &[usize]) {
+        self.add(tasks::tokio(cpus));
     }
 
     /// They take part in each so many-th round only, for want of time.

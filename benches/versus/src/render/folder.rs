@@ -29,7 +29,7 @@ fn free(under: &Path, name: &str) -> PathBuf {
 ///
 /// The folder or a file cannot be written.
 pub fn write(report: &Report, folder: &Path) -> Result<Vec<PathBuf>, String> {
-    let json = serde_json::to_string_pretty(report).map_err(|e| e.to_string())? + "\n";
+    let json = serde_json::to_string(report).map_err(|e| e.to_string())? + "\n";
     let mut files = vec![put(folder, "report.json", &json)?];
     files.extend(write_derived(report, folder)?);
     Ok(files)

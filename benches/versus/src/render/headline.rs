@@ -1,8 +1,8 @@
-//! The headline: a row per shape, for the project's README, and the check that the README has it as it is.
+//! The headline: a row per situation, for the project's README, and the check that the README has it as it is.
 //!
-//! A shape has several tables, and to choose one is to choose what to show. The rule: the one in which a rival comes
-//! closest to phalanx, that is, the worst for us; the row says which that is, and of how many. All in it is in the JSON, or
-//! the quotient of two numbers there.
+//! A shape has several tables, and to choose some is to choose what to show. So the choice is fixed beforehand ([`SHOWN`]),
+//! whatever the numbers; and of each shape there is also the table in which a rival comes closest to phalanx, the worst for
+//! us, if it is none of those. All in it is in the JSON, or the quotient of two numbers there.
 
 use super::grid::Grid;
 use super::{Num, Sure};
@@ -13,14 +13,32 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
+/// What is shown of a shape: the beginnings of its tables' titles.
+const SHOWN: [(&str, &[&str]); 9] = [
+    ("pair", &["Against the other barriers"]),
+    ("straggler", &["Last arrival to last release, all delays"]),
+    ("skew", &["Last arrival to last release, each up to 10 µs late, median"]),
+    ("work", &["1 µs per phase", "10 µs per phase", "100 µs per phase"]),
+    ("crowd", &["4 parties, dealt", "8 parties, dealt", "32 parties, dealt", "256 parties, dealt"]),
+    ("busy", &["2 parties"]),
+    ("quota", &["2 parties, 1 CPUs", "4 parties, 1 CPUs"]),
+    ("fork-join", &["2 members, hot", "4 members", "8 members"]),
+    ("riders", &["2 parties, a sum of f64"]),
+];
+
+/// A peer whose parties are no threads.
+const TASKS: &str = "tokio, tasks";
+
 /// One row.
 struct Line<'a> {
     section: &'a Section,
     table: &'a Table,
-    /// Tables that could have been taken.
-    of: usize,
+    /// Shown because it is the worst, of so many.
+    worst_of: Option<usize>,
     subject: &'a Row,
     closest: &'a Row,
+    /// Of those whose parties are threads, if that is another.
+    thread: Option<&'a Row>,
 }
 
 /// The table alone.
@@ -29,18 +47,22 @@ pub fn table(report: &Report) -> String {
     let mut head: Vec<String> = head.map(String::from).into();
     head.push("CPU time, phalanx over libgomp".into());
     let mut grid = Grid::new(1, head);
-    for line in report.sections.iter().filter_map(line) {
-        let Line { section, table, of, subject, closest } = line;
-        let which = if of > 1 { format!(" (worst of {of})") } else { String::new() };
+    for line in report.sections.iter().flat_map(lines) {
+        let Line { section, table, worst_of, subject, closest, thread } = line;
+        let which = worst_of.map(|of| format!(" (the worst of {of})")).unwrap_or_default();
         let ratio =
             |row: Option<&Row>| row.and_then(|row| row.over(&subject.name)).map(|is| Num(is.median).to_string());
         let gomp = rival(table, "libgomp", "libgomp");
         let std = rival(table, STD, "std::");
-        let closest_is = closest.over(&subject.name).map(|is| Sure(is).to_string()).unwrap_or_default();
+        let named = |row: &Row| {
+            let is = row.over(&subject.name).map(|is| Sure(is).to_string()).unwrap_or_default();
+            format!("{}: {is}", row.name)
+        };
+        let thread = thread.map(|row| format!("; of threads {}", named(row))).unwrap_or_default();
         grid.row(vec![
             format!("{}: {}{which}", section.shape, table.title),
             format!("{} {}", Num(subject.value.median), table.unit),
-            format!("{}: {closest_is}", closest.name),
+            format!("{}{thread}", named(closest)),
             ratio(gomp).unwrap_or_default(),
             ratio(std).unwrap_or_default(),
             gomp.and_then(|gomp| burnt(subject, gomp)).map(|is| Num(is).to_string()).unwrap_or_default(),
@@ -55,7 +77,7 @@ pub fn render(report: &Report, path: &str) -> String {
     let mut out = table(report);
     write!(
         out,
-        "\nRatios above 1: phalanx is faster; medians of paired rounds, [95 % interval]. Of each shape, the table in which a rival comes closest. \
+        "\nRatios above 1: phalanx is faster; medians of paired rounds, [95 % interval]. The tables are the same in each run, and of each shape there is the one in which a rival comes closest. \
          std is `std::sync::Barrier`; of fork and join, `std::thread::scope`. \
          From [`{path}`]({path}): {}, {}, commit `{}`, {}, `{}`.",
         machine.cpu, machine.kernel, machine.commit, machine.date, machine.command
@@ -68,19 +90,29 @@ pub fn render(report: &Report, path: &str) -> String {
     out
 }
 
-/// The table of a section in which phalanx is ahead by the least.
-fn line(section: &Section) -> Option<Line<'_>> {
+/// The tables of a section that are shown.
+fn lines(section: &Section) -> Vec<Line<'_>> {
     let candidates = section.tables.iter().filter_map(|table| {
         let subject = table.subject()?;
         let ratio = |row: &&Row| row.over(&subject.name).map_or(f64::NAN, |is| is.median);
-        let rivals = table.rows.iter().filter(|row| row.role == "rival" && ratio(row).is_finite());
-        let closest = rivals.min_by(|a, b| ratio(a).total_cmp(&ratio(b)))?;
-        Some((ratio(&closest), Line { section, table, of: 0, subject, closest }))
+        let rivals = || table.rows.iter().filter(|row| row.role == "rival" && ratio(row).is_finite());
+        let closest = rivals().min_by(|a, b| ratio(a).total_cmp(&ratio(b)))?;
+        let of_threads = rivals().filter(|row| row.name != TASKS).min_by(|a, b| ratio(a).total_cmp(&ratio(b)));
+        let thread = of_threads.filter(|row| row.name != closest.name);
+        Some((ratio(&closest), Line { section, table, worst_of: None, subject, closest, thread }))
     });
-    let candidates: Vec<_> = candidates.collect();
-    let of = candidates.len();
-    let (_, worst) = candidates.into_iter().min_by(|(a, _), (b, _)| a.total_cmp(b))?;
-    Some(Line { of, ..worst })
+    let mut all: Vec<_> = candidates.collect();
+    let of = all.len();
+    let worst = (0..of).min_by(|&a, &b| all[a].0.total_cmp(&all[b].0));
+    if let Some((_, worst)) = worst.and_then(|worst| all.get_mut(worst)) {
+        worst.worst_of = Some(of).filter(|of| *of > 1);
+    }
+    let shown = SHOWN.iter().find(|(shape, _)| *shape == section.shape).map_or(&[][..], |(_, titles)| titles);
+    // Not what a table is followed by: a phase, and then what of it is the barrier's.
+    let begins = |title: &str, so: &str| title.strip_prefix(so).is_some_and(|rest| !rest.starts_with(':'));
+    let wanted = |line: &Line<'_>| shown.iter().any(|so| begins(&line.table.title, so)) || of == 1;
+    let lines = all.into_iter().map(|(_, line)| line);
+    lines.filter(|line| line.worst_of.is_some() || wanted(line)).collect()
 }
 
 /// The rival of that name, or else the first whose name begins so.
@@ -155,7 +187,7 @@ mod tests {
     use crate::render::tests::awkward;
 
     #[test]
-    fn a_row_per_shape_and_the_worst_table_of_each() {
+    fn the_tables_that_are_shown_and_the_worst_of_each_shape() {
         let text = table(&awkward());
         let rows: Vec<Vec<&str>> = text
             .lines()
@@ -164,7 +196,7 @@ mod tests {
             .collect();
         assert_eq!(rows.len(), 2, "{text}");
         assert_eq!(rows[0][1..], ["120 ns/trip", "spin<T>: 2.00 [2.00, 2.10]", "3.00", "800", "0.500"]);
-        assert_eq!(rows[1][0], "crowd: 4 parties, dealt out on 2 CPUs (worst of 2)");
+        assert_eq!(rows[1][0], "crowd: 4 parties, dealt out on 2 CPUs (the worst of 2)");
         assert_eq!(rows[1][2..], ["std::sync::Barrier: 8.20 [8.20, 8.20]", "", "8.20", ""]);
     }
 

@@ -144,6 +144,8 @@ fn play_here(context: &Context, parties: usize) -> Found {
         let cpus: Vec<usize> = context.place.cpus.iter().copied().cycle().take(parties).collect();
         field.foreign(&cpus);
     } else {
+        let cpus: Vec<usize> = context.place.cpus.iter().copied().cycle().take(parties).collect();
+        field.libgomp(&cpus);
         field.std(parties, instances);
         if parties == 2 {
             field.spin(parties, instances);

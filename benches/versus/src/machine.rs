@@ -80,7 +80,7 @@ impl Machine {
             lost: String::new(),
             disturbed: false,
             rustc: env!("VERSUS_RUSTC").into(),
-            flags: format!("{}{}", env!("VERSUS_FLAGS"), if cfg!(debug_assertions) { " - A DEBUG BUILD" } else { "" }),
+            flags: format!("{}{}", env!("VERSUS_FLAGS"), if cfg!(debug_assertions) { DEBUG } else { "" }),
             compilers: format!(
                 "C: {}; C++: {}; clang: {}",
                 env!("VERSUS_CC"),
@@ -100,6 +100,11 @@ impl Machine {
             self.disturbed = shares.others + shares.stolen > 5.0;
             self.lost = format!("{:.1} % to the hypervisor, {:.1} % to other processes", shares.stolen, shares.others);
         }
+        self.warn_again(sections);
+    }
+
+    /// What speaks against a run, by all that it has found: the same when its report is read again.
+    pub fn warn_again(&mut self, sections: &[Section]) {
         self.warnings = self.warned(sections);
     }
 
@@ -108,7 +113,7 @@ impl Machine {
         let mut all: Vec<String> = sections.iter().filter(|_| !smoke).filter_map(scatter).collect();
         let mut warn = |so: bool, what: String| all.extend(so.then_some(what));
         warn(smoke, "a smoke run: only the results were checked, and the numbers say nothing".into());
-        warn(cfg!(debug_assertions), "a debug build: the numbers say nothing".into());
+        warn(self.flags.ends_with(DEBUG), "a debug build: the numbers say nothing".into());
         warn(self.disturbed, format!("the CPUs were not ours alone ({}): do not cite this run", self.lost));
         warn(
             self.hypervisor != system::NO_HYPERVISOR,
@@ -163,6 +168,9 @@ impl Machine {
     }
 }
 
+/// What the flags of one end with.
+const DEBUG: &str = " - A DEBUG BUILD";
+
 /// Where somebody divided by itself is not quite one.
 ///
 /// The first table of the section will do. Those who take part twice are called so: "the floor once more", "auto once more".
@@ -170,8 +178,9 @@ fn scatter(section: &Section) -> Option<String> {
     let twice = |table: &Table| {
         let noisy = |row: &Row| {
             let name = row.name.strip_suffix(" once more")?;
-            let to = if name == "the floor" { &table.floor()?.name } else { name };
-            let is = row.over(to)?;
+            // The first of the floors is the one that takes part twice, whichever is the faster.
+            let first = || table.rows.iter().find(|row| row.role == "floor").map(|row| &*row.name);
+            let is = row.over(if name == "the floor" { first()? } else { name })?;
             let quiet = (is.median - 1.0).abs() < 0.03 && is.q3 - is.q1 < 0.2;
             let what = format!(
                 "noisy: in `{}`, {name} divided by itself is {:.3}, with quartiles {:.3} and {:.3}: do not cite it",

@@ -132,7 +132,10 @@ fn burnt(subject: &Row, by: &Row) -> Option<f64> {
 /// It cannot be read, or is none.
 pub fn load(path: &Path) -> Result<Report, String> {
     let text = fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
-    serde_json::from_str(&text).map_err(|e| format!("{}: no report of this version: {e}", path.display()))
+    let mut report: Report =
+        serde_json::from_str(&text).map_err(|e| format!("{}: no report of this version: {e}", path.display()))?;
+    report.machine.warn_again(&report.sections);
+    Ok(report)
 }
 
 const BEGIN: &str = "<!-- versus: ";

@@ -46,10 +46,10 @@ fn write(out: &mut String, report: &Report) -> fmt::Result {
         write!(out, "<a href=\"#{0}\">{0}</a> ", Escaped(&section.shape))?;
     }
     writeln!(out, "<a href=\"#machine\">machine</a> <a href=\"#method\">method</a></nav>")?;
-    writeln!(out, "<h2>The headline</h2>\n{}", grid(&headline::table(report)))?;
+    writeln!(out, "<h2>The headline</h2>\n<div class=\"headline\">\n{}\n</div>", grid(&headline::table(report)))?;
     writeln!(
         out,
-        "<p class=\"soft\">Ratios above 1: phalanx is faster. Of each shape, the table in which a rival comes closest.</p>"
+        "<p class=\"soft\">Ratios above 1: phalanx is faster. The tables are the same in each run, and of each shape there is the one in which a rival comes closest.</p>"
     )?;
     writeln!(out, "<p><strong>{}</strong></p>", tally(report))?;
     let missed: Vec<String> = markdown::missed(report).collect();

@@ -72,6 +72,14 @@ impl Field {
         self.add(Entrant::new("phalanx::compat", Role::Own, instances, || Ok(own::compat(parties))));
     }
 
+    /// phalanx behind std's signature and all rivals, with a party on each of these CPUs.
+    pub fn everyone(&mut self, cpus: &[usize], instances: usize) {
+        self.compat(cpus.len(), instances);
+        self.threads(cpus.len(), instances);
+        self.spinners(cpus.len(), instances);
+        self.foreign(cpus);
+    }
+
     /// All rivals whose waiters sleep, at once or in the end: those that can be with more parties than CPUs.
     pub fn threads(&mut self, parties: usize, instances: usize) {
         self.std(parties, instances);

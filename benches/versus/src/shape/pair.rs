@@ -80,10 +80,7 @@ fn against_rivals(context: &Context, section: &mut Section) {
     let instances = context.pick(1, 4, 8);
     let mut field = Field::default();
     field.subject(2, instances);
-    field.compat(2, instances);
-    field.threads(2, instances);
-    field.spinners(2, instances);
-    field.foreign(&context.place.cpus);
+    field.everyone(&context.place.cpus, instances);
     let plan = Plan {
         cpus: &context.place.cpus,
         parties: 2,

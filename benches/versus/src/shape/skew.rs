@@ -51,10 +51,7 @@ fn measure(context: &Context, name: &str, most: Duration, section: &mut Section)
     field.add(Entrant::new(OWNED, Role::Floor, instances, || Ok(exchange::<Packed, Owning>())));
     field.subject(2, instances);
     field.add(Entrant::new(AGAIN, Role::Info, instances, || Ok(exchange::<Packed, Bare>())));
-    field.compat(2, instances);
-    field.threads(2, instances);
-    field.spinners(2, instances);
-    field.foreign(&context.place.cpus);
+    field.everyone(&context.place.cpus, instances);
     let plan = Plan {
         cpus: &context.place.cpus,
         parties: 2,

@@ -107,10 +107,7 @@ pub fn run(context: &Context) -> Section {
     field.own(2, instances, Algorithm::Exchange, WaitPolicy::Spin);
     field.own(2, instances, Algorithm::Central, WaitPolicy::Spin);
     field.add(Entrant::new("each flag in its own line", Role::Info, instances, || Ok(exchange::<Padded, Bare>())));
-    field.compat(2, instances);
-    field.threads(2, instances);
-    field.spinners(2, instances);
-    field.foreign(&context.place.cpus);
+    field.everyone(&context.place.cpus, instances);
     let plan = Plan {
         cpus: &context.place.cpus,
         parties: 2,

@@ -68,10 +68,7 @@ fn measure(context: &Context, amount: &Amount, steps: u64, section: &mut Section
     field.add(Entrant::new(NOBODY, Role::Floor, instances, || nobody(2)));
     field.subject(2, instances);
     field.add(Entrant::new(AGAIN, Role::Info, instances, || own::default(2)));
-    field.compat(2, instances);
-    field.threads(2, instances);
-    field.spinners(2, instances);
-    field.foreign(&context.place.cpus);
+    field.everyone(&context.place.cpus, instances);
     let plan = Plan {
         cpus: &context.place.cpus,
         parties: 2,

@@ -72,7 +72,8 @@ impl Plan {
         // Two parties on each CPU: half of those that are missing run at this moment, and one of them may be about to arrive;
         // to wait for it costs less than to give the CPU away in vain. (4 on 2 CPUs: 2.1 switches a trip in place of 3.0. With
         // 3, of which one has a CPU to itself, it costs a fifth more, and with 8 there is nothing in it.)
-        let two_each = parties > cpus + cpus * 3 / 4 && parties <= cpus.saturating_mul(2);
+        // On a single CPU nobody else runs at all.
+        let two_each = cpus > 1 && parties > cpus + cpus * 3 / 4 && parties <= cpus.saturating_mul(2);
         let lingers = scarce && two_each && !budget.is_zero();
         let tight = if scarce && policy != WaitPolicy::Spin { TIGHT_WHEN_SCARCE } else { TIGHT };
         let base = Self {
@@ -292,10 +293,9 @@ mod tests {
             let asked = !matches!(policy, WaitPolicy::Park | WaitPolicy::Spin);
             assert_eq!([2, 3, 4, 5].map(lingers), [false, false, asked, false], "{policy}");
         }
-        assert_eq!(
-            Pace::new(Plan::new(WaitPolicy::Adaptive, Some(Duration::ZERO), 4, 2, &calibration())).lingering(),
-            0
-        );
+        assert_eq!(pace(WaitPolicy::Adaptive, 2, 1).lingering(), 0);
+        let no_budget = Plan::new(WaitPolicy::Adaptive, Some(Duration::ZERO), 4, 2, &calibration());
+        assert_eq!(Pace::new(no_budget).lingering(), 0);
     }
 
     #[test]

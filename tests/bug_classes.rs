@@ -3,8 +3,8 @@
 //! docs/verification.md lists them with the proof of each.
 //!
 //! Stress alone proves little for the classes that are races of a few instructions (B1, B2, B4, B5): there the proof is
-//! a loom model of the same code, and the test here only keeps the shape alive on real hardware. B10 (a cancelled
-//! future leaves a ghost) cannot happen to a barrier without futures: there is no test of that number.
+//! a loom model of the same code, and the test here only keeps the shape alive on real hardware. B10 (an arrival whose
+//! wait was given up leaves a ghost) is tested by `histories.rs`, B19 and B26 by `bystanders.rs`.
 
 mod common;
 

@@ -149,7 +149,7 @@ fn nothing_is_read_outside_the_root() {
     }
 }
 
-/// Found by the fuzz target `cgroup`: an escape is three digits.
+/// Found while the promise of the fuzz target `cgroup` was written: an escape is three digits.
 #[test]
 fn a_sign_is_no_digit_of_an_escape() {
     let root = Root::with(&[

@@ -9,7 +9,9 @@ pub(crate) fn rle(data: &[u8]) {
     match parse(data) {
         Ok(pattern) => {
             sound(&pattern, data);
-            assert_eq!(Some(pattern.population()), slow_population(data));
+            let runs: Vec<[u64; 3]> =
+                pattern.runs.iter().map(|run| [run.row, run.column, run.length].map(u64::from)).collect();
+            assert_eq!(Some(runs), slow_runs(data));
             assert!(pattern.name.iter().flat_map(|name| name.chars()).all(|letter| !letter.is_control()));
             let again = parse(&written(&pattern)).expect("what is written can be read");
             assert!(again.same_picture(&pattern) && again.name.is_none());
@@ -37,8 +39,8 @@ fn sound(pattern: &Pattern, data: &[u8]) {
     }
 }
 
-/// The live cells: what the counts before the `o` of the body say, summed up without a picture.
-fn slow_population(data: &[u8]) -> Option<u64> {
+/// Row, column and length of the live runs, letter by letter; touching ones are one.
+fn slow_runs(data: &[u8]) -> Option<Vec<[u64; 3]>> {
     let text = data.strip_prefix(b"\xef\xbb\xbf").unwrap_or(data);
     // Lines that begin with `#`, perhaps behind blanks before the header, are comments; the first other line is the header.
     let mut lines = text.split(|&byte| byte == b'\n').filter(|line| line.first() != Some(&b'#'));
@@ -48,14 +50,29 @@ fn slow_population(data: &[u8]) -> Option<u64> {
         .find(|line| line.first().is_some_and(|&byte| byte != b'#'))?;
     // A carriage return alone ends it too.
     let behind = header.splitn(2, |&byte| byte == b'\r').nth(1).unwrap_or_default();
-    let (mut count, mut population) = (None, 0);
+    let (mut count, mut row, mut column) = (None, 0, 0);
+    let mut runs: Vec<[u64; 3]> = Vec::new();
     for &byte in std::iter::once(behind).chain(lines).collect::<Vec<_>>().join(&b'\n').iter() {
+        if let b'0'..=b'9' = byte {
+            count = Some(count.unwrap_or(0) * 10 + u64::from(byte - b'0'));
+            continue;
+        }
+        if byte.is_ascii_whitespace() {
+            continue;
+        }
+        let times = count.take().unwrap_or(1);
         match byte {
-            b'0'..=b'9' => count = Some(count.unwrap_or(0) * 10 + u64::from(byte - b'0')),
-            b'!' => return Some(population),
-            b'o' => population += count.take().unwrap_or(1),
-            b'b' | b'$' => count = None,
-            _ => {}
+            b'!' => return Some(runs),
+            b'$' => (row, column) = (row + times, 0),
+            b'b' => column += times,
+            b'o' => {
+                match runs.iter_mut().find(|run| run[0] == row && run[1] + run[2] == column) {
+                    Some(run) => run[2] += times,
+                    None => runs.push([row, column, times]),
+                }
+                column += times;
+            }
+            _ => return None,
         }
     }
     None

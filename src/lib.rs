@@ -212,6 +212,10 @@ mod phase;
 
 pub mod team;
 
+#[cfg(any(test, phalanx_fuzz))]
+#[doc(hidden)]
+pub mod fuzzing;
+
 pub use algo::recommend::Recommendation;
 pub use algo::select::{Algorithm, Radix, Wake};
 pub use barrier::action::TripInfo;

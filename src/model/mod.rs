@@ -61,6 +61,8 @@
 //! So trust the order in which it ranks algorithms more than its numbers, and neither where two are close.
 
 mod evaluate;
+#[cfg(any(test, phalanx_fuzz))]
+pub(crate) mod fuzzing;
 mod graph;
 mod machine;
 mod matrix;

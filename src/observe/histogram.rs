@@ -14,6 +14,11 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// one (its documentation, "Buckets and sub-buckets").
 const DIGITS: u8 = 2;
 
+/// The most that are counted, 9 * 10^15 durations: no process lives that long, but a snapshot that is read back may say so.
+/// With more, hdrhistogram's quantiles add up beyond a `u64` (a panic where that is checked), and miss counts that no double
+/// holds (the longest of all is then told as 0).
+const MOST: u64 = 1 << 53;
+
 /// Durations, counted in steps of less than 1 % of each, from 1 ns to 60 s; longer ones count as 60 s.
 ///
 /// What `hdrhistogram::Histogram` is, in units of time and without a way to get the range wrong. Holds 31 KB.
@@ -51,7 +56,10 @@ impl Histogram {
     }
 
     pub(super) fn record_nanos(&mut self, nanos: u64, times: u64) {
-        self.0.saturating_record_n(nanos.min(self.0.high()), times);
+        let times = times.min(MOST.saturating_sub(self.0.len()));
+        if times > 0 {
+            self.0.saturating_record_n(nanos.min(self.0.high()), times);
+        }
     }
 
     /// Adds the counts of `other`.
@@ -181,7 +189,20 @@ mod tests {
         prop::collection::vec(value, 0..200)
     }
 
+    /// Few steps with any counts at all, so that some are in both of two histograms, and some are as many as can be.
+    fn counted() -> impl Strategy<Value = Histogram> {
+        let nanos = prop_oneof![0..4_u64, 1_000..1_020_u64, any::<u64>()];
+        let times = prop_oneof![1..5_u64, 1..MOST / 8, 1..MOST / 8, Just(u64::MAX)];
+        prop::collection::vec((nanos, times), 0..6).prop_map(|steps| {
+            let mut histogram = Histogram::default();
+            steps.into_iter().for_each(|(nanos, times)| histogram.record_nanos(nanos, times));
+            histogram
+        })
+    }
+
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         #[test]
         fn merged_is_the_histogram_of_all_values(one in values(), other in values()) {
             let mut merged = of(&one);
@@ -195,6 +216,50 @@ mod tests {
         fn a_difference_and_what_was_before_make_the_whole(one in values(), other in values()) {
             let (before, all) = (of(&one), of(&[one, other.clone()].concat()));
             prop_assert_eq!(all.since(&before), of(&other));
+        }
+
+        /// In any order and grouping, as long as all are counted.
+        #[test]
+        fn merges_commute_and_associate(one in counted(), two in counted(), three in counted()) {
+            let merged = |a: &Histogram, b: &Histogram| {
+                let mut merged = a.clone();
+                merged.merge(b);
+                merged
+            };
+            let all = merged(&merged(&one, &two), &three);
+            prop_assert_eq!(all.count(), (one.count() + two.count() + three.count()).min(MOST));
+            if all.count() < MOST {
+                prop_assert_eq!(merged(&one, &two), merged(&two, &one));
+                prop_assert_eq!(&all, &merged(&one, &merged(&two, &three)));
+                prop_assert_eq!(all.max(), one.max().max(two.max()).max(three.max()));
+            }
+            prop_assert_eq!(merged(&one, &Histogram::default()), one.clone());
+        }
+
+        /// What is taken away is gone, what is left was there, and more than everything is nothing.
+        #[test]
+        fn what_was_since_is_the_rest(one in counted(), two in counted()) {
+            let mut all = one.clone();
+            all.merge(&two);
+            let rest = all.since(&one);
+            let counts = |histogram: &Histogram| histogram.iter().collect::<std::collections::BTreeMap<_, _>>();
+            let (ones, twos, alls, rests) = (counts(&one), counts(&two), counts(&all), counts(&rest));
+            for (step, count) in alls {
+                let of = |counts: &std::collections::BTreeMap<Duration, u64>| counts.get(&step).copied().unwrap_or(0);
+                prop_assert_eq!(of(&rests), count - of(&ones));
+                prop_assert!(all.count() == MOST || of(&rests) == of(&twos), "{:?}", step);
+            }
+            prop_assert!(one.since(&all).is_empty() && all.since(&all).is_empty());
+            prop_assert_eq!(all.since(&Histogram::default()), all.clone());
+        }
+
+        /// A higher quantile is no shorter, and both lie between the first step and the last.
+        #[test]
+        fn quantiles_ascend(histogram in counted(), one in 0.0..=1.0_f64, other in 0.0..=1.0_f64) {
+            let (low, high) = (one.min(other), one.max(other));
+            prop_assert!(histogram.quantile(low) <= histogram.quantile(high));
+            prop_assert!(histogram.quantile(high) <= histogram.max());
+            prop_assert_eq!(histogram.iter().last().map_or(Duration::ZERO, |(step, _)| step), histogram.max());
         }
 
         #[test]

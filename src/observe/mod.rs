@@ -15,6 +15,8 @@
 #[cfg(feature = "timeline")]
 mod chrome;
 pub(crate) mod eye;
+#[cfg(all(any(test, phalanx_fuzz), feature = "serde", feature = "hdr", feature = "timeline"))]
+pub(crate) mod fuzzing;
 #[cfg(feature = "hdr")]
 mod histogram;
 pub(crate) mod labels;

@@ -20,6 +20,15 @@ pub(super) struct Hierarchy {
     point: String,
 }
 
+impl Hierarchy {
+    /// The kernel writes both paths from the top and without detours. With any others a group's place, joined to the root of
+    /// a snapshot, would be one of this machine.
+    fn sound(self) -> Option<Self> {
+        let leaves = |path: &str| Path::new(path).components().any(|part| part == Component::ParentDir);
+        (self.root.starts_with('/') && !leaves(&self.point)).then_some(self)
+    }
+}
+
 /// The mounted hierarchies that may limit what `controller` controls.
 pub(super) fn hierarchies(root: &Path, controller: &str) -> Vec<Hierarchy> {
     if let Some(text) = read(&root.join("proc/self/mountinfo")) {
@@ -36,7 +45,7 @@ fn from_mountinfo(line: &str, controller: &str) -> Option<Hierarchy> {
     let (root, point) = (mount.next()?, mount.next()?);
     let mut filesystem = filesystem.split(' ');
     let version = version(filesystem.next()?, filesystem.nth(1)?, controller)?;
-    Some(Hierarchy { version, root: unescape(root), point: unescape(point) })
+    Hierarchy { version, root: unescape(root), point: unescape(point) }.sound()
 }
 
 /// `source point type opts dump pass`: the root of the mount is not told, so it is taken to be the hierarchy's.
@@ -44,7 +53,7 @@ fn from_mounts(line: &str, controller: &str) -> Option<Hierarchy> {
     let mut fields = line.split(' ').skip(1);
     let point = fields.next()?;
     let version = version(fields.next()?, fields.next()?, controller)?;
-    Some(Hierarchy { version, root: "/".to_owned(), point: unescape(point) })
+    Hierarchy { version, root: "/".to_owned(), point: unescape(point) }.sound()
 }
 
 fn version(filesystem: &str, options: &str, controller: &str) -> Option<Version> {
@@ -96,12 +105,14 @@ fn places<'a>(hierarchies: &'a [Hierarchy], version: Version, path: &str) -> Vec
 }
 
 /// Undoes the octal escapes (`\040` for a space) of the mount tables.
-fn unescape(field: &str) -> String {
+pub(super) fn unescape(field: &str) -> String {
     let mut out = String::with_capacity(field.len());
     let mut rest = field;
     while let Some((before, after)) = rest.split_once('\\') {
         out.push_str(before);
-        match after.get(..3).and_then(|octal| u8::from_str_radix(octal, 8).ok()) {
+        // Digits only: the standard parser would take a sign as well.
+        let octal = after.get(..3).filter(|octal| octal.bytes().all(|byte| byte.is_ascii_digit()));
+        match octal.and_then(|octal| u8::from_str_radix(octal, 8).ok()) {
             // Only the separators are escaped, all of them ASCII.
             Some(byte) if byte.is_ascii() => {
                 out.push(char::from(byte));

@@ -40,8 +40,8 @@ pub(super) fn parse_mask(text: &str) -> Result<Vec<usize>, ParseCpuListError> {
     }
     for (index, word) in words.iter().rev().enumerate() {
         let fault = if word.text.is_empty() { CpuListFault::Missing } else { CpuListFault::NotANumber };
-        // Digits only: the standard parser would take a sign as well.
-        let digits = word.text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        // Digits only, and no more than a word has: the standard parser would take a sign and zeros as well.
+        let digits = word.text.len() <= 8 && word.text.bytes().all(|byte| byte.is_ascii_hexdigit());
         let bits = u32::from_str_radix(word.text, 16).ok().filter(|_| digits);
         let bits = bits.ok_or_else(|| word.fault(fault))?;
         ids.extend((0..32).filter(|bit| bits >> bit & 1 == 1).map(|bit| index * 32 + bit));

@@ -47,6 +47,8 @@ mod cgroup;
 mod cpu_list;
 mod cpu_set;
 mod distance;
+#[cfg(any(test, phalanx_fuzz))]
+pub(crate) mod fuzzing;
 mod kind;
 mod machine;
 mod pin;

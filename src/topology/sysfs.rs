@@ -4,7 +4,8 @@
 //! Files and their meaning: the kernel's `Documentation/ABI/stable/sysfs-devices-system-cpu` (topology),
 //! `Documentation/ABI/testing/sysfs-devices-system-cpu` (cache, online), `Documentation/ABI/stable/sysfs-devices-node`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -53,13 +54,13 @@ pub(super) enum CoreName {
 pub(super) fn cpus(root: &Path) -> Result<Vec<Raw>, (PathBuf, io::Error)> {
     let cpu_dir = cpu_dir(root);
     let present = numbered(&cpu_dir, "cpu").map_err(|error| (cpu_dir.clone(), error))?;
-    let nodes = nodes(&root.join("sys/devices/system/node"));
     let online = set(&cpu_dir, "online").filter(|online| !online.is_empty());
     let is_online = |id: usize| {
         let off = read(&cpu_dir.join(format!("cpu{id}/online"))).is_some_and(|text| text == "0");
         !off && online.as_ref().is_none_or(|set| set.contains(id))
     };
     let ids: Vec<usize> = present.into_iter().filter(|&id| is_online(id)).collect();
+    let nodes = nodes(&root.join("sys/devices/system/node"), &ids);
     let kinds = kinds(root, &ids);
     Ok(ids.into_iter().zip(kinds).map(|(id, kind)| describe(&cpu_dir, &nodes, id, kind)).collect())
 }
@@ -73,7 +74,7 @@ fn describe(cpu_dir: &Path, nodes: &Nodes, id: usize, kind: usize) -> Raw {
     let topology = dir.join("topology");
     let package = package(&topology, id);
     let core = core(&topology, package, id);
-    let node = nodes.with_cpus.iter().find(|(_, cpus)| cpus.contains(id)).map(|(node, _)| *node);
+    let node = nodes.home.get(&id).copied();
     // A node without a list of its CPUs is still linked from each of them; one that is offline may be, too.
     let linked = || numbered(&dir, "node").ok()?.into_iter().find(|&node| nodes.is_online(node));
     let node = node.or_else(linked);
@@ -118,8 +119,8 @@ fn llc(cpu: &Path, id: usize) -> Option<LlcName> {
 }
 
 struct Nodes {
-    /// Those that have CPUs, in the order of their numbers.
-    with_cpus: Vec<(usize, CpuSet)>,
+    /// The node of each CPU that is in the list of one; the lowest of several.
+    home: BTreeMap<usize, usize>,
     online: Option<CpuSet>,
 }
 
@@ -129,16 +130,18 @@ impl Nodes {
     }
 }
 
-fn nodes(dir: &Path) -> Nodes {
-    let numbers = numbered(dir, "node").unwrap_or_default();
-    let with_cpus = numbers.into_iter().map(|node| {
+fn nodes(dir: &Path, ids: &[usize]) -> Nodes {
+    let mut home = BTreeMap::new();
+    // One set at a time: a few letters may claim all CPUs there can be, for any number of nodes.
+    for node in numbered(dir, "node").unwrap_or_default() {
         let dir = dir.join(format!("node{node}"));
         let listed = ["cpulist", "cpumap"].into_iter().find_map(|name| set(&dir, name));
         let cpus = listed.unwrap_or_else(|| numbered(&dir, "cpu").unwrap_or_default().into_iter().collect());
-        (node, cpus)
-    });
-    let with_cpus = with_cpus.filter(|(_, cpus)| !cpus.is_empty()).collect();
-    Nodes { with_cpus, online: set(dir, "online").filter(|online| !online.is_empty()) }
+        for &id in ids.iter().filter(|&&id| cpus.contains(id)) {
+            home.entry(id).or_insert(node);
+        }
+    }
+    Nodes { home, online: set(dir, "online").filter(|online| !online.is_empty()) }
 }
 
 /// The lowest CPU of the first of these sets that can be read and has `id` in it, as every true answer must.
@@ -163,8 +166,7 @@ pub(super) fn number_list(path: &Path) -> Option<Vec<u32>> {
 /// The numbers N of the entries `<prefix>N` of a directory.
 pub(super) fn numbered(dir: &Path, prefix: &str) -> io::Result<BTreeSet<usize>> {
     let mut found = BTreeSet::new();
-    for entry in fs::read_dir(dir)? {
-        let name = entry?.file_name();
+    for name in names(dir)? {
         let digits = name.to_str().and_then(|name| name.strip_prefix(prefix));
         let digits = digits.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
         let number = digits.and_then(|digits| digits.parse::<usize>().ok());
@@ -177,8 +179,31 @@ pub(super) fn numbered(dir: &Path, prefix: &str) -> io::Result<BTreeSet<usize>> 
 pub(super) fn read(path: &Path) -> Option<String> {
     /// The longest honest file here is a mount table; the bound is for a root that is not what it claims to be.
     const LONGEST: u64 = 1 << 24;
-    let mut bytes = Vec::new();
-    File::open(path).ok()?.take(LONGEST).read_to_end(&mut bytes).ok()?;
+    let bytes = content(path, LONGEST)?;
     let text = String::from_utf8_lossy(&bytes);
     Some(text.trim_matches(|c: char| c.is_whitespace() || c == '\0').to_owned())
+}
+
+/// The beginning of a file.
+fn content(path: &Path, most: u64) -> Option<Vec<u8>> {
+    #[cfg(any(test, phalanx_fuzz))]
+    if let Some(content) = crate::fuzzing::tree::content(path) {
+        return content;
+    }
+    // A snapshot may have anything in the place of a file, and opening a pipe waits for whoever writes to it.
+    if !fs::metadata(path).ok()?.is_file() {
+        return None;
+    }
+    let mut bytes = Vec::new();
+    File::open(path).ok()?.take(most).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+/// The names of a directory's entries.
+fn names(dir: &Path) -> io::Result<Vec<OsString>> {
+    #[cfg(any(test, phalanx_fuzz))]
+    if let Some(names) = crate::fuzzing::tree::names(dir) {
+        return names;
+    }
+    fs::read_dir(dir)?.map(|entry| Ok(entry?.file_name())).collect()
 }

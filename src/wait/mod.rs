@@ -56,6 +56,8 @@
 //! that the fences order the waker's publication before the next look (3).
 
 mod calibrate;
+#[cfg(any(test, phalanx_fuzz))]
+pub(crate) mod fuzzing;
 mod long_wait;
 mod pace;
 mod policy;

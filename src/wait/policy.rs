@@ -135,7 +135,7 @@ fn read<T, E: fmt::Display>(variable: &'static str, parse: impl Fn(&str) -> Resu
 
 /// Why a duration could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct ParseDurationError(&'static str);
+pub(super) struct ParseDurationError(&'static str);
 
 impl fmt::Display for ParseDurationError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -144,7 +144,7 @@ impl fmt::Display for ParseDurationError {
 }
 
 /// Reads `30s`, `30s,break=10m`; `0` and `infinite` are none.
-fn parse_watchdog(text: &str) -> Result<Option<Watchdog>, ParseWatchdogError> {
+pub(super) fn parse_watchdog(text: &str) -> Result<Option<Watchdog>, ParseWatchdogError> {
     let (after, rest) = text.split_once(',').map_or((text, None), |(after, rest)| (after, Some(rest)));
     let after = parse_duration(after).map_err(ParseWatchdogError::Duration)?;
     let limit = match rest.map(|rest| rest.split_once('=').map(|(key, limit)| (key.trim(), limit))) {
@@ -158,7 +158,7 @@ fn parse_watchdog(text: &str) -> Result<Option<Watchdog>, ParseWatchdogError> {
 
 /// Why the watchdog's variable could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum ParseWatchdogError {
+pub(super) enum ParseWatchdogError {
     Duration(ParseDurationError),
     Option,
 }
@@ -175,7 +175,7 @@ impl fmt::Display for ParseWatchdogError {
 }
 
 /// Reads `20us`, `1.5 ms`, `0`, `infinite`.
-fn parse_duration(text: &str) -> Result<Duration, ParseDurationError> {
+pub(super) fn parse_duration(text: &str) -> Result<Duration, ParseDurationError> {
     let text = text.trim().to_lowercase();
     if text == "infinite" {
         return Ok(Duration::MAX);

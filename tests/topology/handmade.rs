@@ -416,3 +416,22 @@ fn elsewhere_there_is_an_answer_too() {
     assert_eq!((current_mask(), current_cpu(), quota()), (None, None, None));
     assert_eq!(Topology::detect(), Topology::flat(startup_mask()));
 }
+
+/// Whoever opens a pipe to read it waits for somebody to write. (Not under Miri: another process makes it.)
+#[cfg(all(target_os = "linux", not(miri)))]
+#[test]
+fn a_pipe_in_the_place_of_a_file_keeps_nobody_waiting() {
+    let root = Root::with(&[("sys/devices/system/cpu/cpu0/x", ""), ("proc/self/x", "")]);
+    for name in ["sys/devices/system/cpu/online", "proc/self/status", "proc/self/cgroup"] {
+        let made = std::process::Command::new("mkfifo").arg(root.0.join(name)).status();
+        if !made.is_ok_and(|status| status.success()) {
+            return; // a system without pipes that have names
+        }
+    }
+    let (told, answer) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        // A second thread, so that a wait for ever is a failure.
+        let _ = told.send((root.topology().cpus().len(), root.allowed(), root.quota()));
+    });
+    assert_eq!(answer.recv_timeout(std::time::Duration::from_secs(60)), Ok((1, None, None)));
+}

@@ -76,6 +76,8 @@ fn hex_masks() {
         ("1,+1", "+1", 3, CpuListFault::NotANumber),
         ("0x1", "0x1", 1, CpuListFault::NotANumber),
         ("123456789", "123456789", 1, CpuListFault::NotANumber),
+        // Found by the fuzz target cpu_mask: one zero too many.
+        ("0,0000000ff", "0000000ff", 3, CpuListFault::NotANumber),
     ];
     for (text, token, column, fault) in bad {
         let error = CpuSet::from_hex_mask(text).unwrap_err();

@@ -3,6 +3,7 @@
 //! The snapshots are described in `tests/data/topology/README.md`. Each is written out below the system's temporary
 //! directory, and removed again.
 
+mod drawn;
 mod handmade;
 mod lists;
 mod pin;

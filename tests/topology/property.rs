@@ -7,7 +7,7 @@ use phalanx::topology::{Bind, Cpu, CpuSet, Level, Placement, Topology};
 use crate::support::{Random, Root, SNAPSHOTS, check_numbering, listing, machine_of};
 
 const LEVELS: [Level; 6] = [Level::Cpu, Level::Core, Level::Llc, Level::Node, Level::Package, Level::Machine];
-const PLANS: [Bind; 4] = [Bind::Close, Bind::Spread, Bind::PerLlc, Bind::PerNode];
+pub(crate) const PLANS: [Bind; 4] = [Bind::Close, Bind::Spread, Bind::PerLlc, Bind::PerNode];
 
 /// A machine that no vendor builds: groups of any size that need not nest, numbers with gaps, CPUs that are offline.
 fn odd_machine(random: &mut Random) -> Topology {
@@ -86,7 +86,7 @@ fn plans_on_machines_of_all_kinds() {
 }
 
 /// Only CPUs of the mask, and none k + 1 times before all k times.
-fn check_use(plan: &Placement, mask: &CpuSet, what: &str) {
+pub(crate) fn check_use(plan: &Placement, mask: &CpuSet, what: &str) {
     let mut used: BTreeMap<usize, usize> = mask.iter().map(|cpu| (cpu, 0)).collect();
     for cpu in plan.cpus().flatten() {
         let least = *used.values().min().unwrap();
@@ -99,7 +99,7 @@ fn check_use(plan: &Placement, mask: &CpuSet, what: &str) {
 }
 
 /// Cores before siblings; capable cores first; groups in turn.
-fn check_order(plan: &Placement, machine: &Topology, mask: &CpuSet, bind: &Bind, what: &str) {
+pub(crate) fn check_order(plan: &Placement, machine: &Topology, mask: &CpuSet, bind: &Bind, what: &str) {
     let all: Vec<Cpu> = machine.cpus().iter().copied().filter(|cpu| mask.contains(cpu.id)).collect();
     let cores: BTreeSet<usize> = all.iter().map(|cpu| cpu.core).collect();
     let first: Vec<Cpu> = (0..cores.len()).map(|rank| *plan.cpu(rank).unwrap()).collect();
@@ -126,7 +126,7 @@ fn check_order(plan: &Placement, machine: &Topology, mask: &CpuSet, bind: &Bind,
 }
 
 /// Every rank in one group of each level, with those it shares the group with and no others; nested levels nest.
-fn check_groups(plan: &Placement, what: &str) {
+pub(crate) fn check_groups(plan: &Placement, what: &str) {
     let ranks = plan.parties();
     for level in LEVELS {
         let groups = plan.groups(level);

@@ -128,3 +128,34 @@ fn quota_that_makes_no_sense() {
         assert_eq!(root.quota(), None, "{groups:?} {mounts:?}");
     }
 }
+
+/// Found by the fuzz target `cgroup`: the host's own limit was told for that of a snapshot.
+#[test]
+fn nothing_is_read_outside_the_root() {
+    let outside = Root::with(&[("cpu.max", "100000 100000")]);
+    let path = outside.0.to_str().unwrap();
+    let up = "/..".repeat(outside.0.components().count() + 4);
+    for (group, mount) in [
+        // A root that is nothing at all makes the group's path one from the top.
+        (path, "30 23 0:26  /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n".to_owned()),
+        ("/", format!("30 23 0:26 / {up}{path} rw - cgroup2 cgroup2 rw\n")),
+    ] {
+        let root = Root::with(&[
+            ("proc/self/cgroup", &format!("0::{group}\n")),
+            ("proc/self/mountinfo", &mount),
+            ("sys/fs/cgroup/x", ""),
+        ]);
+        assert_eq!(root.quota(), None, "{mount}");
+    }
+}
+
+/// Found while the promise of the fuzz target `cgroup` was written: an escape is three digits.
+#[test]
+fn a_sign_is_no_digit_of_an_escape() {
+    let root = Root::with(&[
+        ("proc/self/cgroup", "0::/\n"),
+        ("proc/self/mountinfo", "30 23 0:26 / /a\\+40b rw - cgroup2 cgroup2 rw\n"),
+        ("a\\+40b/cpu.max", "200000 100000"),
+    ]);
+    assert_eq!(root.quota(), Some(2.0));
+}

@@ -61,6 +61,8 @@
 //! is read there is of this trip or a later one, and the second look finds out about the latter. What the tally says is for people.
 
 mod examine;
+#[cfg(any(test, phalanx_fuzz))]
+pub(crate) mod fuzzing;
 mod hint;
 mod lookout;
 mod patrol;

@@ -83,6 +83,14 @@ pub(super) struct Stat {
     cpu: usize,
 }
 
+#[cfg(any(test, phalanx_fuzz))]
+impl Stat {
+    /// State, ticks, start and CPU.
+    pub(super) fn parts(&self) -> (u8, u64, u64, usize) {
+        (self.state, self.ticks, self.start, self.cpu)
+    }
+}
+
 /// Reads the line of `/proc/self/task/TID/stat`. The second field, the name, may hold anything, parentheses, spaces, line
 /// ends and what is no UTF-8; no field behind it holds a parenthesis.
 pub(super) fn parse_stat(line: &[u8]) -> Option<Stat> {
@@ -123,6 +131,12 @@ impl Look {
 
     pub(super) fn cpu(&self) -> usize {
         self.stat.cpu
+    }
+
+    /// A look at what the files said.
+    #[cfg(any(test, phalanx_fuzz))]
+    pub(super) fn of(stat: Stat, spent: Option<(u64, u64)>) -> Option<Self> {
+        Some(Self { stat, spent })
     }
 
     fn is_runnable(&self) -> bool {
@@ -194,14 +208,14 @@ pub(super) fn name(thread: u32) -> Option<String> {
 }
 
 /// The system call of `/proc/self/task/TID/syscall`: a number and its arguments, or `running`, or -1.
-fn parse_syscall(line: &str) -> Option<String> {
+pub(super) fn parse_syscall(line: &str) -> Option<String> {
     let number: u32 = line.split_ascii_whitespace().next()?.parse().ok()?;
     let name = CALLS.iter().find(|(known, _)| *known == number).map(|(_, name)| (*name).to_owned());
     Some(name.unwrap_or_else(|| format!("system call {number}")))
 }
 
 /// The functions of `/proc/self/task/TID/stack`: `[<0>] function+0x12/0x34` each.
-fn parse_stack(text: &str) -> Vec<String> {
+pub(super) fn parse_stack(text: &str) -> Vec<String> {
     let function = |line: &str| Some(line.split_once("] ")?.1.split('+').next()?.trim().to_owned());
     text.lines().filter_map(function).collect()
 }

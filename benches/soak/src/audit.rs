@@ -21,6 +21,8 @@ pub(crate) enum Outcome {
     Crossed(bool),
     /// Crossed, with a value.
     Served,
+    /// Crossed, with a panic of its own operator in place of a value.
+    Burst,
     /// By the record with this place in its book.
     Told(u32),
 }
@@ -60,6 +62,7 @@ pub(crate) struct Book {
     pub(crate) limits: u64,
     pub(crate) splits: u64,
     pub(crate) poisons: u64,
+    pub(crate) lonely: u64,
     pub(crate) mismatches: u64,
     pub(crate) strays: u64,
     /// What it has just given, if that is not what it was to give.
@@ -141,6 +144,7 @@ pub(crate) fn audit(round: &Round, all: &[Book], score: &mut Score) {
     score.inject("short limits", sum(|book| book.limits));
     score.inject("resets in the open", sum(|book| book.resets_on_purpose));
     score.inject("operators that panic", sum(|book| book.poisons));
+    score.inject("operators that panic on one party only", sum(|book| book.lonely));
     score.inject("other calls than the others'", sum(|book| book.mismatches));
     score.inject("ranks that there are not", sum(|book| book.strays));
     score.inject("cancellations", u64::from(round.profile.cancels));
@@ -237,6 +241,9 @@ impl Auditor<'_> {
                 Op::Scan => entry.got == gave[..place].iter().copied().fold(7, fold),
                 Op::Serial => gave.contains(&entry.got) && entry.got == group[0].1.got,
             };
+            if entry.outcome == Outcome::Burst {
+                continue;
+            }
             self.values += 1;
             if !fine {
                 self.fault(format!("trip {trip}: the wrong value of {op:?} for rank {rank}: {group:?}"));
@@ -319,7 +326,9 @@ impl Auditor<'_> {
             Cause::Cancelled { reason } => profile.cancels && reason == "end",
             Cause::Reset => broken.arrived() > 0 && sum(|book| book.resets) > 0,
             Cause::ActionPanicked { message } => profile.action.is_some() && is_planned(message),
-            Cause::OperatorPanicked { message, .. } => sum(|book| book.poisons) > 0 && is_planned(message),
+            Cause::OperatorPanicked { message, .. } => {
+                sum(|book| book.poisons + book.lonely) > 0 && is_planned(message)
+            }
             Cause::Mismatched { rank, other, called, instead } => {
                 sum(|book| book.mismatches + book.strays) > 0 && rank != other && called != instead
             }

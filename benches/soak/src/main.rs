@@ -79,6 +79,10 @@ struct Arguments {
 const SLICE: Duration = Duration::from_millis(4);
 const BULK: Duration = Duration::from_millis(25);
 
+/// One of so many rounds of plain trips lasts so long, for what shows only late in a barrier's life.
+const RARE: usize = 16;
+const LONG: Duration = Duration::from_secs(1);
+
 /// How often more a sweep goes over what has no algorithm.
 const FEW: usize = 4;
 
@@ -187,7 +191,8 @@ impl Soak {
                     let begun = Instant::now();
                     let cell = plain[bulk % plain.len()];
                     bulk += 1;
-                    self.round(&cell, number - 1, plain::mix(seed, bulk as u64), BULK)?;
+                    let slice = if bulk % RARE == 0 { LONG } else { BULK };
+                    self.round(&cell, number - 1, plain::mix(seed, bulk as u64), slice)?;
                     self.bulk += begun.elapsed();
                 }
                 // Each combination once, however long that takes.

@@ -36,6 +36,8 @@ pub(crate) struct Profile {
     pub(crate) split: u64,
     /// Brings a value on which the operator panics.
     pub(crate) poison: u64,
+    /// Its operator panics, and nobody else's: whoever has the result by then keeps it.
+    pub(crate) lonely: u64,
     /// Only waits where the others bring values.
     pub(crate) mismatch: u64,
     /// Names a rank that there is not.
@@ -96,13 +98,19 @@ impl Profile {
                 late: 40,
                 ..calm
             },
-            Kind::Misuse => {
-                Self { op: Some(folding(rng, parties)), poison: 20, mismatch: 10, stray: 10, abort: 2, ..calm }
-            }
+            Kind::Misuse => Self {
+                op: Some(folding(rng, parties)),
+                poison: 20,
+                lonely: 20,
+                mismatch: 10,
+                stray: 10,
+                abort: 2,
+                ..calm
+            },
             Kind::Actions => Self { action: Some(40), abort: 6, drop: 3, limit: 10, split: 100, ..calm },
             Kind::Cancels => Self { cancels: true, abort: 4, reset: 2, late: 40, ..calm },
             Kind::Wakes => Self { outsider: Some((0, 0)), late: 100, limit: 4, ..calm },
-            Kind::Watchdog => Self { watchdog: true, abort: 4, drop: 2, very_late: 4, outsider: Some((1, 1)), ..calm },
+            Kind::Watchdog => Self { watchdog: true, abort: 4, drop: 2, very_late: 60, outsider: Some((1, 1)), ..calm },
             Kind::Mixed => Self {
                 limit: 12,
                 drop: 6,

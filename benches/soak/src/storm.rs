@@ -75,7 +75,7 @@ pub(crate) fn play(
 ) -> Result<(), Trouble> {
     let mut rng = Rng::new(seed);
     let profile = Profile::new(cell.kind, &mut rng, cell.parties);
-    let slice = if profile.watchdog { slice.max(Duration::from_millis(12)) } else { slice };
+    let slice = if profile.watchdog { slice.max(Duration::from_millis(24)) } else { slice };
     let first = first_generation(&mut rng);
     let (runs, reports, token) = (Arc::new(Runs::default()), Arc::new(AtomicU64::new(0)), CancelToken::new());
     let barrier = build(cell, &profile, first, (&runs, &reports, &token));
@@ -94,10 +94,12 @@ pub(crate) fn play(
         jobs.push(Box::new(move || disturb(&round, rng_of(seed, cell_size(&round)))));
     }
     let ended = Arc::clone(&round);
+    let mut mended = false;
     let end = || {
         ended.over.store(true, Relaxed);
         if ended.profile.cancels {
             token.cancel("end");
+            mended |= ended.barrier.reset().is_ok();
         } else {
             ended.barrier.abort("end");
         }
@@ -106,6 +108,9 @@ pub(crate) fn play(
         Trouble::Hang(text) => Trouble::Hang(format!("{text}\n  {:?}", round.barrier)),
         other => other,
     })?;
+    if mended {
+        score.fault(format!("{cell}: a reset mended what was cancelled"));
+    }
     score.watchdog_reports += reports.load(Relaxed);
     audit::audit(&round, &books, score);
     Ok(())
@@ -246,7 +251,7 @@ impl<'a> Seat<'a> {
             }
             if self.likely(profile.very_late) {
                 self.book.late += 1;
-                thread::sleep(Duration::from_millis(3));
+                thread::sleep(Duration::from_millis(5));
             }
             if let Some(told) = self.meet() {
                 if over() {
@@ -376,9 +381,21 @@ impl<'a> Seat<'a> {
         let poisoned = self.likely(profile.poison);
         let gives = if poisoned { POISON } else { gives };
         self.book.poisons += u64::from(poisoned);
+        let lonely = profile.op == Some(Op::AllReduce) && self.likely(profile.lonely);
+        self.book.lonely += u64::from(lonely);
         let rank = self.rank;
         let party = self.party.as_mut().expect("a handle");
         let got = match profile.op.expect("values ride") {
+            Op::AllReduce if lonely => {
+                let alone = |_: u64, _: u64| -> u64 { panic_quietly() };
+                match catch_unwind(AssertUnwindSafe(|| party.all_reduce(gives, alone))) {
+                    Ok(result) => result?,
+                    Err(_) => {
+                        self.book.gave = Some(gives);
+                        return Ok((Outcome::Burst, party.generation().wrapping_sub(1), 0));
+                    }
+                }
+            }
             Op::AllReduce => party.all_reduce(gives, operator)?,
             Op::Reduce(to) => {
                 let got = party.reduce(to, gives, operator)?;

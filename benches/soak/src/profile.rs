@@ -110,7 +110,7 @@ impl Profile {
             Kind::Actions => Self { action: Some(40), abort: 6, drop: 3, limit: 10, split: 100, ..calm },
             Kind::Cancels => Self { cancels: true, abort: 4, reset: 2, late: 40, ..calm },
             Kind::Wakes => Self { outsider: Some((0, 0)), late: 100, limit: 4, ..calm },
-            Kind::Watchdog => Self { watchdog: true, abort: 4, drop: 2, very_late: 60, outsider: Some((1, 1)), ..calm },
+            Kind::Watchdog => Self { watchdog: true, abort: 4, drop: 2, very_late: 3, ..calm },
             Kind::Mixed => Self {
                 limit: 12,
                 drop: 6,

@@ -56,6 +56,8 @@ pub(crate) struct Round {
     pub(crate) barrier: Barrier,
     pub(crate) first: u64,
     pub(crate) runs: Arc<Runs>,
+    /// Of the watchdog.
+    reports: Arc<AtomicU64>,
     over: AtomicBool,
     begun: Instant,
 }
@@ -75,7 +77,7 @@ pub(crate) fn play(
 ) -> Result<(), Trouble> {
     let mut rng = Rng::new(seed);
     let profile = Profile::new(cell.kind, &mut rng, cell.parties);
-    let slice = if profile.watchdog { slice.max(Duration::from_millis(24)) } else { slice };
+    let slice = if profile.watchdog { slice.max(Duration::from_millis(40)) } else { slice };
     let first = first_generation(&mut rng);
     let (runs, reports, token) = (Arc::new(Runs::default()), Arc::new(AtomicU64::new(0)), CancelToken::new());
     let barrier = build(cell, &profile, first, (&runs, &reports, &token));
@@ -83,7 +85,8 @@ pub(crate) fn play(
     score.rounds_over_a_wrap += u64::from(first != 0);
     let parties = barrier.take_parties().expect("unclaimed");
     let (over, begun) = (AtomicBool::new(false), Instant::now());
-    let round = Arc::new(Round { cell: *cell, profile, barrier, first, runs, over, begun });
+    let round =
+        Arc::new(Round { cell: *cell, profile, barrier, first, runs, reports: Arc::clone(&reports), over, begun });
     let mut jobs: Vec<Job<Book>> = Vec::new();
     for (rank, party) in parties.into_iter().enumerate() {
         let round = Arc::clone(&round);
@@ -251,7 +254,7 @@ impl<'a> Seat<'a> {
             }
             if self.likely(profile.very_late) {
                 self.book.late += 1;
-                thread::sleep(Duration::from_millis(5));
+                self.wait_for_a_report();
             }
             if let Some(told) = self.meet() {
                 if over() {
@@ -263,6 +266,14 @@ impl<'a> Seat<'a> {
         // Somebody may have reset the barrier just now, and be told of this.
         self.book.home = self.round.now();
         self.book
+    }
+
+    /// Stays away until the watchdog has said something, which takes it some looks at the threads.
+    fn wait_for_a_report(&self) {
+        let (before, begun) = (self.round.reports.load(Relaxed), Instant::now());
+        while self.round.reports.load(Relaxed) == before && begun.elapsed() < Duration::from_millis(150) {
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Gives its handle up, one way or the other.

@@ -9,7 +9,7 @@ mod common;
 
 use common::watch::{Job, Step, panic_quietly};
 use common::{patience, scaled, until, watched};
-use phalanx::{Algorithm, Barrier, Cause, WaitPolicy, compat};
+use phalanx::{Algorithm, Barrier, Cause, WaitPolicy, Wake, compat};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, OnceLock, mpsc};
@@ -302,6 +302,37 @@ fn who_joins_while_others_leave_is_told_of_the_next_break() {
             barrier.reset().expect("nobody deserts");
             // Without patience: who is told of nothing waits for the others.
             newcomers.iter_mut().for_each(|party| assert_eq!(party.wait_timeout(Duration::ZERO), Err(told.clone())));
+        }
+    });
+}
+
+/// Parties that found on the same trip that another had not called what they had each broke a trip of the barrier: who was
+/// slower than a reset broke it again, behind the reset, and was not told of the break that it had missed.
+#[test]
+fn who_finds_a_mismatch_late_does_not_break_what_was_reset_since() {
+    watched("found: late mismatch", patience(), |_| {
+        for _ in 0..scaled(100) {
+            let builder = Barrier::builder(6).algorithm(Algorithm::StaticTree(Wake::Tree));
+            let barrier = builder.wait_policy(WaitPolicy::SpinPark).build().unwrap();
+            let mut parties = barrier.take_parties().unwrap();
+            let mut other = parties.remove(0);
+            let told: Vec<_> = thread::scope(|scope| {
+                scope.spawn(|| assert_eq!(other.wait().unwrap().generation(), 0));
+                let find = |mut party: phalanx::Party| {
+                    let barrier = &barrier;
+                    let job = move || {
+                        let told = party.all_reduce(1_u8, |a, b| a + b).unwrap_err();
+                        barrier.reset().expect("nobody deserts");
+                        (party, told)
+                    };
+                    scope.spawn(job)
+                };
+                let threads: Vec<_> = parties.into_iter().map(find).collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+            });
+            let (_, first) = &told[0];
+            assert!(matches!(first.cause(), Cause::Mismatched { other: 0, .. }), "{first}");
+            assert!(told.iter().all(|(_, told)| told == first && told.generation() == 1), "{told:?}");
         }
     });
 }

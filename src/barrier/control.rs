@@ -161,6 +161,16 @@ impl Control {
         told.unwrap_or_else(|| Broken::by_rank(cause.clone(), self.era().census().generation, 0, Vec::new()))
     }
 
+    /// Breaks the trip that a party of `era` was to arrive at next; what its parties are told. If that is broken already, by
+    /// whoever was faster, the party is told of it like everybody else, even if somebody has reset the barrier since: a life
+    /// that the party has not come to yet is none of its business.
+    pub(crate) fn break_next_trip(&self, era: &Era, cause: &Cause) -> Broken {
+        let describe = |census| self.describe(cause.clone(), census);
+        let told = self.with(|registry| era.verdict().or_else(|| registry.break_open_trip(describe)));
+        self.take_note();
+        told.unwrap_or_else(|| Broken::by_rank(cause.clone(), self.era().census().generation, 0, Vec::new()))
+    }
+
     /// Breaks the open trip if somebody waits at it.
     pub(crate) fn break_trip_of_waiters(&self, cause: &Cause) {
         self.with(|registry| {

@@ -49,7 +49,7 @@ impl Party {
             other: era.design().ranks[index],
             instead: self.control.name_of(era.luggage(index).kind(generation)),
         };
-        let broken = self.control.break_open_trip(&cause);
+        let broken = self.control.break_next_trip(era, &cause);
         self.unsettle(broken)
     }
 
@@ -81,7 +81,8 @@ impl Party {
     /// There is no rank `named` to send to, or to hear from: the open trip breaks.
     #[cold]
     fn no_such_rank(&mut self, named: usize) -> Broken {
-        let broken = self.control.break_open_trip(&Cause::NoSuchRank { rank: self.member.rank(), named });
+        let cause = Cause::NoSuchRank { rank: self.member.rank(), named };
+        let broken = self.control.break_next_trip(self.member.era(), &cause);
         self.unsettle(broken)
     }
 }

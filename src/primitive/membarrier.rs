@@ -1,0 +1,184 @@
+//! A full fence in every thread of this process, whatever the system allows: [`everywhere`].
+//!
+//! `membarrier(2)` is the way. It is tried when the first barrier is built, and where it is refused then, every barrier has its
+//! fences on both sides. But it may begin to fail later: a system call filter comes after the first barrier, or the
+//! kernel has no memory for its list of CPUs. By then the side of the many runs without a fence, so something as strong is needed,
+//! at any price. In turn:
+//!
+//! 1. What may pass is tried again: `EINTR`, `EAGAIN`, `ENOMEM`. On `EPERM`, which says "not registered", the process registers anew.
+//! 2. The caller visits every CPU that a thread of this process may be running on, and goes home again.
+//! 3. If that is refused as well, the process ends with a message: without the fence an answer could be wrong.
+//!
+//! # Why a visit is as strong
+//!
+//! Needed is that each other thread executes a full fence between the start and the end of the call, or executes nothing at
+//! all in between ("Fences" in `primitive.rs`). The kernel executes one at each switch from one thread to another, on the CPU that
+//! switches, between the last access of the one and the first of the other: `membarrier(2)` itself rests on that where it
+//! leaves out the CPUs that do not run the process (kernel, `Documentation/scheduler/membarrier.rst`).
+//!
+//! - A thread that was switched in or out since the call began has passed such a fence. So has one that was started since.
+//! - A thread that ran all the time, ran on one CPU: to change it is a switch. Its `stat` said which when the caller read it, and the
+//!   caller then ran there itself. A CPU runs one thread at a time, so the thread was switched out after all.
+//! - A thread that was off its CPU all the time executes nothing, and its last switch came before the call; the caller has run on that
+//!   CPU since (`stat` names it, even if the thread's mask no longer has it), under the same lock of the same run queue,
+//!   so what the thread did before is visible. It comes back by a switch on a CPU of its mask, where the caller has been too.
+//!
+//! So the list is made first, of the mask and the last CPU of each thread in `/proc/self/task`. A thread that the list misses was
+//! started after it. That the caller has arrived is read back, since a filter may pretend success.
+//!
+//! # Limits
+//!
+//! A visit takes tens of microseconds per CPU, for each sleep and each break; barriers that are built later have fences on both
+//! sides. It waits for its turn on each CPU: where a real-time thread of higher priority never gives one up, it does not end. CPUs
+//! numbered 1024 and up cannot be visited. A thread whose mask had to be changed for the visit gets it back.
+
+use rustix::io::Errno;
+use rustix::thread::{CpuSet as Fixed, MembarrierCommand, membarrier, sched_getcpu, sched_setaffinity, sched_yield};
+use std::collections::BTreeSet;
+use std::fs;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed, Ordering::SeqCst, fence};
+
+/// Attempts at a call that may fail for a moment.
+const ATTEMPTS: u32 = 16;
+
+/// Whether the call was refused after it had worked: a hint for those who build barriers, ordered with nothing.
+static REFUSED: AtomicBool = AtomicBool::new(false);
+
+/// Whether this process may use the expedited private command; registers it at the first call.
+pub(super) fn registered() -> bool {
+    static REGISTERED: OnceLock<bool> = OnceLock::new();
+    let registered = *REGISTERED.get_or_init(|| {
+        persistently(MembarrierCommand::RegisterPrivateExpedited).is_ok()
+            && persistently(MembarrierCommand::PrivateExpedited).is_ok()
+    });
+    registered && !REFUSED.load(Relaxed)
+}
+
+/// A full fence in every running thread of this process.
+#[inline]
+pub(super) fn everywhere() {
+    if membarrier(MembarrierCommand::PrivateExpedited).is_err() {
+        insist();
+    }
+}
+
+#[cold]
+fn insist() {
+    let Err(error) = persistently(MembarrierCommand::PrivateExpedited) else { return };
+    REFUSED.store(true, Relaxed);
+    if visit_all() {
+        return;
+    }
+    eprintln!(
+        "phalanx: membarrier(PRIVATE_EXPEDITED) worked when the first barrier was built and fails now ({error}), and so does \
+         sched_setaffinity(2) in its place; install system call filters before that, or let them pass membarrier(2)"
+    );
+    std::process::abort();
+}
+
+/// Tries a command again while it fails for reasons that may pass.
+fn persistently(command: MembarrierCommand) -> Result<(), Errno> {
+    let mut outcome = membarrier(command);
+    for _ in 0..ATTEMPTS {
+        match outcome {
+            Err(Errno::INTR | Errno::AGAIN | Errno::NOMEM) => sched_yield(),
+            Err(Errno::PERM) => membarrier(MembarrierCommand::RegisterPrivateExpedited)?,
+            outcome => return outcome,
+        }
+        outcome = membarrier(command);
+    }
+    outcome
+}
+
+/// Runs on every CPU that a thread of this process may be running on; whether that was possible.
+fn visit_all() -> bool {
+    fence(SeqCst);
+    let Some(home) = status_list("/proc/thread-self/status") else { return false };
+    let Some(cpus) = cpus_in_use() else { return false };
+    let visited = cpus.into_iter().all(|cpu| visit(cpu) || !is_online(cpu));
+    // A mask that comes back short, because CPUs have gone meanwhile, is the kernel's to mend.
+    let back = send_to(home);
+    fence(SeqCst);
+    visited && back
+}
+
+/// Runs on this CPU for a moment; whether that was possible.
+fn visit(cpu: usize) -> bool {
+    send_to([cpu]) && sched_getcpu() == cpu
+}
+
+/// Sets the mask of the calling thread, as far as the fixed mask reaches.
+fn send_to(cpus: impl IntoIterator<Item = usize>) -> bool {
+    let mut mask = Fixed::new();
+    cpus.into_iter().filter(|&cpu| cpu < Fixed::MAX_CPU).for_each(|cpu| mask.set(cpu));
+    sched_setaffinity(None, &mask).is_ok()
+}
+
+/// The CPUs of all threads: those in their masks, and the one on which each ran last. `None` if the system does not tell of
+/// all of them.
+fn cpus_in_use() -> Option<BTreeSet<usize>> {
+    let mut cpus = BTreeSet::new();
+    for task in fs::read_dir("/proc/self/task").ok()? {
+        let task = task.ok()?.path();
+        let told = (status_list(task.join("status")), fs::read_to_string(task.join("stat")).ok());
+        match told {
+            (Some(mask), Some(stat)) => {
+                cpus.extend(mask);
+                cpus.insert(last_cpu(&stat)?);
+            }
+            // It has ended.
+            _ if !task.exists() => {}
+            _ => return None,
+        }
+    }
+    Some(cpus)
+}
+
+/// `Cpus_allowed_list` of a `proc_pid_status(5)`.
+fn status_list(path: impl AsRef<std::path::Path>) -> Option<Vec<usize>> {
+    let status = fs::read_to_string(path).ok()?;
+    parse_list(status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?)
+}
+
+fn parse_list(text: &str) -> Option<Vec<usize>> {
+    let list: crate::topology::CpuSet = text.trim().parse().ok()?;
+    Some(list.iter().collect())
+}
+
+/// `processor`, the 39th field of a `proc_pid_stat(5)`; the second, a name in brackets, may have anything in it.
+fn last_cpu(stat: &str) -> Option<usize> {
+    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(36)?.parse().ok()
+}
+
+/// Masks may have CPUs that are not there; on these runs nobody.
+fn is_online(cpu: usize) -> bool {
+    let list = fs::read_to_string("/sys/devices/system/cpu/online").ok().and_then(|text| parse_list(&text));
+    list.is_none_or(|list| list.contains(&cpu))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_cpu_is_read_past_any_name() {
+        let rest = (3..=38).map(|field| format!(" {field}")).collect::<String>();
+        assert_eq!(last_cpu(&format!("17 (a) b (c)){rest} 5 0 0\n")), Some(5));
+        assert_eq!(last_cpu("17 (short) S 1 2"), None);
+    }
+
+    #[test]
+    fn all_threads_of_this_process_are_known_and_can_be_visited() {
+        let before = status_list("/proc/thread-self/status").unwrap();
+        let cpus = cpus_in_use().unwrap();
+        assert!(before.iter().all(|cpu| cpus.contains(cpu)), "{before:?} {cpus:?}");
+        assert!(visit_all());
+        assert_eq!(status_list("/proc/thread-self/status").unwrap(), before, "back home");
+    }
+
+    #[test]
+    fn nobody_visits_a_cpu_that_is_not_there() {
+        assert!(!visit(Fixed::MAX_CPU - 1) && !visit(Fixed::MAX_CPU));
+    }
+}

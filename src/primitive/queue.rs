@@ -42,14 +42,14 @@ impl Queue {
         Self
     }
 
-    /// Whether it slept for [`LONGEST`], and nobody woke it.
+    /// Whether it slept for [`LONGEST`], and nobody woke it, nor was refused to.
     pub(super) fn sleep(&self, word: &AtomicU32, expected: u32, expires: Option<Instant>, fruitless: u32) -> bool {
         let most = if REFUSED.load(Ordering::Relaxed) { nap(fruitless) } else { LONGEST };
         let left = expires.map_or(most, |at| at.saturating_duration_since(super::now()).min(most));
         let timeout = Timespec { tv_sec: left.as_secs() as _, tv_nsec: left.subsec_nanos().into() };
         match futex::wait(word, Flags::PRIVATE, expected, Some(&timeout)) {
             Ok(()) => return false,
-            Err(Errno::TIMEDOUT) => return left == LONGEST,
+            Err(Errno::TIMEDOUT) => return left == LONGEST && !REFUSED.load(Ordering::Relaxed),
             Err(Errno::AGAIN | Errno::INTR) => {
                 if fruitless < PATIENCE || word.load(Ordering::Relaxed) != expected {
                     return false;

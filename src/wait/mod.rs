@@ -399,7 +399,11 @@ pub(crate) fn outlast(polls: u32) {
 
 /// [`outlast`] for waits that a model must not give up on: counts by itself.
 pub(crate) fn give_way(polls: &mut u32) {
-    if *polls < 100 { yield_now(0) } else { doze(0) }
+    if *polls < 100 {
+        yield_now(0)
+    } else {
+        doze(0)
+    }
     *polls = polls.saturating_add(1);
 }
 

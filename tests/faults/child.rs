@@ -1,5 +1,6 @@
 //! Parts that run in a process of their own: this test binary once more, with one test and an order for it.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{Command, Output};
 
 const ORDER: &str = "PHALANX_TEST_FAULTS";
@@ -15,6 +16,11 @@ pub(crate) fn order() -> Option<String> {
 /// One line of a child's answer, on a line of its own whatever the test's harness has begun to say.
 pub(crate) fn say(line: &str) {
     println!("\n> {line}");
+}
+
+/// Ends the whole process if `work` panics: a party that is gone would only leave the others waiting for the watchdog.
+pub(crate) fn or_die<T>(work: impl FnOnce() -> T) -> T {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| std::process::exit(101))
 }
 
 /// Ends a child that can do nothing here.

@@ -1,6 +1,7 @@
 //! Storms of signals whose handler interrupts system calls, and of wakes for no reason: nobody is released early, nobody gives
 //! up before its limit, and what one party is told of a trip, all are told (C2, B3, R14).
 
+use super::child::or_die;
 use super::common::{Rng, Watch, patience, scaled, watched};
 use super::{POLITE, barrier};
 use phalanx::{Algorithm, Barrier, Broken, Cause, Party, WaitPolicy, compat};
@@ -129,7 +130,7 @@ fn compared(
                 scope.spawn(move || {
                     threads.lock().unwrap().push(own_thread());
                     for _ in 0..stretches {
-                        let outcome = stretch(&mut party, came, parties, &mut rng);
+                        let outcome = or_die(|| stretch(&mut party, came, parties, &mut rng));
                         told.lock().unwrap()[party.rank()] = Some(outcome);
                         if meeting.wait().is_leader() {
                             let all = std::mem::replace(&mut *told.lock().unwrap(), vec![None; parties]);
@@ -210,7 +211,7 @@ fn signals_do_not_disturb_callers_without_handles() {
                                 }
                                 came.fetch_add(1, SeqCst);
                                 leads += usize::from(barrier.wait().is_leader());
-                                assert!(came.load(SeqCst) >= parties * trip, "released early");
+                                or_die(|| assert!(came.load(SeqCst) >= parties * trip, "released early"));
                             }
                             leads
                         })

@@ -1,6 +1,7 @@
 //! One story that every child plays, whatever fails: everything that a barrier does, with what came of it in words. The words have to
 //! be the same with and without faults.
 
+use super::child::or_die;
 use super::common::{Watch, until};
 use super::{POLITE, SLEEPING, barrier};
 use phalanx::team::Team;
@@ -87,7 +88,7 @@ fn crossing(barrier: Barrier, trips: usize, what: &str) -> String {
                     }
                     came.fetch_add(1, SeqCst);
                     let crossed = party.wait().expect("nothing breaks");
-                    assert_eq!(came.load(SeqCst), parties, "released early");
+                    or_die(|| assert_eq!(came.load(SeqCst), parties, "released early"));
                     assert_eq!(crossed.generation(), trip as u64);
                     leaders.fetch_add(usize::from(crossed.is_leader()), SeqCst);
                 }

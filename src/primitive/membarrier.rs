@@ -67,7 +67,7 @@ pub(super) fn everywhere() {
 fn insist() {
     let Err(error) = persistently(MembarrierCommand::PrivateExpedited) else { return };
     REFUSED.store(true, Relaxed);
-    if visit_all() {
+    if visit_all().is_some() {
         return;
     }
     eprintln!(
@@ -91,16 +91,15 @@ fn persistently(command: MembarrierCommand) -> Result<(), Errno> {
     outcome
 }
 
-/// Runs on every CPU that a thread of this process may be running on; whether that was possible.
-fn visit_all() -> bool {
+/// Runs on every CPU that a thread of this process may be running on, and says on which; `None` if that was not possible.
+fn visit_all() -> Option<Vec<usize>> {
     fence(SeqCst);
-    let Some(home) = status_list("/proc/thread-self/status") else { return false };
-    let Some(cpus) = cpus_in_use() else { return false };
-    let visited = cpus.into_iter().all(|cpu| visit(cpu) || !is_online(cpu));
+    let home = status_list("/proc/thread-self/status")?;
+    let (there, not_there): (Vec<_>, Vec<_>) = cpus_in_use()?.into_iter().partition(|&cpu| visit(cpu));
     // A mask that comes back short, because CPUs have gone meanwhile, is the kernel's to mend.
     let back = send_to(home);
     fence(SeqCst);
-    visited && back
+    (back && !not_there.into_iter().any(is_online)).then_some(there)
 }
 
 /// Runs on this CPU for a moment; whether that was possible.
@@ -175,7 +174,8 @@ mod tests {
         let before = status_list("/proc/thread-self/status").unwrap();
         let cpus = cpus_in_use().unwrap();
         assert!(before.iter().all(|cpu| cpus.contains(cpu)), "{before:?} {cpus:?}");
-        assert!(visit_all());
+        let been = visit_all().unwrap();
+        assert!(before.iter().all(|cpu| been.contains(cpu) || !is_online(*cpu)), "{before:?} {been:?}");
         assert_eq!(status_list("/proc/thread-self/status").unwrap(), before, "back home");
     }
 
@@ -251,7 +251,7 @@ mod tests {
             };
             let ran_through = |_: &i32| {
                 let before = (switches(), count.load(Relaxed));
-                let visited = visit_all();
+                let visited = visit_all().is_some();
                 let after = (count.load(Relaxed), switches());
                 assert!(visited);
                 after.0 > before.1 && after.1 == before.0

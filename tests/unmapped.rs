@@ -1,7 +1,8 @@
 //! C9 with teeth: memory that is given back is gone at once, so that any touch behind the end, a read as well as a write, ends
 //! the process with SIGSEGV (B6, museum M1; the shapes of glibc's tst-barrier4 and of libuv's serial thread).
 //!
-//! This binary has its own allocator: blocks on cache lines of their own, as all words of a barrier are, lie on pages of their own.
+//! This binary has its own allocator: blocks on cache lines of their own, as all words of a barrier are, and all but the smallest of
+//! the others lie on pages of their own.
 //! To free one is to put pages in its place that nobody may touch; these stay for a while, so that the address is not used again at
 //! once. Each part runs in a child process, whose death by a signal the parent reports.
 //!
@@ -34,7 +35,7 @@ struct Pages;
 
 /// Whether a block lies on pages of its own, and on how many bytes of them.
 fn whole_pages(layout: Layout) -> Option<usize> {
-    let own = layout.align() >= 64 && layout.align() <= PAGE && layout.size() <= 16 * PAGE;
+    let own = (layout.align() >= 64 || layout.size() >= 96) && layout.align() <= PAGE && layout.size() <= 16 * PAGE;
     own.then(|| layout.size().max(1).next_multiple_of(PAGE))
 }
 

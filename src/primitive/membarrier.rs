@@ -222,11 +222,20 @@ mod tests {
 
     #[test]
     fn the_call_is_a_fence_for_those_who_have_none() {
-        if registered() {
-            assert_eq!(both_missed(500, everywhere), 0);
+        if !registered() {
+            return println!("SKIPPED: no membarrier here");
         }
-        // What it would be without: on one CPU nothing, else one in ten.
-        println!("no fence for the other: {} of 200 missed", both_missed(200, || fence(SeqCst)));
+        // Beside it, what it would be without: some misses show that the two threads met. On one CPU they never do.
+        let (mut missed, mut without) = (0, 0);
+        for _ in 0..8 {
+            missed += both_missed(200, everywhere);
+            without += both_missed(200, || fence(SeqCst));
+            if without >= 20 {
+                break;
+            }
+        }
+        println!("{missed} missed with the call, {without} without");
+        assert_eq!(missed, 0);
     }
 
     /// Visits cannot be refuted by what threads see: while they last, every store reaches its line. But by what they are: no thread
@@ -244,11 +253,25 @@ mod tests {
             while count.load(Relaxed) == 0 {
                 std::thread::yield_now();
             }
-            let switches = || -> u64 {
-                let status = fs::read_to_string(format!("/proc/self/task/{}/status", number.load(SeqCst))).unwrap();
-                let counts = status.lines().filter_map(|line| line.split_once("voluntary_ctxt_switches:"));
-                counts.map(|(_, count)| count.trim().parse::<u64>().unwrap()).sum()
+            // Times that it was put on a CPU and taken off: it has to be both, for the one who is off for a while is only put on.
+            let task = format!("/proc/self/task/{}", number.load(SeqCst));
+            let switches = || -> Option<u64> {
+                let status = fs::read_to_string(format!("{task}/status")).ok()?;
+                let off = status
+                    .lines()
+                    .filter_map(|line| line.split_once("voluntary_ctxt_switches:")?.1.trim().parse::<u64>().ok());
+                let on = fs::read_to_string(format!("{task}/schedstat"))
+                    .ok()?
+                    .split_ascii_whitespace()
+                    .nth(2)?
+                    .parse::<u64>()
+                    .ok()?;
+                Some(off.sum::<u64>() + on)
             };
+            if switches().is_none() {
+                over.store(true, Relaxed);
+                return println!("SKIPPED: no scheduler statistics here");
+            }
             let ran_through = |_: &i32| {
                 let before = (switches(), count.load(Relaxed));
                 let visited = visit_all().is_some();

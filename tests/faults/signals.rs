@@ -240,7 +240,8 @@ fn limits_are_kept_under_signals() {
                 for millis in [1, 5, 25] {
                     let (limit, start) = (Duration::from_millis(millis), Instant::now());
                     let broken = party.wait_timeout(limit).unwrap_err();
-                    assert!(start.elapsed() >= limit, "{policy}: {:?} of {limit:?}", start.elapsed());
+                    let waited = start.elapsed();
+                    or_die(|| assert!(waited >= limit, "{policy}: {waited:?} of {limit:?}"));
                     assert_eq!(broken.cause(), &Cause::TimedOut { rank: 0, after: limit });
                     barrier.reset().unwrap();
                 }

@@ -179,6 +179,9 @@ mod tests {
         assert_eq!(status_list("/proc/thread-self/status").unwrap(), before, "back home");
     }
 
+    /// A litmus test of the pair of fences. It is sharp for a few tens of nanoseconds, until the stores of the other thread have reached
+    /// their line: a heavy side that is wrong and slow passes.
+    ///
     /// How often a thread that stores and looks, with nothing but a compiler fence in between, and another that stores, does `heavy`
     /// and looks, have both missed what the other had stored.
     ///

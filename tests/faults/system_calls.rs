@@ -204,10 +204,7 @@ fn pins() {
     let Some(order) = order() else { return };
     refuse(&order);
     let team = Team::builder().threads(1).caller_joins(false).place(Bind::Close).build();
-    say(&format!(
-        "{}",
-        team.as_ref().map_or_else(ToString::to_string, |team| format!("pinned: {}", team.is_pinned(0)))
-    ));
+    say(&team.as_ref().map_or_else(ToString::to_string, |team| format!("pinned: {}", team.is_pinned(0))));
 }
 
 /// A team that was to be pinned and cannot be is refused with the reason, or says that it is not pinned.

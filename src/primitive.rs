@@ -1,4 +1,4 @@
-//! The one file that names `std`, loom or shuttle: atomics, the mutex, fences, the futex, the clock, ways to pass time.
+//! The one place that names `std`, loom or shuttle: atomics, the mutex, fences, the futex, the clock, ways to pass time.
 //!
 //! Every other file takes these from here, so that the code that is shipped and the code that is modelled are the
 //! same code. A model is an in-crate test built with `--cfg phalanx_loom`; then the atomics are loom's, the futex is a
@@ -17,7 +17,8 @@
 //! sides. One side runs on every trip, the other almost never, so the cost is moved to the rare side where the system
 //! allows it: [`Fences::light`] is then a compiler fence, and [`Fences::heavy`] asks the kernel to run a full fence on
 //! every CPU that runs a thread of this process (`membarrier(2)`, `MEMBARRIER_CMD_PRIVATE_EXPEDITED`). Where the call
-//! is missing or forbidden when the first barrier is built, both sides are `fence(SeqCst)`.
+//! is missing or forbidden when the first barrier is built, both sides are `fence(SeqCst)`. Where it begins to fail later, the
+//! caller has itself sent to all the CPUs in question instead (`primitive/membarrier.rs`).
 //!
 //! Why that is as strong: after `heavy` returns, each other thread has executed a full fence at some point of its
 //! program between the start and the end of the call. For a thread whose light fence came before that point, all that
@@ -167,6 +168,11 @@ pub(crate) fn ask_thread_id() -> Option<u32> {
 pub(crate) struct Meter(std::sync::atomic::AtomicU64);
 
 impl Meter {
+    /// 0.
+    pub(crate) const fn new() -> Self {
+        Self(std::sync::atomic::AtomicU64::new(0))
+    }
+
     /// Adds to it, without a read-modify-write: two writers at once would lose counts, and nothing else.
     #[inline(always)]
     pub(crate) fn add(&self, more: u64) {
@@ -271,8 +277,24 @@ pub(crate) fn doze(fruitless: u32) {
     #[cfg(not(all(test, any(phalanx_loom, phalanx_shuttle))))]
     {
         let _ = fruitless;
-        std::thread::sleep(std::time::Duration::from_micros(100));
+        rest(std::time::Duration::from_micros(100));
     }
+}
+
+/// Sleeps for so long, or less; where the system refuses to let anybody sleep, gives the CPU away.
+#[cfg(not(all(test, any(phalanx_loom, phalanx_shuttle))))]
+fn rest(time: std::time::Duration) {
+    // std's sleep panics if it is refused: a system call filter can do that.
+    #[cfg(all(any(target_os = "linux", target_os = "android"), not(miri)))]
+    {
+        use rustix::thread::{NanosleepRelativeResult, Timespec, nanosleep, sched_yield};
+        let most = Timespec { tv_sec: 0, tv_nsec: time.as_nanos().min(999_999_999) as _ };
+        if let NanosleepRelativeResult::Err(_) = nanosleep(&most) {
+            sched_yield();
+        }
+    }
+    #[cfg(not(all(any(target_os = "linux", target_os = "android"), not(miri))))]
+    std::thread::sleep(time);
 }
 
 /// Which pair of fences a barrier uses on its store/load crossings; chosen when it is built and never changed.
@@ -309,33 +331,7 @@ impl Fences {
 }
 
 #[cfg(all(target_os = "linux", not(miri), not(all(test, any(phalanx_loom, phalanx_shuttle)))))]
-mod membarrier {
-    use rustix::thread::{MembarrierCommand, membarrier};
-    use std::sync::OnceLock;
-
-    /// Whether this process may use the expedited private command; registers it at the first call.
-    pub(super) fn registered() -> bool {
-        static REGISTERED: OnceLock<bool> = OnceLock::new();
-        *REGISTERED.get_or_init(|| {
-            membarrier(MembarrierCommand::RegisterPrivateExpedited).is_ok()
-                && membarrier(MembarrierCommand::PrivateExpedited).is_ok()
-        })
-    }
-
-    /// A full fence in every running thread of this process.
-    pub(super) fn everywhere() {
-        if membarrier(MembarrierCommand::PrivateExpedited).is_ok() {
-            return;
-        }
-        // Only a seccomp filter installed after the first barrier was built gets here. Without the fence an
-        // answer could be wrong, and there is no other way to give it: the parties' side has no fence.
-        eprintln!(
-            "phalanx: membarrier(PRIVATE_EXPEDITED) worked when the first barrier was built and fails now; \
-             install system call filters before that, or let them pass membarrier(2)"
-        );
-        std::process::abort();
-    }
-}
+mod membarrier;
 
 #[cfg(not(all(target_os = "linux", not(miri), not(all(test, any(phalanx_loom, phalanx_shuttle))))))]
 mod membarrier {
@@ -542,9 +538,10 @@ impl Futex {
         &self.word
     }
 
-    /// Sleeps if the word is `expected`, until a wake, `expires`, a signal, or no reason at all.
-    pub(crate) fn sleep(&self, expected: u32, expires: Option<Instant>) {
-        self.queue.sleep(&self.word, expected, expires);
+    /// Sleeps if the word is `expected`, until a wake, `expires`, a signal, or no reason at all. `fruitless` counts the sleeps of
+    /// this wait so far. Whether the sleep was as long as they come, and nobody woke the sleeper.
+    pub(crate) fn sleep(&self, expected: u32, expires: Option<Instant>, fruitless: u32) -> bool {
+        self.queue.sleep(&self.word, expected, expires, fruitless)
     }
 
     /// Wakes every sleeper. Call after the word has changed.
@@ -558,35 +555,7 @@ impl Futex {
     not(miri),
     not(all(test, any(phalanx_loom, phalanx_shuttle)))
 ))]
-mod queue {
-    use super::{AtomicU32, Instant};
-    use rustix::thread::futex::{self, Flags, Timespec};
-
-    /// The kernel keeps the queue.
-    #[derive(Debug)]
-    pub(super) struct Queue;
-
-    impl Queue {
-        pub(super) const fn new() -> Self {
-            Self
-        }
-
-        pub(super) fn sleep(&self, word: &AtomicU32, expected: u32, expires: Option<Instant>) {
-            let left = expires.map(|at| at.saturating_duration_since(super::now()));
-            // A duration beyond the kernel's clock (292 years) is as good as none.
-            let timeout = left.and_then(|left| {
-                Some(Timespec { tv_sec: left.as_secs().try_into().ok()?, tv_nsec: left.subsec_nanos().into() })
-            });
-            // Every answer means the same to the caller: look again.
-            let _ = futex::wait(word, Flags::PRIVATE, expected, timeout.as_ref());
-        }
-
-        pub(super) fn wake_all(&self, word: &AtomicU32) {
-            // The one error, a bad address, cannot happen: `word` is borrowed.
-            let _ = futex::wake(word, Flags::PRIVATE, i32::MAX as u32);
-        }
-    }
-}
+mod queue;
 
 #[cfg(not(all(
     any(target_os = "linux", target_os = "android"),
@@ -612,12 +581,12 @@ mod queue {
             }
         }
 
-        pub(super) fn sleep(&self, word: &AtomicU32, expected: u32, expires: Option<Instant>) {
+        pub(super) fn sleep(&self, word: &AtomicU32, expected: u32, expires: Option<Instant>, _fruitless: u32) -> bool {
             let gate = lock(&self.gate);
             // Relaxed: the mutex orders it against the waker; what the word announces is acquired by the caller's next
             // look.
             if word.load(Ordering::Relaxed) != expected {
-                return;
+                return false;
             }
             #[cfg(all(test, phalanx_shuttle))]
             if let Some(at) = expires {
@@ -625,16 +594,17 @@ mod queue {
                 while word.load(Ordering::Relaxed) == expected && super::now() < at {
                     shuttle::thread::yield_now();
                 }
-                return;
+                return false;
             }
             #[cfg(not(all(test, any(phalanx_loom, phalanx_shuttle))))]
             if let Some(at) = expires {
                 let left = at.saturating_duration_since(super::now());
                 drop(self.bell.wait_timeout(gate, left));
-                return;
+                return false;
             }
             let _ = expires;
             drop(self.bell.wait(gate));
+            false
         }
 
         pub(super) fn wake_all(&self, _word: &AtomicU32) {

@@ -346,6 +346,14 @@ impl Barrier {
         self.control().reset()
     }
 
+    /// How many waits of this process should have been ended by a wake and were ended by a look at the clock, for tests (B5): a
+    /// forgotten wake is no hang here.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn overslept() -> u64 {
+        crate::wait::overslept()
+    }
+
     /// Wakes every sleeping party for no reason, as a kernel may at any time: they must all go back to sleep (C12). For
     /// tests.
     #[doc(hidden)]

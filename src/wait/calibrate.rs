@@ -130,7 +130,7 @@ fn receive(ball: &Futex, position: u32, give_up: Instant) -> bool {
         if now() >= give_up {
             return false;
         }
-        ball.sleep(position, Some(give_up));
+        ball.sleep(position, Some(give_up), 0);
     }
     true
 }

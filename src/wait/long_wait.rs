@@ -2,7 +2,7 @@
 //! says; between any two of them a look at the attention word and the clock.
 
 use super::tally::Spent;
-use super::{Door, End, Pace, Seen, Stop, parked_for};
+use super::{Door, End, Pace, Seen, Stop, note_overslept, parked_for};
 use crate::primitive::{Ordering, now, relax, yield_now};
 use std::time::{Duration, Instant};
 
@@ -197,9 +197,13 @@ impl<'a> LongWait<'a> {
         if let Some(answer) = self.interrupted() {
             return Some(answer);
         }
+        let fruitless = self.parks;
         self.parks = self.parks.saturating_add(1);
-        attention.sleep(kept, self.end.map(|end| end.at)); // (4)
+        let slept_through = attention.sleep(kept, self.end.map(|end| end.at), fruitless); // (4)
         let answer = self.goal.either().or_else(|| self.interrupted());
+        if slept_through && matches!(answer, Some(Ok(_) | Err(Stop::Alarm))) {
+            note_overslept();
+        }
         // For the pace: a wait that ends with a wake was as long as the sleep.
         self.looked = now();
         answer

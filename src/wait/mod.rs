@@ -41,6 +41,8 @@
 //! slot, the one whose fence (2) or (b) comes last sees all others, so at least one completes without being woken, and
 //! every party that sleeps has set `PARKED` before that one's (c).
 //!
+//! Should the kernel lose or refuse a wake all the same, the sleeper looks again after a second (`primitive/queue.rs`).
+//!
 //! # Nobody waits for a party that has arrived
 //!
 //! In a tree or a dissemination a party waits for others that have arrived but do not run just now: they sleep, or lost
@@ -64,7 +66,7 @@ mod policy;
 mod rivals;
 mod tally;
 
-use crate::primitive::{Fences, Futex, Ordering, doze, fence, now, relax};
+use crate::primitive::{Fences, Futex, Meter, Ordering, doze, fence, now, relax, yield_now};
 pub use calibrate::{Calibration, calibration};
 use crossbeam_utils::CachePadded;
 use long_wait::{Goal, LongWait};
@@ -376,10 +378,35 @@ impl Door {
     }
 }
 
+/// Waits of this process that a wake should have ended and that nothing but the sleeper's own look has (`primitive/queue.rs`).
+static OVERSLEPT: Meter = Meter::new();
+
+fn note_overslept() {
+    OVERSLEPT.add(1);
+}
+
+/// How many waits of this process should have been ended by a wake, and were not. (A look may also come just before the wake
+/// does, once in a long while.)
+pub(crate) fn overslept() -> u64 {
+    OVERSLEPT.get()
+}
+
 /// Passes time until somebody who is at work for all is done, where the attention word says nothing of it: an alarm for
 /// a later trip stays there for good. `polls` counts the looks so far.
+///
+/// Yields are not enough: under `SCHED_FIFO` they let nobody of a lower priority run, and that somebody may be one.
 pub(crate) fn outlast(polls: u32) {
-    if polls < 100 { crate::primitive::yield_now(polls) } else { doze(polls) }
+    if polls < 100 { yield_now(polls) } else { doze(polls) }
+}
+
+/// [`outlast`] for waits that a model must not give up on: counts by itself.
+pub(crate) fn give_way(polls: &mut u32) {
+    if *polls < 100 {
+        yield_now(0)
+    } else {
+        doze(0)
+    }
+    *polls = polls.saturating_add(1);
 }
 
 #[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]

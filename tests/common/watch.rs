@@ -26,6 +26,9 @@ pub(crate) enum Step {
 
 const STEPS: [&str; 8] = ["not started", "started", "working", "waiting", "checking", "leaving", "claiming", "done"];
 
+/// Waits per process that may be ended by a sleeper's own look a moment before the wake comes.
+const OVERSLEPT: u64 = 2;
+
 /// More than any test has parties.
 const MARKS: usize = 160;
 
@@ -66,10 +69,14 @@ pub(crate) fn watched<R>(name: &str, limit: Duration, body: impl FnOnce(&Watch) 
         drop(done);
         result
     });
-    result.unwrap_or_else(|panicked| {
+    let result = result.unwrap_or_else(|panicked| {
         eprintln!("{name} failed with PHALANX_TEST_SEED={}", watch.seed);
         resume_unwind(panicked)
-    })
+    });
+    // A wake that was forgotten is a second of delay and not a hang. One wait may meet the end of that second by chance.
+    let overslept = phalanx::Barrier::overslept();
+    assert!(overslept <= OVERSLEPT, "{name}: {overslept} waits were ended by a look at the clock, not by a wake");
+    result
 }
 
 impl Watch {

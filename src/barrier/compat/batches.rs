@@ -51,8 +51,8 @@
 
 use crate::error::{Broken, Cause};
 use crate::observe::watchdog::{Duty, END_OF_PATIENCE, Lookout};
-use crate::primitive::{AtomicU32, AtomicU64, Fences, Mutex, Ordering, lock, yield_now};
-use crate::wait::{Door, Limit, Pace, Plan, Settings, Stay, Stop, WaitPolicy, calibration};
+use crate::primitive::{AtomicU32, AtomicU64, Fences, Mutex, Ordering, lock};
+use crate::wait::{Door, Limit, Pace, Plan, Settings, Stay, Stop, WaitPolicy, calibration, give_way, outlast};
 use crossbeam_utils::CachePadded;
 use std::sync::OnceLock;
 
@@ -266,7 +266,7 @@ impl Batches {
                 }
             }
             polls += 1;
-            yield_now(polls);
+            outlast(polls);
         }
         Ok(())
     }
@@ -276,6 +276,7 @@ impl Batches {
         let mut pace = Pace::new(self.plan());
         // Who comes first looks after the others, if that is wanted.
         let mut lookout = if place.index == 0 { Lookout::begin(|start| limit.ends_at(start)) } else { None };
+        let mut polls = 0;
         loop {
             let due = lookout.as_ref().and_then(Lookout::wakes_at);
             let stays = due.map_or(limit, Limit::At);
@@ -298,7 +299,7 @@ impl Batches {
                 Ruling::Over => return Ok(()),
                 // Full, and its last caller on its way, perhaps through the action; the alarm, if any, is for a later
                 // batch.
-                Ruling::Open => yield_now(0),
+                Ruling::Open => give_way(&mut polls),
             }
         }
         // Relaxed: ordered by the acquire of `go`.
@@ -364,11 +365,12 @@ impl Batches {
     /// Step 5 for a caller who has seen the mark: the record is there, or about to be.
     #[cold]
     fn be_told(&self, record: impl Fn(&Break) -> Option<&Broken>) -> Broken {
+        let mut polls = 0;
         loop {
             if let Some(broken) = self.tell(&record) {
                 return broken;
             }
-            yield_now(0);
+            give_way(&mut polls);
         }
     }
 
@@ -472,7 +474,7 @@ impl Batches {
             }
             // A full batch is on its way, and its last caller may need the lock.
             polls += 1;
-            yield_now(polls);
+            outlast(polls);
         }
     }
 

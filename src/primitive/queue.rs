@@ -1,0 +1,69 @@
+//! The kernel's queue of sleepers: `futex(2)`, and what to do when it does not do its part.
+//!
+//! A sleeper looks again whenever it wakes, so no answer of the kernel can release anybody too early. What is left to guard
+//! against is the opposite: that somebody sleeps on, or burns its CPU.
+//!
+//! | the kernel | then |
+//! |---|---|
+//! | loses a wake, or refuses it (`ENOSYS`, `EPERM`: a system call filter) | nobody sleeps for longer than [`LONGEST`] without a look, so the wake is late and not lost; who was refused says so to all, and from then on they sleep for naps |
+//! | refuses to let a thread sleep | it rests by the clock instead, for naps that grow from 0.1 to 1.6 ms |
+//! | wakes at once again and again (`EINTR`, `EAGAIN` although the word is the same: a storm of signals, a filter that lies) | after [`PATIENCE`] times the sleeper rests for a nap each time |
+//! | refuses the clock's sleep as well | the sleeper yields |
+//!
+//! The look every [`LONGEST`] costs a sleeper some 10 µs of each second. It would also hide a wake that this crate forgot: hence
+//! [`Queue::sleep`] says whether nothing but the look ended the sleep, and the tests demand that nobody has overslept (`wait`).
+
+use super::{AtomicU32, Instant, Ordering, rest};
+use rustix::io::Errno;
+use rustix::thread::futex::{self, Flags, Timespec};
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+/// The longest sleep without a look.
+const LONGEST: Duration = Duration::from_secs(1);
+
+/// Sleeps of one wait that may end for no reason before it rests by the clock.
+const PATIENCE: u32 = 8;
+
+/// Whether the kernel has refused a sleep or a wake. Relaxed: a sleeper that has not heard of it looks after [`LONGEST`].
+static REFUSED: AtomicBool = AtomicBool::new(false);
+
+/// How long a thread rests in place of a sleep.
+fn nap(fruitless: u32) -> Duration {
+    Duration::from_micros(100) * (1 << (fruitless / 4).min(4))
+}
+
+/// The kernel keeps the queue.
+#[derive(Debug)]
+pub(super) struct Queue;
+
+impl Queue {
+    pub(super) const fn new() -> Self {
+        Self
+    }
+
+    /// Whether it slept for [`LONGEST`], and nobody woke it, nor was refused to.
+    pub(super) fn sleep(&self, word: &AtomicU32, expected: u32, expires: Option<Instant>, fruitless: u32) -> bool {
+        let most = if REFUSED.load(Ordering::Relaxed) { nap(fruitless) } else { LONGEST };
+        let left = expires.map_or(most, |at| at.saturating_duration_since(super::now()).min(most));
+        let timeout = Timespec { tv_sec: left.as_secs() as _, tv_nsec: left.subsec_nanos().into() };
+        match futex::wait(word, Flags::PRIVATE, expected, Some(&timeout)) {
+            Ok(()) => return false,
+            Err(Errno::TIMEDOUT) => return left == LONGEST && !REFUSED.load(Ordering::Relaxed),
+            Err(Errno::AGAIN | Errno::INTR) => {
+                if fruitless < PATIENCE || word.load(Ordering::Relaxed) != expected {
+                    return false;
+                }
+            }
+            Err(_) => REFUSED.store(true, Ordering::Relaxed),
+        }
+        rest(left.min(nap(fruitless)));
+        false
+    }
+
+    pub(super) fn wake_all(&self, word: &AtomicU32) {
+        if futex::wake(word, Flags::PRIVATE, i32::MAX as u32).is_err() {
+            REFUSED.store(true, Ordering::Relaxed);
+        }
+    }
+}

@@ -31,7 +31,7 @@ byte seen[6];
 byte done[3];               /* by thread: which instructions have been performed, a mask */
 byte point[3] = 255;        /* where the thread was interrupted */
 byte length[3];
-bit interrupt[3];
+bit interrupt[2];           /* of the threads beside the few, who alone call */
 byte finished;
 bit ahead[2];
 
@@ -40,31 +40,34 @@ bit ahead[2];
 
 #define LOAD 0   /* into seen[what] */
 #define STORE 1  /* also what a read-modify-write does, whose load is not used */
-#define CALL 2   /* membarrier */
-#define FENCE 3
+#define FENCE 2
 
 #ifdef NO_WAIT
 #define ANSWERED true
 #else
-#define ANSWERED (!interrupt[0] && !interrupt[1] && !interrupt[2])
+#define ANSWERED (!interrupt[0] && !interrupt[1])
 #endif
 #define PERFORMED done[t] = done[t] | (1 << i); finished = finished + (done[t] == BEFORE(length[t]))
+
+#define MAY(i, behind) (HAS_DONE(t, behind) && (i < point[t] || HAS_DONE(t, BEFORE(point[t]))))
 
 /* Instruction i of thread t, which has to come behind those in `behind`. */
 proctype instruction(byte t; byte i; byte behind; byte kind; byte where; byte what) {
     atomic {
-        HAS_DONE(t, behind) && (i < point[t] || HAS_DONE(t, BEFORE(point[t]))) ->
+        MAY(i, behind) ->
         if
-        :: kind == LOAD -> seen[what] = mem[where]; PERFORMED
-        :: kind == STORE -> mem[where] = 1; PERFORMED
-        :: kind == FENCE -> PERFORMED
-        :: kind == CALL -> interrupt[0] = (t != 0); interrupt[1] = (t != 1); interrupt[2] = (t != 2)
-        fi
+        :: kind == LOAD -> seen[what] = mem[where]
+        :: kind == STORE -> mem[where] = 1
+        :: kind == FENCE
+        fi;
+        PERFORMED
     }
-    if
-    :: atomic { kind == CALL && ANSWERED -> PERFORMED }
-    :: kind != CALL
-    fi
+}
+
+/* The same for `membarrier`. */
+proctype call(byte t; byte i; byte behind) {
+    atomic { MAY(i, behind) -> interrupt[0] = 1; interrupt[1] = 1 }
+    atomic { ANSWERED -> PERFORMED }
 }
 
 /* `ipi_mb` on the CPU of thread t. */
@@ -102,16 +105,16 @@ end:
 #define CALLED_BEHIND 1
 #endif
 #if defined(NO_HEAVY)
-#define HEAVY FENCE
+#define HEAVY(i, behind) run instruction(2, i, behind, FENCE, 0, 0)
 #define BEHIND_HEAVY 0
 #elif defined(FENCES) || defined(LOCAL_HEAVY)
-#define HEAVY FENCE
+#define HEAVY(i, behind) run instruction(2, i, behind, FENCE, 0, 0)
 #define BEHIND_HEAVY 3
 #elif defined(NO_MB_AFTER)
-#define HEAVY CALL
+#define HEAVY(i, behind) run call(2, i, behind)
 #define BEHIND_HEAVY 0
 #else
-#define HEAVY CALL
+#define HEAVY(i, behind) run call(2, i, behind)
 #define BEHIND_HEAVY 3
 #endif
 
@@ -167,16 +170,15 @@ init {
         run instruction(2, 0, 0, LOAD, A, 4);
         run instruction(2, 1, 0, LOAD, B, 5);
         run instruction(2, 2, 3, STORE, WORD, 0);
-        run instruction(2, 3, 7, HEAVY, 0, 0);
+        HEAVY(3, 7);
 #else
         run instruction(2, 0, 0, STORE, WORD, 0);
-        run instruction(2, 1, CALLED_BEHIND, HEAVY, 0, 0);
+        HEAVY(1, CALLED_BEHIND);
         run instruction(2, 2, BEHIND_HEAVY, LOAD, A, 4);
         run instruction(2, 3, BEHIND_HEAVY, LOAD, B, 5);
 #endif
         run handler(0);
-        run handler(1);
-        run handler(2)
+        run handler(1)
     }
     finished == 3;
     if :: (ahead[0] && seen[1]) || (ahead[1] && seen[3]) -> goto end :: else fi;

@@ -8,9 +8,10 @@
 
 mod common;
 
-use common::{Rng, Step, Watch, patience, scaled, watched};
-use phalanx::team::Team;
-use phalanx::{Algorithm, Barrier, Party, WaitPolicy, compat};
+use common::watch::{Job, Step};
+use common::{Rng, Watch, patience, scaled, watched};
+use phalanx::team::{Member, Team};
+use phalanx::{Algorithm, Barrier, Broken, Party, WaitPolicy, compat};
 use std::cell::UnsafeCell;
 
 /// Two rows of a cell for each party.
@@ -69,7 +70,7 @@ fn everywhere(parties: &[usize], mut with: impl FnMut(usize, &Barrier)) {
 
 fn crew<T: Send>(watch: &Watch, barrier: &Barrier, work: impl Fn(Party) -> T + Sync) -> Vec<T> {
     let work = &work;
-    let job = |party| Box::new(move || work(party)) as common::watch::Job<'_, T>;
+    let job = |party| Box::new(move || work(party)) as Job<'_, T>;
     watch.crew(barrier.take_parties().unwrap().into_iter().map(job).collect())
 }
 
@@ -132,6 +133,29 @@ fn a_trip_that_was_complete_before_a_break_carries_as_much() {
     });
 }
 
+/// The same, where the verdict comes from outside, from somebody who has crossed nothing.
+#[test]
+fn a_trip_that_was_complete_before_an_abort_carries_as_much() {
+    watched("plain: aborts", patience(), |watch| {
+        let mut rng = watch.rng();
+        for _ in 0..scaled(60) {
+            everywhere(&[4], |parties, barrier| {
+                let (cells, pause) = (Cells::new(parties), rng.below(200));
+                let told = std::thread::scope(|scope| {
+                    scope.spawn(move || {
+                        (0..pause).for_each(|_| std::hint::spin_loop());
+                        barrier.abort("a test")
+                    });
+                    crew(watch, barrier, |mut party| {
+                        cells.walk(watch, party.rank(), u64::MAX, |_| party.wait().map(drop))
+                    })
+                });
+                assert!(told.iter().all(|told| told.is_err()));
+            });
+        }
+    });
+}
+
 #[test]
 fn callers_without_handles_see_what_others_wrote() {
     watched("plain: compat", patience(), |watch| {
@@ -145,7 +169,7 @@ fn callers_without_handles_see_what_others_wrote() {
                         barrier.try_wait().map(drop)
                     })
                 };
-                Box::new(walk) as common::watch::Job<'_, _>
+                Box::new(walk) as Job<'_, Result<(), Broken>>
             };
             watch.crew((0..callers).map(job).collect()).into_iter().for_each(|told| told.unwrap());
         }
@@ -162,7 +186,7 @@ fn a_run_takes_plain_data_there_and_back() {
                 let cells = Cells::new(4);
                 for step in 0..scaled(60) as u64 {
                     cells.write(3, step);
-                    let members = |member: &mut phalanx::team::Member| {
+                    let members = |member: &mut Member<'_>| {
                         let mut rng = Rng::new(step).fork(member.rank());
                         rng.dawdle();
                         cells.write(member.rank(), step);

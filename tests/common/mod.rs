@@ -47,11 +47,14 @@ pub(crate) fn cpu_time() -> Option<Duration> {
     Some(Duration::from_nanos(stat.split_whitespace().next()?.parse().ok()?))
 }
 
-/// Far more than any test needs, so that only a hang reaches it; soaks get more, and so do machines on which repetitions are
-/// few because each takes long.
+/// Far more than any test needs, so that only a hang reaches it; soaks get more.
 pub(crate) fn patience() -> Duration {
-    let slow = if shrink() > 1 { 10 } else { 1 };
-    Duration::from_secs(if cfg!(miri) { 3600 } else { 120 * (slow * told("PHALANX_TEST_SCALE")) as u64 })
+    Duration::from_secs(if cfg!(miri) { 3600 } else { 120 * told("PHALANX_TEST_SCALE") as u64 })
+}
+
+/// What limits are multiplied by, those of the watchdog among them: where repetitions are few because each takes long.
+pub(crate) fn slowness() -> u32 {
+    if shrink() > 1 { 10 } else { 1 }
 }
 
 /// Waits until `ready`, politely; the watchdog is the limit.

@@ -24,6 +24,11 @@ fn shrink() -> usize {
     told("PHALANX_TEST_SHRINK")
 }
 
+/// Whether repetitions are so few that what happens at random need not have happened.
+pub(crate) fn few() -> bool {
+    cfg!(miri) || shrink() > 1
+}
+
 /// The whole number in the environment's `variable`, which is 1 at least.
 fn told(variable: &str) -> usize {
     std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(1).max(1)

@@ -156,6 +156,22 @@ fn a_trip_that_was_complete_before_an_abort_carries_as_much() {
     });
 }
 
+/// Small values of one kind on every trip, so that each takes the place of the one but last, which somebody may be slow to read.
+#[test]
+fn values_in_a_row_do_not_run_into_each_other() {
+    watched("plain: values", patience(), |watch| {
+        everywhere(&[2, 3], |parties, barrier| {
+            crew(watch, barrier, |mut party| {
+                for step in 0..scaled(60) as u64 {
+                    watch.mark(party.rank(), step, Step::Waiting);
+                    let sum = party.all_reduce(step, |one, other| one + other).unwrap();
+                    assert_eq!(sum, step * parties as u64);
+                }
+            });
+        });
+    });
+}
+
 #[test]
 fn callers_without_handles_see_what_others_wrote() {
     watched("plain: compat", patience(), |watch| {

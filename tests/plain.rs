@@ -10,7 +10,7 @@ mod common;
 
 use common::watch::{Job, Step};
 use common::{Rng, Watch, patience, scaled, watched};
-use phalanx::team::{Member, Team};
+use phalanx::team::Team;
 use phalanx::{Algorithm, Barrier, Broken, Party, WaitPolicy, compat};
 use std::cell::UnsafeCell;
 
@@ -150,7 +150,7 @@ fn a_trip_that_was_complete_before_an_abort_carries_as_much() {
                         cells.walk(watch, party.rank(), u64::MAX, |_| party.wait().map(drop))
                     })
                 });
-                assert!(told.iter().all(|told| told.is_err()));
+                assert!(told.iter().all(Result::is_err));
             });
         }
     });
@@ -202,14 +202,13 @@ fn a_run_takes_plain_data_there_and_back() {
                 let cells = Cells::new(4);
                 for step in 0..scaled(60) as u64 {
                     cells.write(3, step);
-                    let members = |member: &mut Member<'_>| {
-                        let mut rng = Rng::new(step).fork(member.rank());
-                        rng.dawdle();
+                    team.run(|member| {
+                        Rng::new(step).fork(member.rank()).dawdle();
                         cells.write(member.rank(), step);
                         member.barrier().unwrap();
                         cells.check(step);
-                    };
-                    team.run(|member| members(member)).unwrap();
+                    })
+                    .unwrap();
                     cells.check(step);
                     watch.mark(0, step, Step::Done);
                 }

@@ -48,3 +48,24 @@ run_each() {
     echo "$passed passed, $failed failed"
     [ "$failed" = 0 ] && [ "$passed" = $# ] && [ $# -gt 0 ]
 }
+
+# Copies what the tests of the library need into $1: the library and its tests, without benches, examples and members, and of the
+# dev-dependencies those alone that a test of ours needs which any target can run. Where each of them is built anew for a target,
+# that is most of the time. Ages are kept, so that a second run builds only what has changed.
+test_tree() {
+    mkdir -p "$1"
+    rm -rf "$1/src" "$1/tests"
+    cp -rp src tests rust-toolchain.toml "$1/"
+    rm -f "$1/tests/compile_fail.rs"
+    awk '/^\[/ { skip = /^\[(workspace|\[bench\]|\[example\])\]/; dev = /^\[dev-dependencies\]/ }
+        !skip && (!dev || /^(\[|proptest|serde_json)/)' Cargo.toml >"$1/Cargo.toml"
+    echo '[workspace]' >>"$1/Cargo.toml"
+    [ -f "$1/Cargo.lock" ] || cp Cargo.lock "$1/"
+}
+
+# Adds up libtest's results in the log $1, into `counted`; whether any test has run.
+result() {
+    counted=$(awk '/^test result:/ { passed += $4; failed += $6; ignored += $8 }
+        END { printf "%d passed, %d failed, %d ignored", passed, failed, ignored }' "$1")
+    [ "${counted%% *}" -gt 0 ]
+}

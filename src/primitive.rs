@@ -72,6 +72,10 @@ pub(crate) use chosen::{AtomicU32, AtomicU64, Mutex, MutexGuard, Ordering, fence
 use std::mem::MaybeUninit;
 use std::time::Instant;
 
+/// For a load that an acquire fence follows: relaxed. ThreadSanitizer does not follow fences, so for it (`--cfg phalanx_tsan`)
+/// such a load acquires by itself.
+pub(crate) const FENCED: Ordering = if cfg!(phalanx_tsan) { Ordering::Acquire } else { Ordering::Relaxed };
+
 /// Locks, and goes on after a panic of an earlier holder: no section guarded in this crate can be left half done.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)

@@ -6,7 +6,7 @@ mod common;
 #[path = "lockstep/ring.rs"]
 mod ring;
 
-use common::{scaled, watched};
+use common::{scaled, slowness, watched};
 use phalanx::team::lockstep::{ChoiceError, Ended, Failure, Lockstep, LockstepError, Meeting, RetryPolicy, Stop};
 use phalanx::team::rendezvous::{Scene, Script};
 use phalanx::team::{RunError, Team};
@@ -180,7 +180,7 @@ fn a_member_that_is_late_breaks_the_tick_by_the_deadline() {
         let team = team(3);
         for meeting in [Meeting::Phalanx, Meeting::Condvar] {
             for asks in [false, true] {
-                let deadline = Duration::from_millis(20);
+                let deadline = Duration::from_millis(20) * slowness();
                 let ring = Ring::new(CELLS);
                 ring.trouble(2, 0, 1, Trouble::Sleep(deadline * 5));
                 let builder = Lockstep::builder(ring).barrier(meeting.clone()).tick_deadline(deadline);
@@ -309,7 +309,7 @@ fn a_run_is_paused_stepped_resumed_and_stopped_from_outside() {
                 // Until nothing moves: a pause holds behind the tick that is under way or the next one.
                 let mut tick = handle.tick();
                 loop {
-                    thread::sleep(Duration::from_millis(5));
+                    thread::sleep(Duration::from_millis(5) * slowness());
                     match handle.tick() {
                         now if now == tick => return tick,
                         now => tick = now,

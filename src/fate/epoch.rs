@@ -11,7 +11,7 @@
 //! or relaxed loads and one acquire fence. Whoever sees an epoch sees everything that its writer did or had seen before it published.
 
 use super::board::{Board, Spot};
-use crate::primitive::{AtomicU64, Ordering, fence};
+use crate::primitive::{AtomicU64, FENCED, Ordering, fence};
 
 /// Publishes that it has happened for trip `generation`, with all that this thread did and saw before.
 #[inline(always)]
@@ -50,8 +50,8 @@ pub(crate) fn reached_to_own(epoch: &AtomicU64, generation: u64) -> bool {
 pub(crate) fn all_reached<'a>(epochs: impl IntoIterator<Item = &'a AtomicU64>, generation: u64) -> bool {
     let mut all = true;
     for epoch in epochs {
-        // Relaxed: the fence below acquires, once for all.
-        all &= is_beyond(epoch.load(Ordering::Relaxed), generation);
+        // FENCED: relaxed; the fence below acquires, once for all.
+        all &= is_beyond(epoch.load(FENCED), generation);
     }
     if all {
         // [scan] Acquire: with the loads above pairs with the Release of every `publish` that they read.
@@ -74,8 +74,8 @@ impl Muster {
             *self = Self { generation, seen: 0 };
         }
         while let Some(&spot) = spots.get(self.seen) {
-            // Relaxed: the fence below acquires, once for all.
-            if !is_beyond(board.at(spot).load(Ordering::Relaxed), generation) {
+            // FENCED: relaxed; the fence below acquires, once for all.
+            if !is_beyond(board.at(spot).load(FENCED), generation) {
                 return false;
             }
             self.seen += 1;

@@ -10,14 +10,28 @@ pub(crate) use watch::{Watch, watched};
 
 use std::time::Duration;
 
-/// How many repetitions of `base`: times `PHALANX_TEST_SCALE` (a whole number, for soaks), and few under Miri, which is
-/// slower by a factor of thousands.
+/// How many repetitions of `base`: times `PHALANX_TEST_SCALE` (a whole number, for soaks), divided by `PHALANX_TEST_SHRINK`
+/// (another, for emulators and sanitizers), and few under Miri, which is slower by a factor of thousands.
 pub(crate) fn scaled(base: usize) -> usize {
     if cfg!(miri) {
         return base.div_ceil(50).min(4);
     }
-    let scale = std::env::var("PHALANX_TEST_SCALE").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
-    base.saturating_mul(scale).max(1)
+    (base.saturating_mul(told("PHALANX_TEST_SCALE")) / shrink()).max(1)
+}
+
+/// What repetitions are divided by.
+fn shrink() -> usize {
+    told("PHALANX_TEST_SHRINK")
+}
+
+/// Whether repetitions are so few that what happens at random need not have happened.
+pub(crate) fn few() -> bool {
+    cfg!(miri) || shrink() > 1
+}
+
+/// The whole number in the environment's `variable`, which is 1 at least.
+fn told(variable: &str) -> usize {
+    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(1).max(1)
 }
 
 /// Party counts that have caught others: one, two, odd and even, around powers of two, and far more than this machine
@@ -40,7 +54,12 @@ pub(crate) fn cpu_time() -> Option<Duration> {
 
 /// Far more than any test needs, so that only a hang reaches it; soaks get more.
 pub(crate) fn patience() -> Duration {
-    Duration::from_secs(if cfg!(miri) { 3600 } else { 120 * scaled(1) as u64 })
+    Duration::from_secs(if cfg!(miri) { 3600 } else { 120 * told("PHALANX_TEST_SCALE") as u64 })
+}
+
+/// What limits are multiplied by, those of the watchdog among them: where repetitions are few because each takes long.
+pub(crate) fn slowness() -> u32 {
+    if shrink() > 1 { 10 } else { 1 }
 }
 
 /// Waits until `ready`, politely; the watchdog is the limit.

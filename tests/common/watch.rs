@@ -49,6 +49,7 @@ pub(crate) struct Watch {
 
 /// Runs `body` with a supervising thread; aborts the process with a report if it has not ended after `limit`.
 pub(crate) fn watched<R>(name: &str, limit: Duration, body: impl FnOnce(&Watch) -> R) -> R {
+    let limit = limit * super::slowness();
     let watch = Watch {
         name: name.to_owned(),
         seed: Rng::seed_of(name),

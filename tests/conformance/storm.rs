@@ -24,7 +24,10 @@ pub(crate) fn storm<F: Family>(family: F, watch: &Watch) {
         total.complete += tally.complete;
         total.broken += tally.broken;
     }
-    assert!(cfg!(miri) || (total.complete > 20 && total.broken > 20), "{total:?}: nothing was tested ({family:?})");
+    assert!(
+        crate::common::few() || (total.complete > 20 && total.broken > 20),
+        "{total:?}: nothing was tested ({family:?})"
+    );
 }
 
 fn is_end(failure: &Failure) -> bool {

@@ -70,7 +70,8 @@ fn any_script_is_played_as_the_model_says() {
             }
         });
         let tally = tally.into_inner();
-        if !cfg!(miri) {
+        // Few scripts need not have seen everything.
+        if common::scaled(SCRIPTS) >= SCRIPTS {
             tally.demand(SCRIPTS / 200);
         }
         if std::env::var_os("PHALANX_TEST_TALLY").is_some() {

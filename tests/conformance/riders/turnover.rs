@@ -229,7 +229,10 @@ pub(crate) fn stormy(family: Phalanx, watch: &Watch) {
             }
         }
     }
-    assert!(cfg!(miri) || (complete > 0 && broken > 0), "{complete} complete, {broken} broken: nothing was tested");
+    assert!(
+        crate::common::few() || (complete > 0 && broken > 0),
+        "{complete} complete, {broken} broken: nothing was tested"
+    );
 }
 
 /// Crosses trips, broken or not, until it has had enough, and goes as it is told to.

@@ -140,9 +140,15 @@ fn status_list(path: impl AsRef<std::path::Path>) -> Option<Vec<usize>> {
     parse_list(status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?)
 }
 
+/// The kernel's own way of writing a list, as in "0-3,8". (`topology` reads lists that anybody may have written; it stands on this
+/// file, so this file does not ask it.)
 fn parse_list(text: &str) -> Option<Vec<usize>> {
-    let list: crate::topology::CpuSet = text.trim().parse().ok()?;
-    Some(list.iter().collect())
+    let mut list = Vec::new();
+    for piece in text.trim().split(',').filter(|piece| !piece.is_empty()) {
+        let (first, last) = piece.split_once('-').unwrap_or((piece, piece));
+        list.extend(first.parse::<usize>().ok()?..=last.parse().ok()?);
+    }
+    Some(list)
 }
 
 /// `processor`, the 39th field of a `proc_pid_stat(5)`; the second, a name in brackets, may have anything in it.
@@ -167,6 +173,13 @@ mod tests {
         let rest = (3..=38).map(|field| format!(" {field}")).collect::<String>();
         assert_eq!(last_cpu(&format!("17 (a) b (c)){rest} 5 0 0\n")), Some(5));
         assert_eq!(last_cpu("17 (short) S 1 2"), None);
+    }
+
+    #[test]
+    fn lists_are_read_as_the_kernel_writes_them() {
+        assert_eq!(parse_list("\t0-2,5,7-8\n"), Some(vec![0, 1, 2, 5, 7, 8]));
+        assert_eq!(parse_list("\n"), Some(vec![]));
+        assert_eq!(parse_list("0-x"), None);
     }
 
     #[test]

@@ -5,7 +5,8 @@
 //!   from later on, in child processes that all play the same story ([`story`]);
 //! - [`signals`]: storms of signals without `SA_RESTART`, and of wakes for no reason (B3, R14);
 //! - [`real_time`]: `SCHED_FIFO` on one CPU, equal and unequal priorities (B21);
-//! - [`blocked`]: what a party that sleeps costs, and how soon it wakes (R15, B20).
+//! - [`blocked`]: what a party that sleeps costs, and how soon it wakes (R15, B20);
+//! - [`leaver`]: who is held up on its way out (B22).
 //!
 //! What a machine does not permit is skipped with a line that begins with `SKIPPED`, and `.ci/faults` shows those lines.
 #![cfg(all(target_os = "linux", not(miri)))] // of the kernel, and starts processes
@@ -16,6 +17,7 @@ mod common;
 mod blocked;
 mod child;
 mod filter;
+mod leaver;
 mod real_time;
 mod signals;
 mod story;

@@ -4,7 +4,7 @@
 mod common;
 
 use common::watch::{Job, panic_quietly};
-use common::{Rng, patience, scaled, watched};
+use common::{Rng, few, patience, scaled, watched};
 use phalanx::observe::Stats;
 use phalanx::{Algorithm, Barrier, Broken, Party, WaitPolicy};
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,8 +43,8 @@ fn named(algorithm: Algorithm, parties: usize) -> Barrier {
 fn every_party_arrives_once_per_trip_whatever_the_algorithm() {
     watched("every_party_arrives_once_per_trip", patience(), |watch| {
         let trips = scaled(500) as u64;
-        for algorithm in Algorithm::NAMED {
-            for parties in PARTIES {
+        for algorithm in few(Algorithm::NAMED) {
+            for parties in few(PARTIES) {
                 let barrier = named(algorithm, parties);
                 run(watch, &barrier, trips, |_, _| {});
                 let stats = barrier.stats();
@@ -77,7 +77,7 @@ struct Told {
 fn counts_agree_with_what_the_parties_were_told_and_only_grow() {
     watched("counts_agree_with_what_the_parties_were_told", patience(), |watch| {
         for (turn, algorithm) in Algorithm::NAMED.into_iter().enumerate() {
-            for parties in [2, 3, 5] {
+            for parties in few([2, 3, 5]) {
                 storm(watch, algorithm, parties, turn % 2 == 0);
             }
         }
@@ -253,7 +253,7 @@ fn the_last_trip_of_those_who_all_leave_is_counted() {
     let parties = barrier.take_parties().unwrap();
     let mut newcomer = barrier.join().unwrap();
     parties.into_iter().for_each(Party::leave);
-    for trip in 1..=3 {
+    for trip in few(1..=3) {
         newcomer.wait().unwrap();
         let stats = barrier.stats();
         assert_eq!((stats.trips, stats.party(2).unwrap().arrivals), (trip + 1, trip));
@@ -367,8 +367,8 @@ mod timed {
     fn every_trip_is_timed_and_compared_whatever_the_algorithm() {
         watched("every_trip_is_timed", patience(), |watch| {
             let trips = scaled(200) as u64;
-            for algorithm in Algorithm::NAMED {
-                for parties in PARTIES {
+            for algorithm in few(Algorithm::NAMED) {
+                for parties in few(PARTIES) {
                     let barrier = timed(algorithm, parties, WaitPolicy::Adaptive, Sampling::ALL);
                     run(watch, &barrier, trips, |_, _| {});
                     let (stats, timing) = (barrier.stats(), timing(&barrier));
@@ -397,7 +397,7 @@ mod timed {
         watched("a_planted_straggler", patience(), |watch| {
             // Far longer than a busy machine keeps the others from arriving, most of the time.
             let nap = Duration::from_millis(20);
-            for algorithm in Algorithm::NAMED {
+            for algorithm in few(Algorithm::NAMED) {
                 let barrier = timed(algorithm, 4, WaitPolicy::Park, Sampling::ALL);
                 run(watch, &barrier, 10, |rank, _| {
                     if rank == 2 {

@@ -3,7 +3,9 @@
 //!
 //! This binary has its own allocator: what is given back is filled with a pattern, kept for a while, and looked at
 //! again before it is really freed. A write after the end shows as a broken pattern; a read finds the pattern, which is
-//! no state that a barrier has.
+//! no state that a barrier has. Not so under Miri, which sees such accesses by itself, and from which the quarantine would
+//! hide them.
+#![cfg_attr(miri, allow(dead_code))]
 
 mod common;
 
@@ -94,16 +96,21 @@ unsafe impl GlobalAlloc for Suspicious {
     }
 }
 
+#[cfg(not(miri))]
 #[global_allocator]
 static ALLOCATOR: Suspicious = Suspicious;
 
 fn expect_clean(what: &str) {
+    if cfg!(miri) {
+        return;
+    }
     let (inspected, spoiled) = QUARANTINE.audit();
     assert_eq!(spoiled, 0, "{what}: {spoiled} of {inspected} freed blocks were written to");
     assert!(inspected > 0, "{what}: the barrier's blocks never came by here: nothing was tested");
 }
 
 /// The allocator itself: a write after the end is seen.
+#[cfg(not(miri))]
 #[test]
 fn a_write_after_free_is_seen() {
     #[repr(align(64))]

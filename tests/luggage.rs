@@ -1,5 +1,5 @@
-//! What rides on a trip, small enough for an interpreter: `.ci/miri` runs this under Miri with several schedules, because
-//! values travel in cells that the compiler cannot check (`Berth`, `Sole` in `src/primitive.rs`).
+//! What rides on a trip, small enough for an interpreter: values travel in cells that the compiler cannot check (`Berth`,
+//! `Sole` in `src/primitive.rs`).
 
 mod common;
 

@@ -510,7 +510,9 @@ fn the_first_run_after_idling_does_not_wait_for_a_nap() {
             .collect();
         waits.sort();
         // No time is a pass mark; but the best of many is no multiple of any nap that would save power.
-        assert!(waits[0] < Duration::from_millis(5), "{waits:?}");
+        // (Miri's clock goes by 5 µs per block of code.)
+        let nap = Duration::from_millis(if cfg!(miri) { 500 } else { 5 });
+        assert!(waits[0] < nap, "{waits:?}");
     });
 }
 

@@ -89,8 +89,8 @@ fn measured_tables_are_read() {
     assert_eq!(matrix("2x-amd-epyc-7302.csv").get(1, 0), Some(f64::from(25.130_718_f32)));
 }
 
-#[cfg(not(miri))]
 /// A topology with these rows, by way of the files in which Linux would show it.
+#[cfg(not(miri))]
 fn topology(size: usize, rows: Rows) -> Topology {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);

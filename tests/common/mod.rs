@@ -31,7 +31,7 @@ pub(crate) fn party_counts() -> &'static [usize] {
 /// the machine out), so that what is too much for one seed is done by many; elsewhere it is 0.
 pub(crate) fn drawn(of: u64) -> u64 {
     use std::hash::{BuildHasher, RandomState};
-    if cfg!(miri) { RandomState::new().hash_one(0) % of } else { 0 }
+    if cfg!(miri) { RandomState::new().hash_one(0) % of.max(1) } else { 0 }
 }
 
 /// All of them; under Miri one, [`drawn`].

@@ -6,7 +6,7 @@ mod common;
 #[path = "lockstep/ring.rs"]
 mod ring;
 
-use common::{few, scaled, watched};
+use common::{few, nap, scaled, watched};
 use phalanx::team::lockstep::{ChoiceError, Ended, Failure, Lockstep, LockstepError, Meeting, RetryPolicy, Stop};
 use phalanx::team::rendezvous::{Scene, Script};
 use phalanx::team::{RunError, Team};
@@ -180,7 +180,7 @@ fn a_member_that_is_late_breaks_the_tick_by_the_deadline() {
         let team = team(3);
         for meeting in few([Meeting::Phalanx, Meeting::Condvar]) {
             for asks in few([false, true]) {
-                let deadline = Duration::from_millis(20);
+                let deadline = nap(20);
                 let ring = Ring::new(CELLS);
                 ring.trouble(2, 0, 1, Trouble::Sleep(deadline * 5));
                 let builder = Lockstep::builder(ring).barrier(meeting.clone()).tick_deadline(deadline);
@@ -504,13 +504,13 @@ fn the_report_names_the_straggler() {
     watched("the_report_names_the_straggler", LIMIT, |_| {
         let team = team(2);
         let ring = Ring::new(CELLS);
-        (0..5).for_each(|tick| ring.trouble(tick, 0, 1, Trouble::Sleep(Duration::from_millis(10))));
+        (0..5).for_each(|tick| ring.trouble(tick, 0, 1, Trouble::Sleep(nap(10))));
         let mut engine = Lockstep::builder(ring).build(&team).unwrap();
         let report = engine.run(Stop::after(5)).unwrap();
         assert_eq!(report.straggler(), Some(1));
         let waited = report.waited().unwrap();
-        assert!(waited[0] >= Duration::from_millis(45) && waited[0] > waited[1], "{waited:?}");
-        assert!(report.elapsed() >= Duration::from_millis(50));
+        assert!(waited[0] >= nap(45) && waited[0] > waited[1], "{waited:?}");
+        assert!(report.elapsed() >= nap(50));
         let text = report.to_string();
         assert!(text.contains("all ticks done, at tick 5") && text.contains("rank 1 waited least"), "{text}");
         let mut silent = Lockstep::builder(Ring::new(CELLS)).timing(false).build(&team).unwrap();

@@ -64,6 +64,11 @@ pub(crate) const fn limit(seconds: u64) -> Duration {
     Duration::from_secs(if cfg!(miri) { 3600 } else { seconds })
 }
 
+/// So many milliseconds, longer than anything that is done meanwhile; on Miri's clock a trip takes dozens of them.
+pub(crate) const fn nap(millis: u64) -> Duration {
+    Duration::from_millis(if cfg!(miri) { 100 * millis } else { millis })
+}
+
 /// Waits until `ready`, politely; the watchdog is the limit.
 pub(crate) fn until(mut ready: impl FnMut() -> bool) {
     while !ready() {

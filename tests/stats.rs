@@ -253,7 +253,7 @@ fn the_last_trip_of_those_who_all_leave_is_counted() {
     let parties = barrier.take_parties().unwrap();
     let mut newcomer = barrier.join().unwrap();
     parties.into_iter().for_each(Party::leave);
-    for trip in few(1..=3) {
+    for trip in 1..=3 {
         newcomer.wait().unwrap();
         let stats = barrier.stats();
         assert_eq!((stats.trips, stats.party(2).unwrap().arrivals), (trip + 1, trip));

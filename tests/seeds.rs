@@ -217,11 +217,17 @@ fn values_ride() {
     }
     watched("values_ride", patience(), |_| {
         let (parties, algorithm) = (2 + drawn(2) as usize, algorithm());
-        let panics = drawn(3) == 0;
+        let (panics, slow) = (drawn(3) == 0, drawn(parties as u64) as usize);
+        // One is slow to read, so that the others are in the next trip by then.
+        let linger = |rank| (0..if rank == slow { 30 } else { 0 }).for_each(|_| thread::yield_now());
         let told = all(barrier(parties, algorithm, policy()), |mut party| {
             let rank = party.rank();
             for step in 0..2_u64 {
-                let sum = party.all_reduce((rank as u8, 1_u32), |a, b| (a.0 + b.0, a.1 + b.1))?;
+                let add = |a: (u8, u32), b: (u8, u32)| {
+                    linger(rank);
+                    (a.0 + b.0, a.1 + b.1)
+                };
+                let sum = party.all_reduce((rank as u8, 1_u32), add)?;
                 assert_eq!(sum.1 as usize, parties);
                 assert_eq!(party.cloning().all_gather(format!("{rank}"))?.len(), parties);
                 assert_eq!(party.exclusive_scan(step, 5_u64, |a, b| a + b)?, step + 5 * rank as u64);

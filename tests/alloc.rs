@@ -5,7 +5,7 @@
 mod common;
 
 use common::watch::{Job, Step};
-use common::{Watch, patience, scaled, watched};
+use common::{Watch, few, patience, scaled, watched};
 use phalanx::{Algorithm, Barrier, WaitPolicy, compat};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -75,9 +75,9 @@ fn be_late(rank: usize, trip: u64) {
 #[test]
 fn parties_allocate_nothing() {
     watched("alloc: parties", patience(), |watch| {
-        for algorithm in Algorithm::NAMED {
-            for policy in WaitPolicy::ALL {
-                for parties in [1, 2, 3, 5] {
+        for algorithm in few(Algorithm::NAMED) {
+            for policy in few(WaitPolicy::ALL) {
+                for parties in few([1, 2, 3, 5]) {
                     let slow = policy == WaitPolicy::Spin && parties > common::cpus();
                     let trips = scaled(if slow { 4 } else { 100 }) as u64;
                     let builder = Barrier::builder(parties).algorithm(algorithm).wait_policy(policy);
@@ -116,7 +116,7 @@ fn parties_allocate_nothing() {
 #[test]
 fn callers_allocate_nothing() {
     watched("alloc: compat", patience(), |watch| {
-        for parties in [1, 2, 3, 5] {
+        for parties in few([1, 2, 3, 5]) {
             let (barrier, trips) = (&compat::Barrier::with_action(parties, || ()), scaled(100) as u64);
             let jobs = (0..parties).map(|rank| {
                 let mut cross = move |trip| {
@@ -143,7 +143,7 @@ fn breaks_and_resets_leave_nothing_behind() {
         (0..100).for_each(|_| cycle());
         balance() - before
     };
-    for algorithm in Algorithm::NAMED {
+    for algorithm in few(Algorithm::NAMED) {
         let barrier = Barrier::builder(2).algorithm(algorithm).build().unwrap();
         let mut parties = barrier.take_parties().unwrap();
         let cycle = move || {

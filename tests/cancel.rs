@@ -3,12 +3,12 @@
 mod common;
 
 use common::watch::Job;
-use common::{scaled, watched};
+use common::{few, scaled, watched};
 use phalanx::{Algorithm, Barrier, Broken, CancelToken, Cause, ResetError, WaitPolicy};
 use std::thread;
 use std::time::Duration;
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = common::limit(60);
 
 fn cause(reason: &str) -> Cause {
     Cause::Cancelled { reason: reason.into() }
@@ -29,8 +29,8 @@ fn until_broken(mut party: phalanx::Party) -> (u64, Broken) {
 fn every_barrier_breaks_for_everybody_with_one_record() {
     watched("every_barrier_breaks_for_everybody_with_one_record", LIMIT, |watch| {
         let mut rng = watch.rng();
-        for algorithm in Algorithm::NAMED {
-            for policy in [WaitPolicy::Adaptive, WaitPolicy::Park, WaitPolicy::SpinYield] {
+        for algorithm in few(Algorithm::NAMED) {
+            for policy in few([WaitPolicy::Adaptive, WaitPolicy::Park, WaitPolicy::SpinYield]) {
                 for _ in 0..scaled(3) {
                     let token = CancelToken::new();
                     let build = |parties| {

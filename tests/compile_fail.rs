@@ -7,8 +7,9 @@
 //! TRYBUILD=overwrite cargo test --test compile_fail
 //! ```
 
+// Starts the compiler, and Miri starts no processes.
+#[cfg(not(miri))]
 #[test]
-#[cfg_attr(miri, ignore = "starts the compiler")]
 fn mistakes_do_not_compile() {
     trybuild::TestCases::new().compile_fail("tests/compile_fail/*.rs");
 }

@@ -8,7 +8,7 @@
 mod common;
 
 use common::watch::{Job, Step, panic_quietly};
-use common::{patience, scaled, until, watched};
+use common::{few, patience, scaled, until, watched};
 use phalanx::{Algorithm, Barrier, Cause, WaitPolicy, Wake, compat};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -103,7 +103,7 @@ fn an_early_callers_limit_holds_while_the_action_runs() {
 /// An action that gives up by `abort`, or tidies up by `reset`, waited for itself.
 #[test]
 fn an_action_may_abort_and_reset() {
-    for reset in [false, true] {
+    for reset in few([false, true]) {
         let barrier: Arc<OnceLock<compat::Barrier>> = Arc::new(OnceLock::new());
         let seen = Arc::clone(&barrier);
         let action = move || match reset {
@@ -134,7 +134,7 @@ fn a_broken_barrier_goes_on_telling_who_was_missing() {
 /// The last that an algorithm counts ran the action, or a serial section, even if it came to a trip that was broken.
 #[test]
 fn nothing_is_done_for_a_broken_trip() {
-    for algorithm in Algorithm::NAMED {
+    for algorithm in few(Algorithm::NAMED) {
         let runs = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&runs);
         let builder = Barrier::builder(2).algorithm(algorithm).action(move |_| _ = counted.fetch_add(1, SeqCst));
@@ -230,8 +230,8 @@ fn the_record_of_the_next_trip_names_its_own_members() {
 #[test]
 fn the_arrival_of_a_newcomer_is_carried_along_when_others_join_behind_it() {
     watched("the_arrival_of_a_newcomer_is_carried_along", patience(), |_| {
-        for algorithm in Algorithm::NAMED {
-            for drops in [false, true] {
+        for algorithm in few(Algorithm::NAMED) {
+            for drops in few([false, true]) {
                 let barrier = Barrier::builder(2).algorithm(algorithm).build().unwrap();
                 let mut others = barrier.take_parties().unwrap();
                 let mut early = barrier.join().unwrap();
@@ -266,8 +266,8 @@ fn the_arrival_of_a_newcomer_is_carried_along_when_others_join_behind_it() {
 #[test]
 fn a_carried_arrival_is_not_the_last_one() {
     watched("a_carried_arrival_is_not_the_last_one", patience(), |_| {
-        for algorithm in Algorithm::NAMED {
-            for newcomers in [1, 2] {
+        for algorithm in few(Algorithm::NAMED) {
+            for newcomers in few([1, 2]) {
                 let barrier = Barrier::builder(1).algorithm(algorithm).build().unwrap();
                 let old = barrier.claim(0).unwrap();
                 let mut parties: Vec<_> = (0..newcomers).map(|_| barrier.join().unwrap()).collect();

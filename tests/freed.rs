@@ -3,13 +3,14 @@
 //!
 //! This binary has its own allocator: what is given back is filled with a pattern, kept for a while, and looked at
 //! again before it is really freed. A write after the end shows as a broken pattern; a read finds the pattern, which is
-//! no state that a barrier has.
-#![cfg(not(miri))] // Miri sees such accesses by itself, and the quarantine would hide them from it
+//! no state that a barrier has. Not so under Miri, which sees such accesses by itself, and from which the quarantine would
+//! hide them.
+#![cfg_attr(miri, allow(dead_code))]
 
 mod common;
 
 use common::watch::Step;
-use common::{Rng, Watch, patience, scaled, watched};
+use common::{Rng, Watch, few, patience, scaled, watched};
 use phalanx::{Algorithm, Barrier, Party, WaitPolicy, compat};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::UnsafeCell;
@@ -95,16 +96,21 @@ unsafe impl GlobalAlloc for Suspicious {
     }
 }
 
+#[cfg(not(miri))]
 #[global_allocator]
 static ALLOCATOR: Suspicious = Suspicious;
 
 fn expect_clean(what: &str) {
+    if cfg!(miri) {
+        return;
+    }
     let (inspected, spoiled) = QUARANTINE.audit();
     assert_eq!(spoiled, 0, "{what}: {spoiled} of {inspected} freed blocks were written to");
     assert!(inspected > 0, "{what}: the barrier's blocks never came by here: nothing was tested");
 }
 
 /// The allocator itself: a write after the end is seen.
+#[cfg(not(miri))]
 #[test]
 fn a_write_after_free_is_seen() {
     #[repr(align(64))]
@@ -137,9 +143,9 @@ fn a_write_after_free_is_seen() {
 #[test]
 fn parties_leave_right_after_their_last_wait() {
     watched("freed: parties", patience(), |watch| {
-        for algorithm in Algorithm::NAMED {
-            for policy in WaitPolicy::ALL {
-                for parties in [1, 2, 3, 5] {
+        for algorithm in few(Algorithm::NAMED) {
+            for policy in few(WaitPolicy::ALL) {
+                for parties in few([1, 2, 3, 5]) {
                     let slow = policy == WaitPolicy::Spin && parties > common::cpus();
                     for round in 0..scaled(if slow { 1 } else { 20 }) {
                         let barrier =
@@ -177,8 +183,8 @@ fn live_and_leave(watch: &Watch, handles: Vec<Party>, rng: Rng) {
 #[test]
 fn old_words_live_as_long_as_a_party_is_in_them() {
     watched("freed: eras", patience(), |watch| {
-        for algorithm in Algorithm::NAMED {
-            for parties in [2, 3] {
+        for algorithm in few(Algorithm::NAMED) {
+            for parties in few([2, 3]) {
                 let barrier =
                     Barrier::builder(parties).algorithm(algorithm).wait_policy(WaitPolicy::Park).build().unwrap();
                 let over = AtomicBool::new(false);
@@ -212,7 +218,7 @@ fn old_words_live_as_long_as_a_party_is_in_them() {
 #[test]
 fn the_last_caller_takes_the_barrier_along() {
     watched("freed: compat", patience(), |watch| {
-        for parties in [1, 2, 3, 5] {
+        for parties in few([1, 2, 3, 5]) {
             for _ in 0..scaled(100) {
                 let barrier = Arc::new(compat::Barrier::new(parties));
                 let jobs = (0..parties).map(|caller| {

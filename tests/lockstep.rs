@@ -6,7 +6,7 @@ mod common;
 #[path = "lockstep/ring.rs"]
 mod ring;
 
-use common::{scaled, slowness, watched};
+use common::{few, nap, scaled, watched};
 use phalanx::team::lockstep::{ChoiceError, Ended, Failure, Lockstep, LockstepError, Meeting, RetryPolicy, Stop};
 use phalanx::team::rendezvous::{Scene, Script};
 use phalanx::team::{RunError, Team};
@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = common::limit(60);
 const CELLS: usize = 23;
 
 fn team(threads: usize) -> Team {
@@ -35,14 +35,14 @@ fn state(engine: &Lockstep<'_, Ring>) -> Vec<u64> {
 #[test]
 fn the_state_is_the_same_for_all_members_barriers_and_phases() {
     watched("the_state_is_the_same_for_all_members_barriers_and_phases", LIMIT, |_| {
-        for members in [1, 2, 3, 4, 7] {
+        for members in few([1, 2, 3, 4, 7]) {
             let team = team(members);
-            for meeting in meetings() {
-                for phases in 1..=4 {
+            for meeting in few(meetings()) {
+                for phases in few(1..=4) {
                     let ring = Ring { phases, ..Ring::new(CELLS) };
                     let mut engine = Lockstep::builder(ring).barrier(meeting.clone()).build(&team).unwrap();
                     let mut tick = 0;
-                    for ticks in [0, 1, 5, 2, 13] {
+                    for ticks in few([0, 1, 5, 2, 13]) {
                         let report = engine.run(Stop::after(ticks)).unwrap();
                         tick += ticks;
                         assert_eq!((report.ticks(), report.tick(), report.ended()), (ticks, tick, &Ended::Ticks));
@@ -58,12 +58,12 @@ fn the_state_is_the_same_for_all_members_barriers_and_phases() {
 #[test]
 fn several_ticks_to_a_trip_are_as_good_as_one() {
     watched("several_ticks_to_a_trip_are_as_good_as_one", LIMIT, |_| {
-        for members in [1, 2, 3, 5] {
+        for members in few([1, 2, 3, 5]) {
             let team = team(members);
-            for ticks_per_trip in [1, 2, 3, 8] {
+            for ticks_per_trip in few([1, 2, 3, 8]) {
                 let ring = Ring { halo: 8, ..Ring::new(CELLS) };
                 let mut engine = Lockstep::builder(ring).ticks_per_trip(ticks_per_trip).build(&team).unwrap();
-                for ticks in [1, 7, 10] {
+                for ticks in few([1, 7, 10]) {
                     assert_eq!(engine.run(Stop::after(ticks)).unwrap().ticks(), ticks);
                     assert_eq!(state(&engine), expected(CELLS, 1, engine.tick()));
                 }
@@ -79,12 +79,12 @@ fn a_tick_that_fails_anywhere_leaves_the_state_before_it() {
     watched("a_tick_that_fails_anywhere_leaves_the_state_before_it", LIMIT, |_| {
         let members = 3;
         let team = team(members);
-        for meeting in meetings() {
-            for phases in [1, 2, 3] {
+        for meeting in few(meetings()) {
+            for phases in few([1, 2, 3]) {
                 for (tick, phase, rank) in
                     (0..4).flat_map(|t| (0..phases).flat_map(move |p| (0..3).map(move |r| (t, p, r))))
                 {
-                    for panics in [false, true] {
+                    for panics in few([false, true]) {
                         let trouble = if panics { Trouble::Panic } else { Trouble::Fault };
                         let ring = Ring { phases, ..Ring::new(CELLS) };
                         ring.trouble(tick, phase, rank, trouble);
@@ -139,8 +139,8 @@ fn several_members_that_fail_at_once_are_one_failure() {
 fn a_cancellation_at_every_tick_is_a_stop_with_a_whole_state() {
     watched("a_cancellation_at_every_tick_is_a_stop_with_a_whole_state", LIMIT, |_| {
         let team = team(3);
-        for meeting in meetings() {
-            for phases in [1, 2] {
+        for meeting in few(meetings()) {
+            for phases in few([1, 2]) {
                 for (tick, rank) in (0..5).flat_map(|tick| (0..3).map(move |rank| (tick, rank))) {
                     let token = CancelToken::new();
                     let ring = Ring { phases, ..Ring::new(CELLS) };
@@ -178,9 +178,9 @@ fn a_cancelled_team_ends_a_run() {
 fn a_member_that_is_late_breaks_the_tick_by_the_deadline() {
     watched("a_member_that_is_late_breaks_the_tick_by_the_deadline", LIMIT, |_| {
         let team = team(3);
-        for meeting in [Meeting::Phalanx, Meeting::Condvar] {
-            for asks in [false, true] {
-                let deadline = Duration::from_millis(20) * slowness();
+        for meeting in few([Meeting::Phalanx, Meeting::Condvar]) {
+            for asks in few([false, true]) {
+                let deadline = nap(20);
                 let ring = Ring::new(CELLS);
                 ring.trouble(2, 0, 1, Trouble::Sleep(deadline * 5));
                 let builder = Lockstep::builder(ring).barrier(meeting.clone()).tick_deadline(deadline);
@@ -241,7 +241,7 @@ fn a_failed_tick_is_tried_again_as_the_policy_says() {
 fn faults_are_retried_until_they_cease() {
     watched("faults_are_retried_until_they_cease", LIMIT, |_| {
         let team = team(2);
-        for phases in [1, 3] {
+        for phases in few([1, 3]) {
             let ring = Ring { phases, ..Ring::new(CELLS) };
             // One after the other, each played once.
             (0..3).for_each(|_| ring.trouble(4, phases - 1, 1, Trouble::Fault));
@@ -278,10 +278,10 @@ fn a_scripted_panic_at_a_trip_is_a_failed_tick() {
 #[test]
 fn a_condition_stops_at_its_very_tick() {
     watched("a_condition_stops_at_its_very_tick", LIMIT, |_| {
-        for members in [1, 2, 3] {
+        for members in few([1, 2, 3]) {
             let team = team(members);
-            for meeting in meetings() {
-                for every in [1, 3] {
+            for meeting in few(meetings()) {
+                for every in few([1, 3]) {
                     let target = expected(CELLS, 1, 12).iter().fold(0u64, |a, b| a.wrapping_add(*b));
                     let ring = Ring { halo: 4, ..Ring::new(CELLS) };
                     let builder = Lockstep::builder(ring).barrier(meeting.clone()).ticks_per_trip(4);
@@ -301,7 +301,7 @@ fn a_condition_stops_at_its_very_tick() {
 #[test]
 fn a_run_is_paused_stepped_resumed_and_stopped_from_outside() {
     watched("a_run_is_paused_stepped_resumed_and_stopped_from_outside", LIMIT, |_| {
-        for meeting in meetings() {
+        for meeting in few(meetings()) {
             let team = team(3);
             let mut engine = Lockstep::builder(Ring::new(CELLS)).barrier(meeting).build(&team).unwrap();
             let handle = engine.handle();
@@ -309,7 +309,7 @@ fn a_run_is_paused_stepped_resumed_and_stopped_from_outside() {
                 // Until nothing moves: a pause holds behind the tick that is under way or the next one.
                 let mut tick = handle.tick();
                 loop {
-                    thread::sleep(Duration::from_millis(5) * slowness());
+                    thread::sleep(nap(5));
                     match handle.tick() {
                         now if now == tick => return tick,
                         now => tick = now,
@@ -335,7 +335,7 @@ fn a_run_is_paused_stepped_resumed_and_stopped_from_outside() {
                 }
                 assert_eq!(handle.tick(), held + 6);
                 handle.resume();
-                while handle.tick() < held + 100 {
+                while handle.tick() < held + if cfg!(miri) { 10 } else { 100 } {
                     thread::yield_now();
                 }
                 handle.pause();
@@ -389,7 +389,7 @@ fn storms_of_wishes_leave_a_whole_state() {
 #[test]
 fn a_cancellation_ends_a_pause() {
     watched("a_cancellation_ends_a_pause", LIMIT, |_| {
-        for meeting in meetings() {
+        for meeting in few(meetings()) {
             let (team, token) = (team(2), CancelToken::new());
             let builder = Lockstep::builder(Ring::new(CELLS)).barrier(meeting).cancel_on(&token);
             let mut engine = builder.build(&team).unwrap();
@@ -412,8 +412,8 @@ fn a_cancellation_ends_a_pause() {
 #[test]
 fn an_observer_sees_every_state_once_and_whole() {
     watched("an_observer_sees_every_state_once_and_whole", LIMIT, |_| {
-        for members in [1, 2, 3] {
-            for every in [1, 4] {
+        for members in few([1, 2, 3]) {
+            for every in few([1, 4]) {
                 let (team, seen) = (team(members), Mutex::new(Vec::new()));
                 {
                     let builder = Lockstep::builder(Ring { halo: 8, ..Ring::new(CELLS) }).ticks_per_trip(8);
@@ -486,7 +486,7 @@ fn what_cannot_be_had_is_refused_with_the_value() {
 fn the_state_may_be_changed_between_runs() {
     watched("the_state_may_be_changed_between_runs", LIMIT, |_| {
         let team = team(2);
-        for phases in [1, 2] {
+        for phases in few([1, 2]) {
             let mut engine = Lockstep::builder(Ring { phases, ..Ring::new(CELLS) }).build(&team).unwrap();
             engine.run(Stop::after(5)).unwrap();
             let first = expected(CELLS, phases, 0);
@@ -504,13 +504,13 @@ fn the_report_names_the_straggler() {
     watched("the_report_names_the_straggler", LIMIT, |_| {
         let team = team(2);
         let ring = Ring::new(CELLS);
-        (0..5).for_each(|tick| ring.trouble(tick, 0, 1, Trouble::Sleep(Duration::from_millis(10))));
+        (0..5).for_each(|tick| ring.trouble(tick, 0, 1, Trouble::Sleep(nap(10))));
         let mut engine = Lockstep::builder(ring).build(&team).unwrap();
         let report = engine.run(Stop::after(5)).unwrap();
         assert_eq!(report.straggler(), Some(1));
         let waited = report.waited().unwrap();
-        assert!(waited[0] >= Duration::from_millis(45) && waited[0] > waited[1], "{waited:?}");
-        assert!(report.elapsed() >= Duration::from_millis(50));
+        assert!(waited[0] >= nap(45) && waited[0] > waited[1], "{waited:?}");
+        assert!(report.elapsed() >= nap(50));
         let text = report.to_string();
         assert!(text.contains("all ticks done, at tick 5") && text.contains("rank 1 waited least"), "{text}");
         let mut silent = Lockstep::builder(Ring::new(CELLS)).timing(false).build(&team).unwrap();
@@ -523,7 +523,7 @@ fn the_report_names_the_straggler() {
 fn a_condition_that_remembers_is_asked_once_for_all() {
     watched("a_condition_that_remembers_is_asked_once_for_all", LIMIT, |_| {
         let team = team(3);
-        for meeting in meetings() {
+        for meeting in few(meetings()) {
             let mut engine = Lockstep::builder(Ring::new(CELLS)).barrier(meeting).build(&team).unwrap();
             let calls = std::sync::Arc::new(AtomicU64::new(0));
             let asked = std::sync::Arc::clone(&calls);
@@ -553,7 +553,7 @@ fn a_panic_over_a_panic_is_one_failure() {
     }
     watched("a_panic_over_a_panic_is_one_failure", LIMIT, |_| {
         let team = team(3);
-        for meeting in meetings() {
+        for meeting in few(meetings()) {
             let calls = AtomicU64::new(0);
             let mut engine = Lockstep::builder(Ring::new(CELLS))
                 .barrier(meeting)
@@ -611,7 +611,7 @@ fn a_stop_ends_a_back_off() {
 #[test]
 fn a_token_of_the_team_ends_a_run_at_any_barrier() {
     watched("a_token_of_the_team_ends_a_run_at_any_barrier", LIMIT, |_| {
-        for meeting in meetings() {
+        for meeting in few(meetings()) {
             let token = CancelToken::new();
             let team = Team::builder().threads(2).cancel_on(&token).build().unwrap();
             let mut engine = Lockstep::builder(Ring::new(CELLS)).barrier(meeting).build(&team).unwrap();
@@ -634,7 +634,7 @@ fn a_token_of_the_team_ends_a_run_at_any_barrier() {
 fn all_that_is_unsafe_under_miri() {
     watched("all_that_is_unsafe_under_miri", LIMIT * 10, |_| {
         let team = team(2);
-        for phases in [1, 2] {
+        for phases in few([1, 2]) {
             let ring = Ring { phases, ..Ring::new(5) };
             ring.trouble(2, phases - 1, 1, Trouble::Fault);
             let mut engine = Lockstep::builder(ring)
@@ -685,8 +685,8 @@ impl phalanx::team::lockstep::World for Sour {
 fn a_combination_that_panics_fails_behind_its_tick_and_nobody_asks_an_old_measure() {
     watched("a_combination_that_panics_fails_behind_its_tick_and_nobody_asks_an_old_measure", LIMIT, |_| {
         let team = team(3);
-        for meeting in meetings() {
-            for last in [3, 9] {
+        for meeting in few(meetings()) {
+            for last in few([3, 9]) {
                 let mut engine = Lockstep::builder(Sour).barrier(meeting.clone()).build(&team).unwrap();
                 let asked = std::sync::Arc::new(Mutex::new(Vec::new()));
                 let told = std::sync::Arc::clone(&asked);

@@ -4,7 +4,7 @@
 mod common;
 
 use common::watch::panic_quietly;
-use common::{patience, scaled, until, watched};
+use common::{few, patience, scaled, until, watched};
 use phalanx::observe::Log;
 use phalanx::{Algorithm, Barrier, Cause, Party};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -105,8 +105,8 @@ fn a_line_stays_a_line_whatever_the_names_are() {
 fn each_trip_has_one_line() {
     watched("each_trip_has_one_line", patience(), |_| {
         let trips = scaled(200) as u64;
-        for algorithm in Algorithm::NAMED {
-            for parties in [1, 2, 3, 5, 8] {
+        for algorithm in few(Algorithm::NAMED) {
+            for parties in few([1, 2, 3, 5, 8]) {
                 let lines = Lines::default();
                 let log = Log::trips(lines.sink()).per_second(ALL);
                 let barrier = Barrier::builder(parties).algorithm(algorithm).log(log).build().unwrap();
@@ -161,9 +161,9 @@ enum Panics {
 #[test]
 fn a_trip_is_not_called_complete_before_what_rides_on_it_is_done() {
     watched("a_trip_is_not_called_complete_before_what_rides_on_it_is_done", patience(), |_| {
-        for algorithm in Algorithm::NAMED {
-            for (parties, act) in [(2, false), (3, false), (5, false), (2, true), (3, true)] {
-                for panics in [Panics::All, Panics::One, Panics::OneLate] {
+        for algorithm in few(Algorithm::NAMED) {
+            for (parties, act) in few([(2, false), (3, false), (5, false), (2, true), (3, true)]) {
+                for panics in few([Panics::All, Panics::One, Panics::OneLate]) {
                     let lines = Lines::default();
                     let log = Log::trips(lines.sink()).per_second(ALL);
                     let builder = Barrier::builder(parties).algorithm(algorithm).log(log);
@@ -236,7 +236,7 @@ fn ride(barrier: &Barrier, panics: Panics) -> Vec<Party> {
 #[test]
 fn no_line_is_lost_without_being_counted() {
     watched("no_line_is_lost_without_being_counted", patience(), |_| {
-        for (limit, trips) in [(10, 5_000), (1, 100), (0, 50), (1000, 20)] {
+        for (limit, trips) in few([(10, 5_000), (1, 100), (0, 50), (1000, 20)]) {
             let trips = scaled(trips) as u64;
             let lines = Lines::default();
             let log = Log::trips(lines.sink()).per_second(limit);
@@ -300,7 +300,7 @@ fn a_sink_may_panic() {
 #[test]
 fn a_sink_may_use_the_barrier() {
     watched("a_sink_may_use_the_barrier", patience(), |_| {
-        for act in [false, true] {
+        for act in few([false, true]) {
             let home: Arc<OnceLock<Barrier>> = Arc::default();
             let lines = Lines::default();
             let (at_hand, write) = (Arc::clone(&home), lines.sink());

@@ -4,7 +4,7 @@
 mod common;
 
 use common::watch::panic_quietly;
-use common::{scaled, watched};
+use common::{few, scaled, watched};
 use phalanx::team::RunError;
 use phalanx::team::rayon::{PinnedPoolError, SpmdError, pinned, run, try_run};
 use phalanx::topology::{Bind, PinError, Placement, Topology, current_cpu, startup_mask};
@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = common::limit(60);
 
 fn pool(threads: usize) -> ThreadPool {
     ThreadPoolBuilder::new().num_threads(threads).build().unwrap()
@@ -23,7 +23,7 @@ fn pool(threads: usize) -> ThreadPool {
 #[test]
 fn parties_meet_on_the_threads_of_a_pool() {
     watched("parties_meet_on_the_threads_of_a_pool", LIMIT, |_| {
-        for threads in [1, 2, 3, 8] {
+        for threads in few([1, 2, 3, 8]) {
             let pool = pool(threads);
             for parties in 1..=threads {
                 for _ in 0..scaled(20) {

@@ -4,7 +4,7 @@
 mod common;
 
 use common::watch::{Job, panic_quietly};
-use common::{Rng, patience, scaled, watched};
+use common::{Rng, few, nap, patience, scaled, watched};
 use phalanx::observe::Stats;
 use phalanx::{Algorithm, Barrier, Broken, Party, WaitPolicy};
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,8 +43,8 @@ fn named(algorithm: Algorithm, parties: usize) -> Barrier {
 fn every_party_arrives_once_per_trip_whatever_the_algorithm() {
     watched("every_party_arrives_once_per_trip", patience(), |watch| {
         let trips = scaled(500) as u64;
-        for algorithm in Algorithm::NAMED {
-            for parties in PARTIES {
+        for algorithm in few(Algorithm::NAMED) {
+            for parties in few(PARTIES) {
                 let barrier = named(algorithm, parties);
                 run(watch, &barrier, trips, |_, _| {});
                 let stats = barrier.stats();
@@ -56,7 +56,7 @@ fn every_party_arrives_once_per_trip_whatever_the_algorithm() {
                     assert_eq!((party.rank, party.arrivals), (rank, trips), "{text}");
                     // All look at the same trips: one in 64, give or take.
                     assert_eq!(party.looks, stats.per_party[0].looks, "{text}");
-                    assert!(party.looks >= trips / 64 - 2 && party.looks <= trips / 64 + 2, "{text}");
+                    assert!(party.looks.abs_diff(trips / 64) <= 2, "{text}");
                     assert!(party.first <= party.looks && party.last <= party.looks, "{text}");
                 }
             }
@@ -77,7 +77,7 @@ struct Told {
 fn counts_agree_with_what_the_parties_were_told_and_only_grow() {
     watched("counts_agree_with_what_the_parties_were_told", patience(), |watch| {
         for (turn, algorithm) in Algorithm::NAMED.into_iter().enumerate() {
-            for parties in [2, 3, 5] {
+            for parties in few([2, 3, 5]) {
                 storm(watch, algorithm, parties, turn % 2 == 0);
             }
         }
@@ -173,7 +173,7 @@ fn storm(watch: &common::Watch, algorithm: Algorithm, parties: usize, acts: bool
         assert!(stats.breaks_of(kind) == times, "{kind}: {times} heard of; {text}");
     }
     assert_eq!(stats.resets, *resets.lock().unwrap(), "{text}");
-    assert!(stats.trips > 0 && stats.all_breaks() > 0, "{text}");
+    assert!(cfg!(miri) || (stats.trips > 0 && stats.all_breaks() > 0), "{text}");
 }
 
 fn check_growth(last: &Stats, next: &Stats) {
@@ -296,7 +296,7 @@ fn a_wait_counts_what_it_does() {
     watched("a_wait_counts_what_it_does", patience(), |watch| {
         let wait = |policy| {
             let barrier = Barrier::builder(2).wait_policy(policy).build().unwrap();
-            let late = |rank, _| std::thread::sleep(Duration::from_millis(if rank == 1 { 5 } else { 0 }));
+            let late = |rank, _| std::thread::sleep(nap(if rank == 1 { 5 } else { 0 }));
             run(watch, &barrier, scaled(10) as u64, late);
             barrier.stats()
         };
@@ -316,7 +316,7 @@ fn who_is_waited_for_is_last_on_the_trips_that_are_looked_at() {
     watched("who_is_waited_for_is_last", patience(), |watch| {
         let barrier = Barrier::builder(3).wait_policy(WaitPolicy::Park).build().unwrap();
         let trips = 200;
-        run(watch, &barrier, trips, |rank, _| std::thread::sleep(Duration::from_millis(if rank == 1 { 2 } else { 0 })));
+        run(watch, &barrier, trips, |rank, _| std::thread::sleep(nap(if rank == 1 { 2 } else { 0 })));
         let stats = barrier.stats();
         let late = stats.party(1).unwrap();
         // On a busy machine another one is late now and then.
@@ -367,8 +367,8 @@ mod timed {
     fn every_trip_is_timed_and_compared_whatever_the_algorithm() {
         watched("every_trip_is_timed", patience(), |watch| {
             let trips = scaled(200) as u64;
-            for algorithm in Algorithm::NAMED {
-                for parties in PARTIES {
+            for algorithm in few(Algorithm::NAMED) {
+                for parties in few(PARTIES) {
                     let barrier = timed(algorithm, parties, WaitPolicy::Adaptive, Sampling::ALL);
                     run(watch, &barrier, trips, |_, _| {});
                     let (stats, timing) = (barrier.stats(), timing(&barrier));
@@ -396,8 +396,8 @@ mod timed {
     fn a_planted_straggler_is_found_and_measured() {
         watched("a_planted_straggler", patience(), |watch| {
             // Far longer than a busy machine keeps the others from arriving, most of the time.
-            let nap = Duration::from_millis(20);
-            for algorithm in Algorithm::NAMED {
+            let nap = nap(20);
+            for algorithm in few(Algorithm::NAMED) {
                 let barrier = timed(algorithm, 4, WaitPolicy::Park, Sampling::ALL);
                 run(watch, &barrier, 10, |rank, _| {
                     if rank == 2 {
@@ -428,7 +428,7 @@ mod timed {
     #[test]
     fn work_between_arrival_and_wait_is_no_waiting() {
         watched("work_between_arrival_and_wait", patience(), |_| {
-            let nap = Duration::from_millis(10);
+            let nap = nap(10);
             let barrier = timed(Algorithm::Central, 1, WaitPolicy::Park, Sampling::ALL);
             let mut party = barrier.claim(0).unwrap();
             for _ in 0..10 {

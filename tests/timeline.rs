@@ -8,7 +8,7 @@ mod common;
 mod trace;
 
 use common::watch::panic_quietly;
-use common::{patience, scaled, until, watched};
+use common::{few, patience, scaled, until, watched};
 use phalanx::observe::{Ending, Mark, Timeline};
 use phalanx::{Algorithm, Barrier, Broken, BuildError, Party};
 use std::thread;
@@ -36,8 +36,8 @@ fn timeline(barrier: &Barrier) -> Timeline {
 fn every_interval_is_where_it_belongs() {
     watched("every_interval_is_where_it_belongs", patience(), |_| {
         let trips = scaled(150) as u64;
-        for algorithm in Algorithm::NAMED {
-            for parties in [2, 3, 5, 8] {
+        for algorithm in few(Algorithm::NAMED) {
+            for parties in few([2, 3, 5, 8]) {
                 let barrier =
                     Barrier::builder(parties).name("halo").algorithm(algorithm).timeline(1 << 12).build().unwrap();
                 run(&barrier, |mut party| (0..trips).for_each(|_| _ = party.wait().unwrap()));
@@ -62,8 +62,8 @@ fn every_interval_is_where_it_belongs() {
 fn a_straggler_stands_out() {
     const LATE: Duration = Duration::from_millis(3);
     watched("a_straggler_stands_out", patience(), |_| {
-        for algorithm in Algorithm::NAMED {
-            for parties in [2, 3, 4, 7] {
+        for algorithm in few(Algorithm::NAMED) {
+            for parties in few([2, 3, 4, 7]) {
                 let straggler = parties / 2;
                 let barrier = Barrier::builder(parties).algorithm(algorithm).timeline(64).build().unwrap();
                 run(&barrier, |mut party| {
@@ -96,8 +96,8 @@ fn split_phase_is_three_intervals() {
     const WORK: Duration = Duration::from_millis(3);
     watched("split_phase_is_three_intervals", patience(), |_| {
         let trips = scaled(60) as u64;
-        for algorithm in Algorithm::NAMED {
-            for parties in [2, 3, 4] {
+        for algorithm in few(Algorithm::NAMED) {
+            for parties in few([2, 3, 4]) {
                 let barrier = Barrier::builder(parties).algorithm(algorithm).timeline(1 << 10).build().unwrap();
                 run(&barrier, |mut party| {
                     for trip in 0..trips {
@@ -135,8 +135,8 @@ fn split_phase_is_three_intervals() {
 #[test]
 fn a_break_is_marked_for_every_party_that_was_told() {
     watched("a_break_is_marked_for_every_party_that_was_told", patience(), |_| {
-        for algorithm in Algorithm::NAMED {
-            for parties in [2, 3, 6] {
+        for algorithm in few(Algorithm::NAMED) {
+            for parties in few([2, 3, 6]) {
                 let barrier = Barrier::builder(parties).algorithm(algorithm).timeline(256).build().unwrap();
                 let told = run(&barrier, |mut party| -> Broken {
                     for _ in 0..7 {
@@ -189,8 +189,8 @@ fn a_break_is_marked_for_every_party_that_was_told() {
 #[test]
 fn a_trip_that_an_operator_breaks_is_broken_on_every_track() {
     watched("a_trip_that_an_operator_breaks_is_broken_on_every_track", patience(), |_| {
-        for algorithm in Algorithm::NAMED {
-            for (parties, alone) in [(2, false), (2, true), (3, false), (5, true)] {
+        for algorithm in few(Algorithm::NAMED) {
+            for (parties, alone) in few([(2, false), (2, true), (3, false), (5, true)]) {
                 let builder = Barrier::builder(parties).algorithm(algorithm).timeline(64);
                 #[cfg(feature = "hdr")]
                 let builder = builder.statistics(phalanx::observe::Sampling::ALL);
@@ -241,8 +241,8 @@ fn a_trip_that_an_operator_breaks_is_broken_on_every_track() {
 #[test]
 fn a_trip_that_breaks_behind_a_leaver_is_broken_on_every_track() {
     watched("a_trip_that_breaks_behind_a_leaver_is_broken_on_every_track", patience(), |_| {
-        for algorithm in Algorithm::NAMED {
-            for breaks in [false, true] {
+        for algorithm in few(Algorithm::NAMED) {
+            for breaks in few([false, true]) {
                 let barrier = Barrier::builder(3).algorithm(algorithm).timeline(64).build().unwrap();
                 // Nobody goes before all were told.
                 let kept = run(&barrier, |mut party| {
@@ -326,7 +326,7 @@ fn a_restarted_worker_keeps_its_track() {
 #[test]
 fn a_timeline_is_bounded_and_counts_what_it_drops() {
     watched("a_timeline_is_bounded_and_counts_what_it_drops", patience(), |_| {
-        for (kept, trips) in [(16, 1000), (16, 10), (1, 7), (0, 5)] {
+        for (kept, trips) in few([(16, 1000), (16, 10), (1, 7), (0, 5)]) {
             let barrier = Barrier::builder(3).timeline(kept).build().unwrap();
             run(&barrier, |mut party| (0..trips).for_each(|_| _ = party.wait().unwrap()));
             let timeline = timeline(&barrier);
@@ -356,7 +356,7 @@ fn more_than_a_timeline_can_keep_is_refused() {
 #[test]
 fn a_copy_made_while_the_parties_go_on_is_consistent() {
     watched("a_copy_made_while_the_parties_go_on_is_consistent", patience(), |_| {
-        for parties in [2, 3, 4] {
+        for parties in few([2, 3, 4]) {
             let barrier = Barrier::builder(parties).timeline(50).build().unwrap();
             let trips = scaled(30_000) as u64;
             let watching = barrier.clone();

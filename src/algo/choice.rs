@@ -284,6 +284,7 @@ impl Algorithm {
 #[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
 mod tests {
     use super::*;
+    use crate::algo::tiers::tests::tested;
     use crate::topology::{Bind, CpuSet, Topology};
 
     fn placed(machine: &Topology, parties: usize) -> Placement {
@@ -311,7 +312,7 @@ mod tests {
     #[test]
     fn every_party_count_gets_an_algorithm_that_the_model_finds_near_the_best() {
         let machine = Topology::regular(2, 1, 8, 8, 1).unwrap();
-        for parties in 3..=128 {
+        for parties in tested(3..=128) {
             let (algorithm, reason) = chosen(&placed(&machine, parties), 128);
             let Reason::Predicted(rated) = reason else { panic!("{parties}: {reason:?}") };
             assert_eq!(rated[0].algorithm, algorithm);
@@ -319,6 +320,8 @@ mod tests {
         }
     }
 
+    // Pure arithmetic on 12 ranks and more, which takes an interpreter minutes.
+    #[cfg(not(miri))]
     #[test]
     fn chiplets_and_sockets_get_the_hierarchy() {
         let machine = Topology::regular(2, 1, 8, 8, 1).unwrap();
@@ -329,11 +332,14 @@ mod tests {
 
     #[test]
     fn a_named_algorithm_stays_with_the_group_size_that_the_model_finds_best() {
-        let machine = Topology::regular(1, 1, 1, 16, 1).unwrap();
-        let placement = placed(&machine, 16);
+        let parties = if cfg!(miri) { 4 } else { 16 };
+        let machine = Topology::regular(1, 1, 1, parties, 1).unwrap();
+        let placement = placed(&machine, parties);
         for algorithm in Algorithm::NAMED {
-            let choice =
-                choose(algorithm, Situation { placement: &placement, hops: None, cpus: 16, demand: Demand::Nothing });
+            let choice = choose(
+                algorithm,
+                Situation { placement: &placement, hops: None, cpus: parties, demand: Demand::Nothing },
+            );
             assert_eq!(choice.blueprint.algorithm(), algorithm);
             if let Reason::Predicted(rated) = choice.reason {
                 assert_eq!(rated[0].detail, choice.blueprint.detail());
@@ -345,7 +351,7 @@ mod tests {
     #[test]
     fn what_rides_on_a_trip_limits_the_choice() {
         let machine = Topology::regular(2, 1, 8, 8, 1).unwrap();
-        for parties in [1, 2, 3, 8, 16, 17, 64, 128] {
+        for parties in tested([1, 2, 3, 8, 16, 17, 64, 128]) {
             let placement = placed(&machine, parties);
             let chosen = |wish, demand, cpus| {
                 let choice = choose(wish, Situation { placement: &placement, hops: None, cpus, demand });
@@ -385,7 +391,7 @@ mod tests {
     /// No party leaves before all have come, in the model either: each graph is that of a barrier.
     #[test]
     fn every_graph_can_be_evaluated() {
-        for parties in [1, 2, 3, 5, 8, 17, 64, 130] {
+        for parties in tested([1, 2, 3, 5, 8, 17, 64, 130]) {
             let hops = Hops::uniform(parties, 50.0);
             for algorithm in Algorithm::NAMED {
                 let predicted = algorithm.predict(&Placement::anywhere(parties), &hops, &Constants::default());

@@ -231,12 +231,12 @@ impl Rooted for Combining {
 #[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
 mod tests {
     use super::*;
-    use crate::algo::tiers::tests::shapes;
+    use crate::algo::tiers::tests::{shapes, tested};
 
     /// Every rank has a counter, every counter gets as many arrivals as it waits for, and there is one root, the last.
     #[test]
     fn the_tree_is_a_tree() {
-        let counts = (1..=40).chain([127, 128, 129]).map(|parties| ("anywhere", Sites::anywhere(parties)));
+        let counts = tested((1..=40).chain([127, 128, 129])).map(|parties| ("anywhere", Sites::anywhere(parties)));
         for (name, sites) in counts.chain(shapes()) {
             for fan in [2, 3, 4, 16] {
                 let tree = Tree::new(&sites, fan);

@@ -217,4 +217,8 @@ const LOOKS_ALONE: u32 = 8;
 /// Polls between two looks at the attention word and the clock while spinning. A look costs about 25 ns where the clock
 /// is read without a system call; the polls between two looks take a few hundred nanoseconds to 2 µs (PAUSE is 14 to
 /// 150 cycles).
-const POLLS_PER_LOOK: u32 = if cfg!(all(test, any(phalanx_loom, phalanx_shuttle))) { 1 } else { 32 };
+const POLLS_PER_LOOK: u32 = match () {
+    () if cfg!(all(test, any(phalanx_loom, phalanx_shuttle))) => 1,
+    () if cfg!(miri) => 2,
+    () => 32,
+};

@@ -42,11 +42,11 @@ pub(crate) struct Plan {
 /// Bare polls of the inline part. Measured with two parties on one shared cache (Xeon, virtual): 4 to 32 cost the same,
 /// 64 cost a fifth more and 2000 a third: the flags share a line, and a reader that never pauses keeps taking it from
 /// the writer. (There is a PAUSE after each poll beyond these.)
-const TIGHT: u32 = 16;
+const TIGHT: u32 = if cfg!(miri) { 2 } else { 16 };
 
 /// Polls of a party that lingers: some 0.3 µs where a PAUSE takes 65 cycles, and a third to thrice that elsewhere; without a
 /// look at the clock, which costs as much as a PAUSE.
-const LINGERING: u32 = 14;
+const LINGERING: u32 = if cfg!(miri) { 2 } else { 14 };
 
 /// With more parties than CPUs bare polls only keep the others out; one look is enough.
 const TIGHT_WHEN_SCARCE: u32 = 1;

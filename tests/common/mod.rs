@@ -14,7 +14,7 @@ use std::time::Duration;
 /// (another, for emulators and sanitizers), and few under Miri, which is slower by a factor of thousands.
 pub(crate) fn scaled(base: usize) -> usize {
     if cfg!(miri) {
-        return base.div_ceil(50).min(4);
+        return base.div_ceil(50).min(2);
     }
     (base.saturating_mul(told("PHALANX_TEST_SCALE")) / shrink()).max(1)
 }
@@ -25,7 +25,7 @@ fn shrink() -> usize {
 }
 
 /// Whether repetitions are so few that what happens at random need not have happened.
-pub(crate) fn few() -> bool {
+pub(crate) fn is_short() -> bool {
     cfg!(miri) || shrink() > 1
 }
 
@@ -35,9 +35,24 @@ fn told(variable: &str) -> usize {
 }
 
 /// Party counts that have caught others: one, two, odd and even, around powers of two, and far more than this machine
-/// has CPUs (B17).
+/// has CPUs (B17). Under Miri each caller gets a few, drawn.
 pub(crate) fn party_counts() -> &'static [usize] {
-    if cfg!(miri) { &[1, 2, 3] } else { &[1, 2, 3, 4, 5, 7, 8, 16, 33] }
+    const FEW: [&[usize]; 3] = [&[1, 2], &[3], &[4]];
+    if cfg!(miri) { FEW[drawn(FEW.len() as u64) as usize] } else { &[1, 2, 3, 4, 5, 7, 8, 16, 33] }
+}
+
+/// A number in `0..of`. Under Miri it follows from Miri's seed (std's keys for hash tables are drawn from it, if Miri keeps
+/// the machine out), so that what is too much for one seed is done by many; elsewhere it is 0.
+pub(crate) fn drawn(of: u64) -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    if cfg!(miri) { RandomState::new().hash_one(0) % of.max(1) } else { 0 }
+}
+
+/// All of them; under Miri one, [`drawn`].
+pub(crate) fn few<T>(all: impl IntoIterator<Item = T>) -> impl Iterator<Item = T> {
+    let all: Vec<T> = all.into_iter().collect();
+    let (first, count) = if cfg!(miri) { (drawn(all.len() as u64) as usize, 1) } else { (0, all.len()) };
+    all.into_iter().skip(first).take(count)
 }
 
 /// CPUs that this process may use.
@@ -60,6 +75,18 @@ pub(crate) fn patience() -> Duration {
 /// What limits are multiplied by, those of the watchdog among them: where repetitions are few because each takes long.
 pub(crate) fn slowness() -> u32 {
     if shrink() > 1 { 10 } else { 1 }
+}
+
+/// So many seconds, for tests whose limit is their own; under Miri, whose clock goes by steps of the interpreter, as
+/// [`patience`].
+pub(crate) const fn limit(seconds: u64) -> Duration {
+    Duration::from_secs(if cfg!(miri) { 3600 } else { seconds })
+}
+
+/// So many milliseconds, longer than anything that is done meanwhile: more where all is slow ([`slowness`]), and on Miri's
+/// clock, where a trip takes dozens of them.
+pub(crate) fn nap(millis: u64) -> Duration {
+    Duration::from_millis(if cfg!(miri) { 100 * millis } else { millis }) * slowness()
 }
 
 /// Waits until `ready`, politely; the watchdog is the limit.

@@ -1,7 +1,7 @@
 //! What holds while nothing breaks (C1, C4, C6, C7, C10, C12).
 
 use super::common::watch::{Job, Step};
-use super::common::{Watch, party_counts, patience, scaled, until};
+use super::common::{Watch, few, party_counts, patience, scaled, until};
 use super::subject::{Control, Crossing, Family, Seat, Stay};
 use phalanx::Cause;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
@@ -87,7 +87,7 @@ pub(crate) fn separation<F: Family>(family: F, watch: &Watch) {
 /// word.
 pub(crate) fn wrap<F: Family>(family: F, watch: &Watch) {
     let near = [u64::MAX - 3, (1 << 63) - 3, u64::from(u32::MAX) - 3, (1 << 31) - 3, (1 << 39) - 3];
-    for first in near {
+    for first in few(near) {
         for &parties in party_counts().iter().filter(|parties| **parties <= 4) {
             let control = build(family, watch, parties, first);
             cross_checked(family, watch, &control, parties, first, 3);

@@ -117,6 +117,8 @@ fn b30_threads_inherit_the_pin() {
 }
 
 /// A process that is started by a pinned thread is in the position of one under `taskset`.
+// Starts a process, which Miri cannot.
+#[cfg(not(miri))]
 #[test]
 fn processes_inherit_the_pin() {
     apart(|| {

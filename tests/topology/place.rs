@@ -42,6 +42,8 @@ fn child_reads_bind() {
     }
 }
 
+// Starts processes, which Miri cannot.
+#[cfg(not(miri))]
 #[test]
 fn bind_from_the_environment() {
     let cases = [
@@ -137,6 +139,8 @@ fn places_that_cannot_be() {
 }
 
 /// What holds of every plan, over real machines and random masks.
+// Writes trees of files, which Miri is kept from.
+#[cfg(not(miri))]
 #[test]
 fn places_in_general() {
     let mut random = Random(3);

@@ -211,6 +211,9 @@ fn nonsense_is_none_or_a_number() {
     let mut scratch = Scratch::default();
     assert_eq!(evaluate(&central(3, false), &Hops::uniform(2, 40.0), &TABLE, Effort::Full, &mut scratch), None);
     for nonsense in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -5.0, 0.0, f64::MAX, f64::MIN_POSITIVE] {
+        if cfg!(miri) && !nonsense.is_nan() {
+            continue; // plain arithmetic, and minutes of it
+        }
         let constants = [
             TABLE,
             Constants { alpha: nonsense, ..TABLE },

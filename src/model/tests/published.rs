@@ -184,6 +184,9 @@ const PUBLISHED: [[(u32, u32); 10]; 12] = [
 fn the_published_table_is_met() {
     let mut scratch = Scratch::default();
     for ((name, cpus, classes, size, package), published) in machines().into_iter().zip(PUBLISHED) {
+        if cfg!(miri) && cpus.len() > 8 {
+            continue; // plain arithmetic, and minutes of it
+        }
         let hops = Hops::from_cpus(&cpus, &classes);
         for ((column, shape, within), (together, straggler)) in COLUMNS.into_iter().zip(published) {
             let graph = shape(cpus.len(), size, package);

@@ -192,6 +192,9 @@
 #[macro_use]
 mod primitive;
 
+#[cfg(all(test, phalanx_loom))]
+mod explore_models;
+
 mod error;
 
 pub mod topology;

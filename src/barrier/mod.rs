@@ -23,6 +23,8 @@ pub mod compat;
 pub(crate) mod control;
 pub(crate) mod era;
 pub(crate) mod explain;
+#[cfg(all(test, phalanx_loom))]
+mod handle_models;
 mod ledger;
 pub(crate) mod member;
 #[cfg(all(test, phalanx_loom))]

@@ -197,6 +197,26 @@ fn compat_is_reset_behind_a_late_caller() {
     });
 }
 
+/// The last of a full batch may have to wait until the batch before it is over, whose action panics; it is told of that, even
+/// if it looks only behind a reset. (It once looked for a break only while there was one, and then waited for ever.)
+#[test]
+fn compat_is_reset_before_one_who_awaits_its_turn() {
+    explore(3, || {
+        let stage = Stage::new(1, 0, false);
+        let panics = || Err("model".to_owned());
+        let other = {
+            let stage = Arc::clone(&stage);
+            thread::spawn(move || stage.batches.cross(Limit::Never, panics).unwrap_err())
+        };
+        let mine = stage.batches.cross(Limit::Never, panics).unwrap_err();
+        stage.batches.reset(false);
+        let others = other.join().unwrap();
+        for told in [mine, others] {
+            assert!(matches!(told.cause(), Cause::ActionPanicked { .. }), "{told}");
+        }
+    });
+}
+
 /// An action that panics breaks a full batch, for all of it, also against an abort.
 #[test]
 fn compat_action_panics() {

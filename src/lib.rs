@@ -194,6 +194,8 @@ mod primitive;
 
 #[cfg(all(test, phalanx_loom))]
 mod explore_models;
+#[cfg(all(test, phalanx_shuttle))]
+mod explore_shuttle;
 
 mod error;
 

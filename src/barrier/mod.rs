@@ -35,7 +35,9 @@ mod registry;
 mod registry_models;
 mod roll;
 #[cfg(all(test, phalanx_shuttle))]
-mod shuttle;
+pub(crate) mod shuttle;
+#[cfg(all(test, phalanx_shuttle))]
+mod shuttle_crowd;
 #[cfg(all(test, phalanx_shuttle))]
 mod shuttle_riders;
 mod subject;

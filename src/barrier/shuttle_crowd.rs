@@ -214,25 +214,25 @@ fn check(cast: &Cast, lives: Vec<Life>) -> Ending {
 #[test]
 fn crowd_is_impatient_and_aborted() {
     let plot = Plot { trips: 3, fates: &[Impatient(0, 0)], aborts: true, joins: false };
-    explore(2_700, &[Whole, Cut], move |algorithm| play(algorithm, plot));
+    explore(5_400, &[Whole, Cut], move |algorithm| play(algorithm, plot));
 }
 
 #[test]
 fn crowd_loses_parties() {
     let plot = Plot { trips: 3, fates: &[Drops(0), Panics(0)], aborts: false, joins: false };
-    explore(2_700, &[Whole, Cut], move |algorithm| play(algorithm, plot));
+    explore(5_400, &[Whole, Cut], move |algorithm| play(algorithm, plot));
 }
 
 #[test]
 fn crowd_comes_and_goes() {
     let plot = Plot { trips: 4, fates: &[Leaves(0)], aborts: false, joins: true };
-    explore(2_700, &[Whole], move |algorithm| play(algorithm, plot));
+    explore(5_400, &[Whole], move |algorithm| play(algorithm, plot));
 }
 
 #[test]
 fn crowd_meets_everything() {
     let fates = &[Impatient(0, 0), Drops(0), Panics(0), Leaves(0)];
-    explore(4_500, &[Whole, Cut], move |algorithm| {
+    explore(9_000, &[Whole, Cut], move |algorithm| {
         play(algorithm, Plot { trips: 3, fates, aborts: true, joins: true })
     });
 }

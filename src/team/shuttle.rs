@@ -151,12 +151,12 @@ fn play(algorithm: Algorithm, fails: bool) -> Ending {
 
 #[test]
 fn team_runs() {
-    explore(1_800, &[Whole], |algorithm| play(algorithm, false));
+    explore(3_600, &[Whole], |algorithm| play(algorithm, false));
 }
 
 #[test]
 fn team_runs_and_fails() {
-    explore(3_600, &[Whole, Cut], |algorithm| play(algorithm, true));
+    explore(5_400, &[Whole, Cut], |algorithm| play(algorithm, true));
 }
 
 /// A run is aborted from outside at a random moment; or two threads want to run the team, and one may be refused.
@@ -215,5 +215,5 @@ fn is_disturbed(algorithm: Algorithm) -> Ending {
 
 #[test]
 fn team_is_disturbed() {
-    explore(1_800, &[Whole, Cut], is_disturbed);
+    explore(3_600, &[Whole, Cut], is_disturbed);
 }

@@ -185,41 +185,41 @@ fn check(books: &[Vec<Outcome>], parties: usize, runs: &Runs, complete: Option<u
 
 #[test]
 fn compat_serves_callers() {
-    explore_alone(2_000, &[Whole], || play(PLAIN));
+    explore_alone(4_000, &[Whole], || play(PLAIN));
 }
 
 #[test]
 fn compat_serves_a_crowd() {
-    explore_alone(2_000, &[Whole], || play(Scene { more: false, ..PLAIN }));
+    explore_alone(4_000, &[Whole], || play(Scene { more: false, ..PLAIN }));
 }
 
 #[test]
 fn compat_callers_are_impatient() {
-    explore_alone(2_000, &[Whole, Cut], || play(Scene { impatient: Some(30), ..PLAIN }));
+    explore_alone(4_000, &[Whole, Cut], || play(Scene { impatient: Some(30), ..PLAIN }));
 }
 
 #[test]
 fn compat_crowd_is_impatient_and_aborted() {
-    explore_alone(2_000, &[Whole, Cut], || play(Scene { impatient: Some(60), aborts: true, more: false, ..PLAIN }));
+    explore_alone(4_000, &[Whole, Cut], || play(Scene { impatient: Some(60), aborts: true, more: false, ..PLAIN }));
 }
 
 #[test]
 fn compat_callers_are_aborted() {
-    explore_alone(2_000, &[Whole, Cut], || play(Scene { aborts: true, ..PLAIN }));
+    explore_alone(4_000, &[Whole, Cut], || play(Scene { aborts: true, ..PLAIN }));
 }
 
 #[test]
 fn compat_callers_are_reset() {
-    explore_alone(4_000, &[Whole, Cut], || play(Scene { resets: true, ..PLAIN }));
+    explore_alone(8_000, &[Whole, Cut], || play(Scene { resets: true, ..PLAIN }));
 }
 
 #[test]
 fn compat_action_panics_once() {
-    explore_alone(2_000, &[Cut], || play(Scene { fails: true, ..PLAIN }));
+    explore_alone(4_000, &[Cut], || play(Scene { fails: true, ..PLAIN }));
 }
 
 #[test]
 fn compat_meets_everything() {
     let scene = Scene { impatient: Some(40), aborts: true, resets: true, fails: true, more: true };
-    explore_alone(4_000, &[Cut], move || play(scene));
+    explore_alone(8_000, &[Cut], move || play(scene));
 }

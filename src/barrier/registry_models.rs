@@ -330,22 +330,22 @@ fn join_central() {
 
 #[test]
 fn join_combining() {
-    join(2, Combining, 2, false, 2, false);
+    join(1, Combining, 2, false, 2, false);
 }
 
 #[test]
 fn join_tournament() {
-    join(2, Tournament, 2, false, 2, false);
+    join(1, Tournament, 2, false, 2, false);
 }
 
 #[test]
 fn join_dissemination() {
-    join(2, Dissemination(Radix::Two), 2, false, 2, false);
+    join(1, Dissemination(Radix::Two), 2, false, 2, false);
 }
 
 #[test]
 fn join_hierarchical() {
-    join(2, Hierarchical, 2, false, 2, false);
+    join(1, Hierarchical, 2, false, 2, false);
 }
 
 #[test]

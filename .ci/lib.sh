@@ -16,17 +16,35 @@ build_models() {
     sed -n 's/.*Executable.*(\(.*\))/\1/p' "$2"
 }
 
+# Adds up the executions that the lines of run_each on standard input speak of, by file and all; fails if there are none.
+sum_executions() {
+    awk '$2 == "ms" {
+            for (i = 4; i < NF; i++) if ($(i + 1) ~ /^executions/) {
+                file = $3; sub(/::[a-z_0-9]+$/, "", file)
+                by[file] += $i; in_file[file]++; sum += $i; tests++
+                if (/cut short/) cut++
+            }
+        }
+        END {
+            for (file in by) printf "%10d executions in %3d tests of %s\n", by[file], in_file[file], file | "sort -k6"
+            close("sort -k6")
+            printf "%10d executions in %3d tests", sum, tests; if (cut) printf ", %d of them cut short by the clock", cut
+            print ""; exit sum == 0
+        }'
+}
+
 # The names of the models in binary $1.
 list_models() {
     "$1" --list 2>/dev/null | sed -n 's/: test$//p' | grep models
 }
 
-# Runs test $3 of binary $1 in a process of its own for at most $2 seconds; prints its time, or what went wrong.
+# Runs test $3 of binary $1 in a process of its own for at most $2 seconds; prints its time and what it says of itself in
+# lines that begin with "@ ", or what went wrong.
 run_one() {
     local start output status
     start=$(date +%s%N)
-    if output=$(timeout "$2" "$1" --exact "$3" 2>&1); then
-        printf '%6d ms  %s\n' $((($(date +%s%N) - start) / 1000000)) "$3"
+    if output=$(timeout "$2" "$1" --nocapture --exact "$3" 2>&1); then
+        printf '%6d ms  %s%s\n' $((($(date +%s%N) - start) / 1000000)) "$3" "$(sed -n 's/^@ /  /p' <<<"$output" | tr -d '\n')"
     else
         status=$?
         [ $status = 124 ] && output="it did not end within $2 s"
@@ -68,4 +86,14 @@ result() {
     counted=$(awk '/^test result:/ { passed += $4; failed += $6; ignored += $8 }
         END { printf "%d passed, %d failed, %d ignored", passed, failed, ignored }' "$1")
     [ "${counted%% *}" -gt 0 ]
+}
+
+# The next line of $1/list; fails when there is none. For workers beside each other, who begin with $1/at holding 0.
+next_line() {
+    (
+        flock 9
+        at=$(($(cat "$1/at") + 1))
+        echo $at >"$1/at"
+        sed -n "${at}p" "$1/list" | grep .
+    ) 9>"$1/lock"
 }

@@ -192,6 +192,11 @@
 #[macro_use]
 mod primitive;
 
+#[cfg(all(test, phalanx_loom))]
+mod explore_models;
+#[cfg(all(test, phalanx_shuttle))]
+mod explore_shuttle;
+
 mod error;
 
 pub mod topology;

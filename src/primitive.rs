@@ -113,6 +113,31 @@ pub(crate) fn time_stamp() -> u64 {
 }
 
 #[cfg(all(test, phalanx_shuttle))]
+per_thread! {
+    /// Whether this thread is within [`unwinding`].
+    static UNWINDING: std::cell::Cell<bool> = std::cell::Cell::new(false);
+}
+
+/// Whether the calling thread unwinds from a panic. In a random schedule, where all threads are one of the system's and would
+/// all be said to unwind, whether it plays that it does.
+pub(crate) fn panicking() -> bool {
+    #[cfg(all(test, phalanx_shuttle))]
+    {
+        UNWINDING.with(std::cell::Cell::get)
+    }
+    #[cfg(not(all(test, phalanx_shuttle)))]
+    std::thread::panicking()
+}
+
+/// Does what a panic does on its way up.
+#[cfg(all(test, phalanx_shuttle))]
+pub(crate) fn unwinding(drop_all: impl FnOnce()) {
+    UNWINDING.with(|unwinding| unwinding.set(true));
+    drop_all();
+    UNWINDING.with(|unwinding| unwinding.set(false));
+}
+
+#[cfg(all(test, phalanx_shuttle))]
 pub(crate) mod steps {
     use shuttle::rand::{RngCore, thread_rng};
     use std::cell::Cell;

@@ -23,6 +23,8 @@ pub mod compat;
 pub(crate) mod control;
 pub(crate) mod era;
 pub(crate) mod explain;
+#[cfg(all(test, phalanx_loom))]
+mod handle_models;
 mod ledger;
 pub(crate) mod member;
 #[cfg(all(test, phalanx_loom))]
@@ -33,7 +35,9 @@ mod registry;
 mod registry_models;
 mod roll;
 #[cfg(all(test, phalanx_shuttle))]
-mod shuttle;
+pub(crate) mod shuttle;
+#[cfg(all(test, phalanx_shuttle))]
+mod shuttle_crowd;
 #[cfg(all(test, phalanx_shuttle))]
 mod shuttle_riders;
 mod subject;

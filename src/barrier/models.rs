@@ -1,7 +1,7 @@
-//! Loom models of the code itself: the algorithms, the decision of disputed trips, parking, reset.
+//! Loom models of the code itself: the algorithms, the decision of disputed trips, parking.
 //!
-//! `RUSTFLAGS="--cfg phalanx_loom" cargo test --release --lib models` runs them; docs/verification.md has bounds,
-//! times, and the list of mutants that they kill.
+//! `RUSTFLAGS="--cfg phalanx_loom" cargo test --release --lib models` runs them; docs/verification/models.md has
+//! bounds, amounts, and the list of mutants that they kill.
 //!
 //! Every model crosses at least twice, collects each party's outcome of each trip, and compares them from all sides
 //! (C2). Data is written before and read after each trip with relaxed accesses, so that a missing happens-before edge
@@ -17,6 +17,7 @@ use super::member::{Halt, Member};
 use crate::algo::seat::Blueprint;
 use crate::algo::select::{Algorithm, Algorithm::*, Radix, Wake};
 use crate::error::{Broken, Cause};
+pub(crate) use crate::explore_models::explore;
 use crate::fate::Census;
 use crate::primitive::{AtomicU32, Fences, Fences::*, Ordering};
 use crate::topology::Sites;
@@ -131,10 +132,7 @@ fn check(
     parties: &'static [&'static [Limit]],
     outsider: Option<fn(&Era)>,
 ) {
-    let mut model = loom::model::Builder::new();
-    model.preemption_bound = Some(bound);
-    model.max_branches = 100_000;
-    model.check(move || {
+    explore(bound, move || {
         let stage = Stage::new(algorithm, parties.len(), fences, waits);
         let threads: Vec<_> = (1..parties.len())
             .map(|rank| {
@@ -187,6 +185,13 @@ models! {
     exchange_of_two_crosses: 3, Exchange, Asymmetric, Spins, TWO, NOBODY;
     exchange_of_three_crosses: 1, Exchange, Asymmetric, Spins, THREE, NOBODY;
     central_of_two_crosses: 3, Central, Asymmetric, Spins, TWO, NOBODY;
+    combining_of_two_crosses: 3, Combining, Asymmetric, Spins, TWO, NOBODY;
+    static_tree_of_two_crosses: 3, StaticTree(Wake::Flags), Asymmetric, Spins, TWO, NOBODY;
+    wake_tree_of_two_crosses: 3, StaticTree(Wake::Tree), Asymmetric, Spins, TWO, NOBODY;
+    tournament_of_two_crosses: 3, Tournament, Asymmetric, Spins, TWO, NOBODY;
+    dissemination_2_of_two_crosses: 3, Dissemination(Radix::Two), Asymmetric, Spins, TWO, NOBODY;
+    dissemination_4_of_two_crosses: 2, Dissemination(Radix::Four), Asymmetric, Spins, TWO, NOBODY;
+    hierarchical_of_two_crosses: 3, Hierarchical, Asymmetric, Spins, TWO, NOBODY;
     central_of_three_crosses: 2, Central, Asymmetric, Spins, THREE, NOBODY;
 
     central_of_four_crosses: 1, Central, Asymmetric, Spins, FOUR, NOBODY;
@@ -204,14 +209,21 @@ models! {
     hierarchical_of_three_crosses: 2, Hierarchical, Asymmetric, Spins, THREE, NOBODY;
     hierarchical_of_four_crosses: 0, Hierarchical, Asymmetric, Spins, FOUR, NOBODY;
 
+    exchange_of_two_yields: 2, Exchange, Asymmetric, Yields, TWICE, NOBODY;
+    central_of_two_yields: 2, Central, Asymmetric, Yields, TWICE, NOBODY;
+    combining_of_two_yields: 2, Combining, Asymmetric, Yields, TWICE, NOBODY;
     static_tree_of_two_yields: 2, StaticTree(Wake::Flags), Asymmetric, Yields, TWICE, NOBODY;
-
+    wake_tree_of_two_yields: 2, StaticTree(Wake::Tree), Asymmetric, Yields, TWICE, NOBODY;
+    tournament_of_two_yields: 2, Tournament, Asymmetric, Yields, TWICE, NOBODY;
+    dissemination_2_of_two_yields: 2, Dissemination(Radix::Two), Asymmetric, Yields, TWICE, NOBODY;
+    dissemination_4_of_two_yields: 2, Dissemination(Radix::Four), Asymmetric, Yields, TWICE, NOBODY;
     hierarchical_of_three_yields: 1, Hierarchical, Asymmetric, Yields, THREE, NOBODY;
 
     exchange_one_of_two_is_impatient: 3, Exchange, Symmetric, Spins, ONE_OF_TWO, NOBODY;
     exchange_first_of_two_is_impatient: 3, Exchange, Symmetric, Spins, FIRST_OF_TWO, NOBODY;
     exchange_both_of_two_are_impatient: 3, Exchange, Symmetric, Spins, BOTH_OF_TWO, NOBODY;
     exchange_one_of_three_is_impatient: 2, Exchange, Symmetric, Spins, LAST_OF_THREE, NOBODY;
+    exchange_one_of_three_is_impatient_later: 1, Exchange, Symmetric, Spins, ONE_OF_THREE, NOBODY;
     exchange_two_of_three_are_impatient: 2, Exchange, Symmetric, Spins, HASTY_THREE, NOBODY;
     central_one_of_two_is_impatient: 3, Central, Symmetric, Spins, ONE_OF_TWO, NOBODY;
     central_both_of_two_are_impatient: 3, Central, Symmetric, Spins, BOTH_OF_TWO, NOBODY;
@@ -228,6 +240,13 @@ models! {
 
     exchange_is_aborted: 2, Exchange, Symmetric, Spins, TWICE, ABORTER;
     central_is_aborted: 2, Central, Symmetric, Spins, TWICE, ABORTER;
+    combining_is_aborted: 2, Combining, Symmetric, Spins, TWICE, ABORTER;
+    static_tree_is_aborted: 2, StaticTree(Wake::Flags), Symmetric, Spins, TWICE, ABORTER;
+    wake_tree_is_aborted: 2, StaticTree(Wake::Tree), Symmetric, Spins, TWICE, ABORTER;
+    tournament_is_aborted: 2, Tournament, Symmetric, Spins, TWICE, ABORTER;
+    dissemination_2_is_aborted: 2, Dissemination(Radix::Two), Symmetric, Spins, TWICE, ABORTER;
+    dissemination_4_is_aborted: 1, Dissemination(Radix::Four), Symmetric, Spins, TWICE, ABORTER;
+    hierarchical_is_aborted: 2, Hierarchical, Symmetric, Spins, TWICE, ABORTER;
 
     exchange_of_two_sleeps: 2, Exchange, Symmetric, Sleeps, TWO, NOBODY;
     exchange_of_three_sleeps: 1, Exchange, Symmetric, Sleeps, THREE, NOBODY;
@@ -246,6 +265,17 @@ models! {
     wake_tree_sleepers_are_aborted: 1, StaticTree(Wake::Tree), Symmetric, Sleeps, THREE, ABORTER;
     exchange_sleepers_are_aborted: 2, Exchange, Symmetric, Sleeps, TWICE, ABORTER;
     central_sleepers_are_aborted: 2, Central, Symmetric, Sleeps, TWICE, ABORTER;
+    static_tree_sleepers_are_aborted: 1, StaticTree(Wake::Flags), Symmetric, Sleeps, TWICE, ABORTER;
+    tournament_sleepers_are_aborted: 1, Tournament, Symmetric, Sleeps, TWICE, ABORTER;
+    dissemination_2_sleepers_are_aborted: 1, Dissemination(Radix::Two), Symmetric, Sleeps, TWICE, ABORTER;
+    dissemination_4_sleepers_are_aborted: 1, Dissemination(Radix::Four), Symmetric, Sleeps, TWICE, ABORTER;
+    hierarchical_sleepers_are_aborted: 1, Hierarchical, Symmetric, Sleeps, TWICE, ABORTER;
+    combining_sleepers_meet_an_impatient_party: 1, Combining, Symmetric, Sleeps, ONE_OF_THREE, NOBODY;
+    wake_tree_sleepers_meet_an_impatient_party: 1, StaticTree(Wake::Tree), Symmetric, Sleeps, ONE_OF_THREE, NOBODY;
+    tournament_sleepers_meet_an_impatient_party: 1, Tournament, Symmetric, Sleeps, ONE_OF_THREE, NOBODY;
+    hierarchical_sleepers_meet_an_impatient_party: 1, Hierarchical, Symmetric, Sleeps, ONE_OF_THREE, NOBODY;
+    dissemination_2_sleeper_meets_an_impatient_party: 2, Dissemination(Radix::Two), Symmetric, Sleeps, ONE_OF_TWO, NOBODY;
+    dissemination_4_sleeper_meets_an_impatient_party: 2, Dissemination(Radix::Four), Symmetric, Sleeps, ONE_OF_TWO, NOBODY;
     exchange_sleeper_meets_an_impatient_party: 3, Exchange, Symmetric, Sleeps, ONE_OF_TWO, NOBODY;
     central_sleepers_meet_an_impatient_party: 2, Central, Symmetric, Sleeps, ONE_OF_THREE, NOBODY;
 }
@@ -282,117 +312,4 @@ fn control_from(
         Design::modelled(blueprint, ranks, plan, Symmetric)
     };
     Control::new(Box::new(designer), parties, first, WaitPolicy::Adaptive, action)
-}
-
-fn barrier(algorithm: Algorithm, parties: usize, parks: bool) -> Barrier {
-    barrier_from(0, algorithm, parties, parks, None)
-}
-
-pub(crate) fn explore(bound: usize, f: impl Fn() + Sync + Send + 'static) {
-    let mut model = loom::model::Builder::new();
-    model.preemption_bound = Some(bound);
-    model.max_branches = 100_000;
-    model.check(f);
-}
-
-/// A party that stops after the first trip is missed on the second, and the first is not taken back.
-fn early_drop(algorithm: Algorithm, parks: bool) {
-    explore(3, move || {
-        let barrier = barrier(algorithm, 2, parks);
-        let [mut stayer, mut leaver] = <[_; 2]>::try_from(barrier.take_parties().unwrap()).unwrap();
-        let leaving = thread::spawn(move || leaver.wait().map(drop));
-        let first = stayer.wait().map(drop);
-        let second = stayer.wait().map(drop);
-        assert_eq!((first, leaving.join().unwrap()), (Ok(()), Ok(())));
-        assert_eq!(second.unwrap_err().cause(), &Cause::Dropped { rank: 1 });
-    });
-}
-
-#[test]
-fn exchange_misses_a_dropped_party() {
-    early_drop(Algorithm::Exchange, false);
-}
-
-#[test]
-fn central_misses_a_dropped_party() {
-    early_drop(Algorithm::Central, false);
-}
-
-#[test]
-fn combining_misses_a_dropped_party() {
-    early_drop(Combining, false);
-}
-
-#[test]
-fn static_tree_misses_a_dropped_party() {
-    early_drop(StaticTree(Wake::Flags), false);
-}
-
-#[test]
-fn dissemination_misses_a_dropped_party() {
-    early_drop(Dissemination(Radix::Two), false);
-}
-
-#[test]
-fn sleepers_of_a_tree_miss_a_dropped_party() {
-    early_drop(StaticTree(Wake::Tree), true);
-}
-
-#[test]
-fn sleepers_miss_a_dropped_party() {
-    early_drop(Algorithm::Central, true);
-}
-
-/// A break, a reset by one party, and a trip of the new era: the other party is told once, whenever it comes, and no
-/// stale arrival counts.
-fn reset(algorithm: Algorithm) {
-    explore(3, move || {
-        let barrier = barrier(algorithm, 2, false);
-        let [mut late, mut hasty] = <[_; 2]>::try_from(barrier.take_parties().unwrap()).unwrap();
-        let resetting = {
-            let barrier = barrier.clone();
-            thread::spawn(move || {
-                let first = hasty.wait_timeout(Duration::ZERO).map(|trip| trip.generation());
-                if first.is_err() {
-                    barrier.reset().unwrap();
-                }
-                (first, hasty.wait().map(|trip| trip.generation()), hasty)
-            })
-        };
-        let first = late.wait().map(|trip| trip.generation());
-        let mut second = late.wait().map(|trip| trip.generation());
-        while first.is_err() && second == first {
-            thread::yield_now(); // told again: the reset has not come yet
-            second = late.wait().map(|trip| trip.generation());
-        }
-        let (hasty_first, hasty_second, hasty) = resetting.join().unwrap();
-        assert_eq!(first, hasty_first);
-        assert_eq!((&second, &hasty_second), (&Ok(1), &Ok(1)));
-        drop((late, hasty));
-    });
-}
-
-#[test]
-fn exchange_is_reset() {
-    reset(Algorithm::Exchange);
-}
-
-#[test]
-fn central_is_reset() {
-    reset(Algorithm::Central);
-}
-
-#[test]
-fn combining_is_reset() {
-    reset(Combining);
-}
-
-#[test]
-fn static_tree_is_reset() {
-    reset(StaticTree(Wake::Flags));
-}
-
-#[test]
-fn dissemination_is_reset() {
-    reset(Dissemination(Radix::Two));
 }

@@ -7,10 +7,10 @@ use crate::error::{Broken, Cause};
 use crate::fate::Ruling;
 use crate::fate::luggage::Kind;
 use crate::observe::labels::Recent;
+use crate::primitive::panicking;
 use crate::wait::Limit;
 use std::fmt;
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 /// A completed trip, as one of its parties sees it. What `std` calls `BarrierWaitResult`.
@@ -542,7 +542,7 @@ impl Drop for Party {
             return;
         }
         let rank = self.rank();
-        let cause = if thread::panicking() { Cause::Panicked { rank } } else { Cause::Dropped { rank } };
+        let cause = if panicking() { Cause::Panicked { rank } } else { Cause::Dropped { rank } };
         self.control.desert(&self.member, cause);
     }
 }

@@ -139,6 +139,26 @@ fn leave_tree() {
 }
 
 #[test]
+fn leave_combining() {
+    leave_of_two(3, Combining, false);
+}
+
+#[test]
+fn leave_tournament() {
+    leave_of_two(3, Tournament, false);
+}
+
+#[test]
+fn leave_hierarchical_sleeper() {
+    leave_of_two(3, Hierarchical, true);
+}
+
+#[test]
+fn leave_dissemination_4() {
+    leave_of_two(3, Dissemination(Radix::Four), false);
+}
+
+#[test]
 fn leave_exchange_sleeper() {
     leave_of_two(3, Exchange, true);
 }
@@ -306,6 +326,26 @@ fn join_exchange() {
 #[test]
 fn join_central() {
     join(2, Central, 2, false, 2, false);
+}
+
+#[test]
+fn join_combining() {
+    join(1, Combining, 2, false, 2, false);
+}
+
+#[test]
+fn join_tournament() {
+    join(1, Tournament, 2, false, 2, false);
+}
+
+#[test]
+fn join_dissemination() {
+    join(1, Dissemination(Radix::Two), 2, false, 2, false);
+}
+
+#[test]
+fn join_hierarchical() {
+    join(1, Hierarchical, 2, false, 2, false);
 }
 
 #[test]

@@ -1,14 +1,11 @@
 //! Random schedules of whole barriers, by shuttle: more parties, more trips and more mixtures than the loom models can
 //! explore, for every algorithm that can be named.
 //!
-//! `.ci/shuttle` runs them; docs/verification.md says what they find and what they cannot. Shuttle is sequentially
-//! consistent, so these check the protocols, and never an ordering or a fence.
+//! `.ci/shuttle` runs them; docs/verification/shuttle.md says what they find and what they cannot, and
+//! `explore_shuttle.rs` how they are run, and one of them again.
 //!
 //! Every party writes down every outcome of every trip, the books are compared afterwards (C2, one leader for C7), and
-//! each party's data, written before a trip, is read by all others after it (C1). A lost wake is a deadlock, which
-//! shuttle reports; a livelock exceeds the steps of an execution. A failing schedule is printed; with
-//! `PHALANX_SHUTTLE_ALGORITHM=name PHALANX_SHUTTLE_REPLAY=schedule` the same test runs just that one.
-//! `PHALANX_SHUTTLE_ITERATIONS=n` runs n times as many executions.
+//! each party's data, written before a trip, is read by all others after it (C1).
 
 use super::Barrier;
 use super::action::Act;
@@ -18,15 +15,15 @@ use super::party::{Party, Trip};
 use crate::algo::seat::Blueprint;
 use crate::algo::select::Algorithm;
 use crate::error::{Broken, Cause};
-use crate::primitive::{Fences, steps::STEP};
+use crate::explore_shuttle::Ending::{self, Cut, Whole};
+use crate::explore_shuttle::{dawdle, explore};
+use crate::primitive::{Fences, steps::STEP, unwinding};
 use crate::topology::Sites;
 use crate::wait::{Plan, WaitPolicy};
 use shuttle::rand::{Rng, thread_rng};
-use shuttle::scheduler::{PctScheduler, RandomScheduler};
 use shuttle::thread;
-use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// What one party did on one trip.
@@ -34,70 +31,6 @@ type Outcome = Result<Trip, Broken>;
 
 /// Near the wrap, so that the second trip crosses it (C6).
 pub(super) const FIRST: u64 = u64::MAX;
-
-/// Preemptions that the PCT scheduler places, and one.
-const DEPTH: usize = 3;
-
-/// Far above what any test needs (4 000); an execution that gets here makes no progress.
-const MAX_STEPS: usize = 100_000;
-
-fn setting(name: &str) -> Option<String> {
-    std::env::var(name).ok()
-}
-
-/// Runs `scenario` for every algorithm, half of the time by each scheduler: `executions` of it, shared by all.
-///
-/// Every one of `endings` must have been seen for each algorithm: a test that never meets what it is about shows nothing.
-pub(super) fn explore<S>(executions: usize, endings: &[Ending], scenario: S)
-where
-    S: Fn(Algorithm) -> Ending + Copy + Send + Sync + 'static,
-{
-    let factor: usize = setting("PHALANX_SHUTTLE_ITERATIONS").map_or(1, |times| times.parse().expect("a count"));
-    let each = (executions * factor).div_ceil(2 * Algorithm::NAMED.len());
-    let only = setting("PHALANX_SHUTTLE_ALGORITHM");
-    for algorithm in Algorithm::NAMED {
-        if only.as_ref().is_some_and(|only| *only != algorithm.to_string()) {
-            continue;
-        }
-        let seen = Arc::new(Mutex::new(BTreeMap::new()));
-        let run = {
-            let seen = Arc::clone(&seen);
-            move || {
-                let ending = scenario(algorithm);
-                *seen.lock().unwrap().entry(ending).or_insert(0) += 1;
-            }
-        };
-        eprintln!("{algorithm}: {each} random executions and {each} by PCT of depth {DEPTH}");
-        if let Some(schedule) = setting("PHALANX_SHUTTLE_REPLAY") {
-            shuttle::replay(run, &schedule);
-            continue;
-        }
-        shuttle::Runner::new(RandomScheduler::new(each), config()).run(run.clone());
-        shuttle::Runner::new(PctScheduler::new(DEPTH, each), config()).run(run);
-        let seen: BTreeMap<Ending, u32> = std::mem::take(&mut seen.lock().unwrap());
-        eprintln!("{algorithm}: {seen:?}");
-        assert!(endings.iter().all(|ending| seen.contains_key(ending)), "{algorithm}: only {seen:?} of {endings:?}");
-    }
-}
-
-fn config() -> shuttle::Config {
-    let mut config = shuttle::Config::new();
-    config.max_steps = shuttle::MaxSteps::FailAfter(MAX_STEPS);
-    // A failed assertion formats every party's book.
-    config.stack_size = 128 * 1024;
-    config.silence_warnings = true;
-    config
-}
-
-/// How an execution ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Ending {
-    /// Every trip completed.
-    Whole,
-    /// A trip broke.
-    Cut,
-}
-use Ending::{Cut, Whole};
 
 /// Who acts beside the parties.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,7 +60,7 @@ struct Scene {
 const EIGHT: Scene =
     Scene { parties: 8, trips: 3, parks: false, impatient: 0, outsider: Outsider::Nobody, leave: false };
 
-fn barrier(algorithm: Algorithm, parties: usize, parks: bool) -> Barrier {
+pub(crate) fn barrier(algorithm: Algorithm, parties: usize, parks: bool) -> Barrier {
     barrier_with(algorithm, parties, parks, None)
 }
 
@@ -140,13 +73,6 @@ pub(super) fn barrier_with(algorithm: Algorithm, parties: usize, parks: bool, ac
         Design::modelled(Blueprint::new(algorithm, 3, &sites), ranks, plan, Fences::Symmetric)
     };
     Control::new(Box::new(designer), parties, FIRST, WaitPolicy::Adaptive, action).into()
-}
-
-/// A random moment: others take steps meanwhile.
-pub(super) fn dawdle(at_most: usize) {
-    for _ in 0..thread_rng().gen_range(0..=at_most) {
-        thread::yield_now();
-    }
 }
 
 /// The trip on which a party is impatient, and its limit.
@@ -295,12 +221,13 @@ fn justified(broken: &Broken, scene: Scene, limits: &[Patience]) {
     assert!(!broken.missing().is_empty(), "{broken}: complete");
 }
 
-/// One party stops after some trips, by dropping its handle; its rank is claimed anew and the barrier reset; then all
-/// cross two more trips.
-fn leave_and_return(algorithm: Algorithm, parties: usize, parks: bool) -> Ending {
+/// One party stops after some trips, by dropping its handle, perhaps because it panics; its rank is claimed anew and the
+/// barrier reset; then all cross two more trips.
+pub(super) fn leave_and_return(algorithm: Algorithm, parties: usize, parks: bool) -> Ending {
     let barrier = barrier(algorithm, parties, parks);
     let leaver = thread_rng().gen_range(0..parties);
     let trips = thread_rng().gen_range(0..=2);
+    let panics = thread_rng().gen_bool(0.5);
     let threads: Vec<_> = barrier
         .take_parties()
         .unwrap()
@@ -310,7 +237,11 @@ fn leave_and_return(algorithm: Algorithm, parties: usize, parks: bool) -> Ending
             thread::spawn(move || {
                 let mut outcomes: Vec<Outcome> = (0..trips).map(|_| party.wait()).collect();
                 if party.rank() == leaver {
-                    drop(party);
+                    if panics {
+                        unwinding(|| drop(party));
+                    } else {
+                        drop(party);
+                    }
                     party = barrier.claim(leaver).unwrap();
                     dawdle(40);
                     barrier.reset().unwrap();
@@ -341,7 +272,7 @@ fn leave_and_return(algorithm: Algorithm, parties: usize, parks: bool) -> Ending
         kept.push(party);
     }
     let broken = FIRST.wrapping_add(trips);
-    let expected = Cause::Dropped { rank: leaver };
+    let expected = if panics { Cause::Panicked { rank: leaver } } else { Cause::Dropped { rank: leaver } };
     assert!(told.iter().all(|record| *record == told[0]), "different: {told:?}");
     assert!(told.iter().all(|record| (record.cause(), record.generation()) == (&expected, broken)), "{told:?}");
     let generations = (0..trips).chain(trips + 1..trips + 3).map(|trip| FIRST.wrapping_add(trip));

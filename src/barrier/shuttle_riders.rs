@@ -1,32 +1,36 @@
-//! Random schedules of what rides on a trip, and of membership; see `shuttle.rs` for how, and for how to run one again.
+//! Random schedules of what rides on a trip, and of membership; see `shuttle.rs` for what,
+//! and `explore_shuttle.rs` for how.
 
 use super::Barrier;
 use super::action::Act;
 use super::party::{Party, Trip};
-use super::shuttle::{Data, Ending, Ending::Cut, Ending::Whole, FIRST, barrier_with, dawdle, explore};
+use super::shuttle::{Data, FIRST, barrier_with};
 use crate::algo::select::Algorithm;
 use crate::error::Broken;
+use crate::explore_shuttle::Ending::{self, Cut, Whole};
+use crate::explore_shuttle::{dawdle, explore};
 use crate::phase::action::modelled;
 use crate::primitive::steps::STEP;
 use shuttle::rand::{Rng, thread_rng};
 use shuttle::thread;
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// How many trips before `generation` there were.
-fn place(generation: u64) -> u32 {
+pub(super) fn place(generation: u64) -> u32 {
     generation.wrapping_sub(FIRST) as u32
 }
 
 /// What a party did on a trip, and got: the leader, and the value if there was one.
-type Outcome = Result<(bool, Option<u64>), Broken>;
+pub(super) type Outcome = Result<(bool, Option<u64>), Broken>;
 
 /// What one party was told, trip by trip, by the trip's place.
-type Book = Vec<(u32, Outcome)>;
+pub(super) type Book = Vec<(u32, Outcome)>;
 
 /// All who wrote of a trip were told the same, and got the same value if any; not two lead it.
-fn agree(books: &[Book]) -> (BTreeMap<u32, usize>, Ending) {
+pub(super) fn agree(books: &[Book]) -> (BTreeMap<u32, usize>, Ending) {
     let mut leaders = BTreeMap::new();
     let mut told: BTreeMap<u32, Result<Option<u64>, Broken>> = BTreeMap::new();
     for (at, outcome) in books.iter().flatten() {
@@ -133,13 +137,17 @@ impl Show {
     }
 }
 
-fn data() -> Data {
-    (0..12).map(|_| AtomicU32::new(0)).collect()
+pub(super) fn data() -> Data {
+    (0..24).map(|_| AtomicU32::new(0)).collect()
 }
 
-/// `parties` ride, perhaps against an abort.
-fn play(algorithm: Algorithm, values: bool, impatient: bool, aborts: bool) -> Ending {
-    let parties = thread_rng().gen_range(2..=8);
+/// So many parties, drawn anew for each execution.
+const SOME: RangeInclusive<usize> = 2..=8;
+const CROWD: RangeInclusive<usize> = 9..=16;
+
+/// Parties ride, perhaps against an abort.
+fn play(algorithm: Algorithm, parties: RangeInclusive<usize>, values: bool, impatient: bool, aborts: bool) -> Ending {
+    let parties = thread_rng().gen_range(parties);
     let barrier = barrier_with(algorithm, parties, thread_rng().gen_bool(0.5), None);
     let show = Show::draw(3, values, impatient);
     let data = data();
@@ -176,32 +184,42 @@ fn play(algorithm: Algorithm, values: bool, impatient: bool, aborts: bool) -> En
 
 #[test]
 fn riders_carry_values() {
-    explore(8_000, &[Whole], |algorithm| play(algorithm, true, false, false));
+    explore(8_000, &[Whole], |algorithm| play(algorithm, SOME, true, false, false));
 }
 
 #[test]
 fn riders_carry_values_and_are_aborted() {
-    explore(16_000, &[Whole, Cut], |algorithm| play(algorithm, true, false, true));
+    explore(16_000, &[Whole, Cut], |algorithm| play(algorithm, SOME, true, false, true));
+}
+
+#[test]
+fn crowd_carries_values_and_is_aborted() {
+    explore(1_800, &[Whole, Cut], |algorithm| play(algorithm, CROWD, true, false, true));
+}
+
+#[test]
+fn crowd_splits_beside_impatient_ones_and_is_aborted() {
+    explore(1_800, &[Whole, Cut], |algorithm| play(algorithm, CROWD, false, true, true));
 }
 
 #[test]
 fn riders_split() {
-    explore(8_000, &[Whole], |algorithm| play(algorithm, false, false, false));
+    explore(8_000, &[Whole], |algorithm| play(algorithm, SOME, false, false, false));
 }
 
 #[test]
 fn riders_split_beside_impatient_ones() {
-    explore(8_000, &[Whole, Cut], |algorithm| play(algorithm, false, true, false));
+    explore(8_000, &[Whole, Cut], |algorithm| play(algorithm, SOME, false, true, false));
 }
 
 #[test]
 fn riders_split_and_are_aborted() {
-    explore(8_000, &[Whole, Cut], |algorithm| play(algorithm, false, true, true));
+    explore(8_000, &[Whole, Cut], |algorithm| play(algorithm, SOME, false, true, true));
 }
 
 /// The action finds every party's data of its trip, writes down the trip, and takes its time.
-fn act(algorithm: Algorithm, impatient: bool, aborts: bool) -> Ending {
-    let parties = thread_rng().gen_range(2..=8);
+fn act(algorithm: Algorithm, parties: RangeInclusive<usize>, impatient: bool, aborts: bool) -> Ending {
+    let parties = thread_rng().gen_range(parties);
     let data = data();
     let runs: Arc<Mutex<Vec<u32>>> = Arc::default();
     let action: Box<dyn Act> = {
@@ -257,12 +275,17 @@ fn act(algorithm: Algorithm, impatient: bool, aborts: bool) -> Ending {
 
 #[test]
 fn riders_act() {
-    explore(8_000, &[Whole], |algorithm| act(algorithm, false, false));
+    explore(8_000, &[Whole], |algorithm| act(algorithm, SOME, false, false));
 }
 
 #[test]
 fn riders_act_beside_impatient_ones_and_are_aborted() {
-    explore(16_000, &[Whole, Cut], |algorithm| act(algorithm, true, true));
+    explore(16_000, &[Whole, Cut], |algorithm| act(algorithm, SOME, true, true));
+}
+
+#[test]
+fn crowd_acts_beside_impatient_ones_and_is_aborted() {
+    explore(1_800, &[Whole, Cut], |algorithm| act(algorithm, CROWD, true, true));
 }
 
 /// Parties leave after a trip or two, newcomers join from outside, perhaps somebody aborts. The first party stays.

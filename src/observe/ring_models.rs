@@ -2,6 +2,7 @@
 //! while it is read.
 
 use super::ring::{Pen, Ring, Words};
+use crate::explore_models::explore;
 use loom::thread;
 use std::sync::Arc;
 
@@ -11,9 +12,7 @@ fn event(number: u64) -> Words {
 
 /// Whatever is read is whole, in order, and of the latest: `kept` of them if the party stands still.
 fn read_beside_writing(kept: usize, before: u64, beside: u64) {
-    let mut model = loom::model::Builder::new();
-    model.preemption_bound = Some(3);
-    model.check(move || {
+    explore(3, move || {
         let ring = Arc::new(Ring::new(kept));
         let mut pen = Pen::new(Arc::clone(&ring));
         (0..before).for_each(|number| pen.write(event(number)));

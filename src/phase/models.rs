@@ -151,6 +151,7 @@ macro_rules! models {
 
 const ALL: Fails = |_, trip| trip == 1;
 const LAST: Fails = |rank, trip| rank == 1 && trip == 0;
+const LATER: Fails = |rank, trip| rank == 1 && trip == 1;
 
 models! {
     carry_for_two: 2, PLAIN;
@@ -164,9 +165,15 @@ models! {
     carry_all_three_panic: 1, Scene { algorithm: Central, parties: 3, trips: 2, fails: ALL, ..PLAIN };
     carry_one_panics: 2, Scene { fails: LAST, trips: 2, ..PLAIN };
     carry_one_of_three_panics: 1, Scene { algorithm: Central, parties: 3, trips: 1, fails: LAST, ..PLAIN };
+    carry_one_of_three_panics_later: 0, Scene { algorithm: Central, parties: 3, trips: 2, fails: LATER, ..PLAIN };
+    carry_for_two_by_combining: 3, Scene { algorithm: Combining, trips: 2, ..PLAIN };
+    carry_for_two_by_tournament: 3, Scene { algorithm: Tournament, trips: 2, ..PLAIN };
+    carry_for_two_by_dissemination_4: 3, Scene { algorithm: Dissemination(Radix::Four), trips: 2, ..PLAIN };
+    carry_for_two_by_hierarchy: 3, Scene { algorithm: Hierarchical, trips: 2, ..PLAIN };
     carry_one_of_sleepers_panics: 1, Scene { fails: LAST, trips: 2, parks: true, ..PLAIN };
     carry_is_aborted: 2, Scene { trips: 2, aborts: true, ..PLAIN };
     carry_one_panics_and_is_aborted: 2, Scene { trips: 1, fails: LAST, aborts: true, ..PLAIN };
+    carry_one_panics_later_and_is_aborted: 1, Scene { trips: 2, fails: LATER, aborts: true, ..PLAIN };
 
     assemble_by_central: 2, Scene { algorithm: Central, size: Boxed, trips: 2, ..PLAIN };
     assemble_by_exchange: 2, Scene { size: Boxed, trips: 2, ..PLAIN };
@@ -243,61 +250,79 @@ fn releases_a_sleeper(bound: usize, algorithm: Algorithm) {
     });
 }
 
-#[test]
-fn split_exchange_releases_a_sleeper() {
-    releases_a_sleeper(3, Exchange);
+/// One test for each line: name, what happens, preemption bound, algorithm.
+macro_rules! split_models {
+    ($($name:ident: $what:ident, $bound:literal, $algorithm:expr;)*) => {
+        $(#[test] fn $name() { $what($bound, $algorithm) })*
+    };
 }
 
-#[test]
-fn split_central_releases_a_sleeper() {
-    releases_a_sleeper(3, Central);
-}
+split_models! {
+    split_exchange_releases_a_sleeper: releases_a_sleeper, 3, Exchange;
+    split_central_releases_a_sleeper: releases_a_sleeper, 3, Central;
+    split_combining_releases_a_sleeper: releases_a_sleeper, 3, Combining;
+    split_static_tree_releases_a_sleeper: releases_a_sleeper, 3, StaticTree(Wake::Flags);
+    split_tree_releases_a_sleeper: releases_a_sleeper, 3, StaticTree(Wake::Tree);
+    split_tournament_releases_a_sleeper: releases_a_sleeper, 3, Tournament;
+    split_dissemination_releases_a_sleeper: releases_a_sleeper, 3, Dissemination(Radix::Two);
+    split_dissemination_4_releases_a_sleeper: releases_a_sleeper, 3, Dissemination(Radix::Four);
+    split_hierarchical_releases_a_sleeper: releases_a_sleeper, 3, Hierarchical;
 
-#[test]
-fn split_dissemination_releases_a_sleeper() {
-    releases_a_sleeper(2, Dissemination(Radix::Two));
-}
+    split_exchange_two_of_three_go_away: two_go_away, 2, Exchange;
+    split_central_two_of_three_go_away: two_go_away, 2, Central;
+    split_combining_two_of_three_go_away: two_go_away, 2, Combining;
+    split_static_tree_two_of_three_go_away: two_go_away, 2, StaticTree(Wake::Flags);
+    split_wake_tree_two_of_three_go_away: two_go_away, 2, StaticTree(Wake::Tree);
+    split_tournament_two_of_three_go_away: two_go_away, 2, Tournament;
+    split_dissemination_two_of_three_go_away: two_go_away, 2, Dissemination(Radix::Two);
+    split_hierarchical_two_of_three_go_away: two_go_away, 2, Hierarchical;
 
-#[test]
-fn split_tree_releases_a_sleeper() {
-    releases_a_sleeper(2, StaticTree(Wake::Tree));
+    split_exchange_two_of_three_go_away_twice: two_go_away_twice, 1, Exchange;
+    split_central_two_of_three_go_away_twice: two_go_away_twice, 1, Central;
+    split_combining_two_of_three_go_away_twice: two_go_away_twice, 1, Combining;
+    split_static_tree_two_of_three_go_away_twice: two_go_away_twice, 1, StaticTree(Wake::Flags);
+    split_wake_tree_two_of_three_go_away_twice: two_go_away_twice, 1, StaticTree(Wake::Tree);
+    split_tournament_two_of_three_go_away_twice: two_go_away_twice, 1, Tournament;
+    split_dissemination_two_of_three_go_away_twice: two_go_away_twice, 1, Dissemination(Radix::Two);
+    split_hierarchical_two_of_three_go_away_twice: two_go_away_twice, 1, Hierarchical;
+
+    split_exchange_two_of_three_go_away_from_a_sleeper: two_go_away_from_a_sleeper, 2, Exchange;
+    split_dissemination_two_of_three_go_away_from_a_sleeper: two_go_away_from_a_sleeper, 2, Dissemination(Radix::Two);
+    split_tournament_two_of_three_go_away_from_a_sleeper: two_go_away_from_a_sleeper, 2, Tournament;
 }
 
 /// Two of three arrive and go away, the third sleeps.
-fn two_go_away(bound: usize, algorithm: Algorithm) {
+fn go_away(bound: usize, algorithm: Algorithm, trips: u64) {
     explore(bound, move || {
         let barrier = barrier_from(FIRST, algorithm, 3, true, None);
         let [mut going, mut gone, mut staying] = parties_of(&barrier);
-        let arriving = thread::spawn(move || {
-            // The arrival stands; what becomes of it is asked below.
-            let _ = gone.arrive();
-            gone
-        });
-        let sleeping = thread::spawn(move || (staying.wait().map(Trip::generation), staying));
-        let mut arrival = going.arrive();
-        let slept = sleeping.join().unwrap();
-        let mut gone = arriving.join().unwrap();
-        let mine = arrival.try_wait().unwrap().expect("decided: one has left").generation();
-        assert_eq!((mine, slept.0), (FIRST, Ok(FIRST)));
+        for trip in 0..trips {
+            let generation = FIRST.wrapping_add(trip);
+            let arriving = thread::spawn(move || {
+                // The arrival stands; what becomes of it is asked below.
+                let _ = gone.arrive();
+                gone
+            });
+            let sleeping = thread::spawn(move || (staying.wait().map(Trip::generation), staying));
+            let mut arrival = going.arrive();
+            let slept = sleeping.join().unwrap();
+            gone = arriving.join().unwrap();
+            let mine = arrival.try_wait().unwrap().expect("decided: one has left").generation();
+            assert_eq!((mine, slept.0), (generation, Ok(generation)));
+            staying = slept.1;
+        }
         // The next arrival first sees to the end of the one that was let go.
         let mut next = gone.arrive();
         assert_eq!(next.try_wait(), Ok(None));
     });
 }
 
-#[test]
-fn split_exchange_two_of_three_go_away() {
-    two_go_away(2, Exchange);
+fn two_go_away(bound: usize, algorithm: Algorithm) {
+    go_away(bound, algorithm, 1);
 }
 
-#[test]
-fn split_combining_two_of_three_go_away() {
-    two_go_away(2, Combining);
-}
-
-#[test]
-fn split_tree_two_of_three_go_away() {
-    two_go_away(1, StaticTree(Wake::Flags));
+fn two_go_away_twice(bound: usize, algorithm: Algorithm) {
+    go_away(bound, algorithm, 2);
 }
 
 /// One sleeps already when the other two come and go away: only the fence between arrival and look shows one of them that
@@ -322,16 +347,6 @@ fn two_go_away_from_a_sleeper(bound: usize, algorithm: Algorithm) {
         assert_eq!(going.join().unwrap(), Ok(()));
         assert_eq!(sleeping.join().unwrap(), Ok(false));
     });
-}
-
-#[test]
-fn split_exchange_two_of_three_go_away_from_a_sleeper() {
-    two_go_away_from_a_sleeper(2, Exchange);
-}
-
-#[test]
-fn split_dissemination_two_of_three_go_away_from_a_sleeper() {
-    two_go_away_from_a_sleeper(1, Dissemination(Radix::Two));
 }
 
 /// What becomes of a split trip and the one behind it.
@@ -399,8 +414,23 @@ fn split_tree_meets_an_impatient_party() {
 }
 
 #[test]
+fn split_dissemination_meets_an_impatient_party() {
+    is_impatient(2, Dissemination(Radix::Two), [PATIENT, IMPATIENT], false);
+}
+
+#[test]
+fn split_tournament_meets_an_impatient_party() {
+    is_impatient(2, Tournament, [PATIENT, IMPATIENT], false);
+}
+
+#[test]
 fn split_exchange_is_aborted() {
     is_impatient(1, Exchange, [PATIENT, PATIENT], true);
+}
+
+#[test]
+fn split_hierarchical_is_aborted() {
+    is_impatient(1, Hierarchical, [PATIENT, PATIENT], true);
 }
 
 #[test]

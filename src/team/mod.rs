@@ -32,6 +32,8 @@ mod models;
 pub mod rayon;
 pub mod rendezvous;
 mod share;
+#[cfg(all(test, phalanx_shuttle))]
+mod shuttle;
 mod turnstile;
 
 use crate::barrier::builder::Builder;

@@ -102,6 +102,21 @@ fn team_of_three_sleeps() {
 }
 
 #[test]
+fn team_of_three_sleeps_twice() {
+    is_run(1, 3, true, 2, Fences::Symmetric, true);
+}
+
+#[test]
+fn team_of_workers_sleeps_twice() {
+    is_run(1, 2, false, 2, Fences::Symmetric, true);
+}
+
+#[test]
+fn team_of_workers_is_run() {
+    is_run(2, 2, false, 2, Fences::Asymmetric, false);
+}
+
+#[test]
 fn team_of_workers_sleeps() {
     is_run(2, 2, false, 1, Fences::Symmetric, true);
 }

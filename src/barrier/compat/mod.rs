@@ -4,6 +4,8 @@
 mod batches;
 #[cfg(all(test, phalanx_loom))]
 mod models;
+#[cfg(all(test, phalanx_shuttle))]
+mod shuttle;
 
 use crate::barrier::action::{is_within, within};
 use crate::error::{Broken, Cause};

@@ -3,6 +3,7 @@
 
 use super::batches::Batches;
 use crate::error::{Broken, Cause};
+use crate::explore_models::explore;
 use crate::primitive::{AtomicU32, Ordering};
 use crate::wait::{Limit, Plan};
 use loom::thread;
@@ -40,13 +41,6 @@ impl Stage {
         }
         Ok(index)
     }
-}
-
-fn explore(bound: usize, f: impl Fn() + Sync + Send + 'static) {
-    let mut model = loom::model::Builder::new();
-    model.preemption_bound = Some(bound);
-    model.max_branches = 100_000;
-    model.check(f);
 }
 
 /// The outcomes of one trip: all told the same, or each index once.
@@ -88,6 +82,11 @@ fn compat_one_caller_is_impatient() {
 }
 
 #[test]
+fn compat_a_sleeper_meets_an_impatient_caller() {
+    two_trips(3, true, true);
+}
+
+#[test]
 fn compat_three_callers_cross() {
     explore(2, || {
         let stage = Stage::new(3, 3, false);
@@ -109,6 +108,36 @@ fn compat_three_callers_cross() {
 /// `state` that it is over.
 #[test]
 fn compat_is_aborted() {
+    is_aborted(2, false);
+}
+
+#[test]
+fn compat_sleepers_are_aborted() {
+    is_aborted(2, true);
+}
+
+fn is_aborted(bound: usize, parks: bool) {
+    explore(bound, move || {
+        let stage = Stage::new(2, 2, parks);
+        let other = {
+            let stage = Arc::clone(&stage);
+            thread::spawn(move || [1, 2].map(|trip| stage.cross(0, trip, Limit::Never)))
+        };
+        let aborter = {
+            let stage = Arc::clone(&stage);
+            thread::spawn(move || stage.batches.break_open(&Cause::Aborted { reason: "model".into() }))
+        };
+        let mine = [1, 2].map(|trip| stage.cross(1, trip, Limit::Never));
+        for (mine, other) in mine.into_iter().zip(other.join().unwrap()) {
+            agree(vec![mine, other]);
+        }
+        drop(aborter.join().unwrap());
+    });
+}
+
+/// The same for one trip, at a larger bound.
+#[test]
+fn compat_is_aborted_once() {
     explore(3, || {
         let stage = Stage::new(2, 2, false);
         let other = {
@@ -165,6 +194,26 @@ fn compat_is_reset_behind_a_late_caller() {
         let mine = stage.batches.cross(Limit::Never, || Ok(()));
         agree(vec![mine, partner.join().unwrap()]);
         assert_eq!(late.join().unwrap(), Err(broken));
+    });
+}
+
+/// The last of a full batch may have to wait until the batch before it is over, whose action panics; it is told of that, even
+/// if it looks only behind a reset. (It once looked for a break only while there was one, and then waited for ever.)
+#[test]
+fn compat_is_reset_before_one_who_awaits_its_turn() {
+    explore(3, || {
+        let stage = Stage::new(1, 0, false);
+        let panics = || Err("model".to_owned());
+        let other = {
+            let stage = Arc::clone(&stage);
+            thread::spawn(move || stage.batches.cross(Limit::Never, panics).unwrap_err())
+        };
+        let mine = stage.batches.cross(Limit::Never, panics).unwrap_err();
+        stage.batches.reset(false);
+        let others = other.join().unwrap();
+        for told in [mine, others] {
+            assert!(matches!(told.cause(), Cause::ActionPanicked { .. }), "{told}");
+        }
     });
 }
 

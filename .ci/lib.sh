@@ -72,8 +72,9 @@ run_each() {
 # that is most of the time. Ages are kept, so that a second run builds only what has changed.
 test_tree() {
     mkdir -p "$1"
-    rm -rf "$1/src" "$1/tests"
+    rm -rf "$1/src" "$1/tests" "$1/fuzz"
     cp -rp src tests rust-toolchain.toml "$1/"
+    mkdir "$1/fuzz" && cp -rp fuzz/seeds "$1/fuzz/"
     rm -f "$1/tests/compile_fail.rs"
     awk '/^\[/ { skip = /^\[(workspace|\[bench\]|\[example\])\]/; dev = /^\[dev-dependencies\]/ }
         !skip && (!dev || /^(\[|proptest|serde_json)/)' Cargo.toml >"$1/Cargo.toml"

@@ -6,6 +6,7 @@
 mod fault;
 #[path = "../fuzz/properties/rle.rs"]
 mod property;
+#[allow(dead_code)] // the example uses more of it
 #[path = "../examples/life/rle.rs"]
 mod rle;
 

@@ -89,7 +89,7 @@ impl Tree {
 }
 
 fn relative(path: &[u8]) -> Option<PathBuf> {
-    let path = PathBuf::from(str::from_utf8(path).ok()?);
+    let path = PathBuf::from(std::str::from_utf8(path).ok()?);
     let normal = |part: Component<'_>| matches!(part, Component::Normal(_));
     (path.components().all(normal) && path.components().next().is_some()).then(|| path.components().collect())
 }

@@ -65,15 +65,11 @@ fn slow_list(text: &str) -> Result<Vec<usize>, Wrong> {
     let (mut seen, mut ids) = (vec![false; MAX_CPU_IDS], Vec::new());
     for (column, piece) in pieces(text) {
         let (first, last) = slow_range(&piece).map_err(|why| (column, piece.clone(), why))?;
-        for id in first..=last {
-            if seen[id] {
-                return Err((column, piece, CpuListFault::Duplicate));
-            }
+        if seen[first..=last].contains(&true) {
+            return Err((column, piece, CpuListFault::Duplicate));
         }
-        for id in first..=last {
-            seen[id] = true;
-            ids.push(id);
-        }
+        seen[first..=last].fill(true);
+        ids.extend(first..=last);
     }
     Ok(ids)
 }

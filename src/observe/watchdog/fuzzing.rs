@@ -35,7 +35,7 @@ fn stat(line: &[u8]) {
         while end > 0 && line[end - 1] != b')' {
             end -= 1;
         }
-        let behind = if end == 0 { return None } else { str::from_utf8(&line[end..]).ok()? };
+        let behind = if end == 0 { return None } else { std::str::from_utf8(&line[end..]).ok()? };
         // The first of them is field 3.
         let mut fields = vec!["", "", ""];
         fields.extend(behind.split(|letter: char| letter.is_ascii_whitespace()).filter(|field| !field.is_empty()));

@@ -135,11 +135,11 @@ fn main() -> ExitCode {
     facts.push(("seed", seed.to_string()));
     let page = report::page(&soak.score, &kinds, &facts, &gaps);
     println!("\n{page}");
-    if let Some(folder) = &arguments.out {
-        if let Err(error) = report::write(folder, &page, &soak.score, &facts) {
-            eprintln!("soak: {}: {error}", folder.display());
-            std::process::exit(1);
-        }
+    if let Some(folder) = &arguments.out
+        && let Err(error) = report::write(folder, &page, &soak.score, &facts)
+    {
+        eprintln!("soak: {}: {error}", folder.display());
+        std::process::exit(1);
     }
     println!("{}", report::line(&soak.score));
     let fine = soak.score.is_clean() && gaps.is_empty() && !hung;

@@ -120,3 +120,19 @@ impl fmt::Display for Algorithm {
         })
     }
 }
+
+#[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
+mod tests {
+    use super::*;
+    use crate::algo::seat::Detail;
+
+    #[test]
+    fn what_is_known_of_each_algorithm() {
+        let of = |such: fn(Algorithm) -> bool| Algorithm::NAMED.map(such);
+        assert_eq!(of(Algorithm::is_rooted), [false, true, true, false, false, false, false, false, false]);
+        assert_eq!(of(Algorithm::splits), [true, true, true, false, false, false, false, false, false]);
+        assert_eq!(Algorithm::NAMED.map(Algorithm::usual_fan), [16, 16, 8, 4, 4, 16, 16, 16, 16]);
+        assert_eq!([Radix::Two, Radix::Four].map(Radix::value), [2, 4]);
+        assert_eq!([Detail::None, Detail::Groups(3), Detail::Across].map(Detail::groups), [None, Some(3), None]);
+    }
+}

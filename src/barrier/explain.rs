@@ -203,6 +203,20 @@ mod tests {
     }
 
     #[test]
+    fn each_policy_says_how_it_waits() {
+        let waiting = |policy, cpus| -> String {
+            let text = explain(Algorithm::Central, &Placement::anywhere(2), cpus, policy);
+            text.lines().last().unwrap().split(';').next().unwrap().trim_start().into()
+        };
+        assert_eq!(waiting(WaitPolicy::Spin, 2), "waiting: spin, for ever");
+        assert_eq!(waiting(WaitPolicy::Park, 2), "waiting: park, sleeps at once");
+        assert_eq!(waiting(WaitPolicy::SpinYield, 2), "waiting: spin-yield, spins up to 40µs, then yields");
+        assert_eq!(waiting(WaitPolicy::SpinPark, 1), "waiting: spin-park, does not spin, since CPUs are scarce");
+        let text = explain(Algorithm::Combining, &Placement::anywhere(16), 16, WaitPolicy::Spin);
+        assert!(text.contains("combining (groups of"), "{text}");
+    }
+
+    #[test]
     fn crowds_pairs_and_wishes_have_their_reasons() {
         let why = |wish, parties, cpus, policy| -> String {
             let text = explain(wish, &Placement::anywhere(parties), cpus, policy);

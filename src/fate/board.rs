@@ -219,6 +219,33 @@ mod tests {
     }
 
     #[test]
+    fn what_is_beside_a_word_is_on_its_line_and_a_sibling_brings_its_luggage_elsewhere() {
+        let mut layout = Layout::new(&Sites::anywhere(2));
+        let _first = layout.line(0);
+        let spot = layout.line(0);
+        let beside: Vec<Spot> = std::iter::successors(Some(spot), |&spot| layout.beside(spot)).collect();
+        assert_eq!(beside.len(), WORDS as usize);
+        assert!(beside.iter().all(|other| other.first_on_line() == spot));
+        assert_eq!(layout.luggage(0, spot), spot);
+        let other = layout.luggage(1, beside[1]);
+        assert_eq!(other, other.first_on_line());
+        assert_ne!(other, spot);
+        assert_eq!((layout.words(), layout.index(other)), (3 * WORDS as usize, 2 * WORDS as usize));
+    }
+
+    #[test]
+    fn lines_in_order_are_told_from_others() {
+        let mut layout = Layout::new(&Sites::anywhere(3));
+        let spots: Vec<Spot> = (0..3).map(|rank| layout.line(rank)).collect();
+        let board = Board::new(&layout, 0, false);
+        assert!(board.starts_with(&spots) && board.starts_with(&spots[..2]));
+        assert!(!board.starts_with(&spots[1..]));
+        let beyond = [&spots[..], &[layout.line(0)]].concat();
+        assert!(!board.starts_with(&beyond), "the board has three lines");
+        assert_eq!(board.first_lines(2).len(), 2);
+    }
+
+    #[test]
     fn each_node_has_its_own_block_and_every_word_its_own_place() {
         let machine = Topology::regular(2, 2, 1, 4, 1).unwrap();
         let sites = sites(&machine, &Bind::Spread, 16);

@@ -170,6 +170,30 @@ mod tests {
     }
 
     #[test]
+    fn kinds_agree_with_themselves_and_with_those_who_leave() {
+        let agrees = |one: Kind| {
+            [Some(one), Some(Kind(8)), Some(Kind::LEAVING), Some(Kind::ABSENT), None].map(|other| one.agrees(other))
+        };
+        assert_eq!(agrees(Kind(7)), [true, false, true, false, false]);
+        assert_eq!(agrees(Kind::UNNUMBERED), [false, false, true, false, false]);
+        let numbers = [Kind::UNNUMBERED, Kind::LEAVING, Kind::ABSENT].map(|kind| kind.0);
+        assert_eq!(numbers, [0xffff, 0xfffe, 0xfffd]);
+    }
+
+    #[test]
+    fn luggage_says_what_was_brought_and_a_trunk_who_has_left() {
+        let (luggage, trunk) = (Luggage::new(), Trunk::new(5));
+        luggage.label(Tag::after(Tag::default(), 5, Kind(7)));
+        assert!(luggage.has(Kind(7), 5) && !luggage.has(Kind(8), 5) && !luggage.is_leaving(5));
+        assert_eq!(luggage.kind(5), Some(Kind(7)));
+        luggage.label(Tag::after(Tag::default(), 6, Kind::LEAVING));
+        assert!(luggage.is_leaving(6) && !luggage.is_leaving(7));
+        assert!(trunk.has_left(4) && !trunk.has_left(5));
+        trunk.leave(5);
+        assert!(trunk.has_left(5) && !trunk.has_left(6));
+    }
+
+    #[test]
     fn two_slots_and_their_luggage_fill_one_line() {
         assert_eq!(size_of::<[AtomicU64; 2]>() + 2 * size_of::<Luggage>(), 64);
     }

@@ -159,6 +159,44 @@ mod tests {
     }
 
     #[test]
+    fn the_first_and_the_last_to_come_know_it() {
+        let standing = |next: [u64; 2]| {
+            let slots = Slots::pair(4);
+            (0..2).filter(|&rank| next[rank] == 5).for_each(|rank| slots.arrive(rank, 4));
+            let Standing { first, last } = slots.standing(0, 4);
+            (first, last, slots.has_arrived(0, 4), slots.has_arrived(1, 4))
+        };
+        assert_eq!(standing([5, 4]), (true, false, true, false));
+        assert_eq!(standing([5, 5]), (false, true, true, true));
+        let sites = crate::topology::Sites::anywhere(3);
+        let mut layout = crate::fate::board::Layout::new(&sites);
+        let spots = layout.slots(&sites);
+        let board = Arc::new(Board::new(&layout, 4, false));
+        let slots = Slots::Many { board, luggage: Arc::clone(&spots.clone().into()), spots: spots.into() };
+        let standing = |rank| {
+            let Standing { first, last } = slots.standing(rank, 4);
+            (first, last)
+        };
+        assert_eq!((standing(0), slots.parties()), ((true, false), 3));
+        slots.arrive(2, 4);
+        assert_eq!([standing(0), standing(1), standing(2)], [(false, false), (false, false), (true, false)]);
+        slots.arrive(1, 4);
+        assert_eq!([standing(0), standing(1)], [(false, true), (false, false)]);
+        assert_eq!([0, 1, 2].map(|rank| slots.next_of(rank)), [4, 5, 5]);
+        slots.arrive(0, 4);
+        assert_eq!(standing(1), (false, true));
+    }
+
+    #[test]
+    fn two_bring_their_luggage_to_places_of_their_own() {
+        let slots = Slots::pair(0);
+        assert!(!std::ptr::eq(slots.luggage(0), slots.luggage(1)));
+        let Slots::Pair(pair) = &slots else { unreachable!() };
+        assert!(std::ptr::eq(slots.luggage(1), &raw const pair.luggage[1]));
+        assert!(std::ptr::eq(slots.slot(1), &raw const pair.slots[1]));
+    }
+
+    #[test]
     fn a_complete_trip_is_the_next_one_with_nobody_there() {
         let census = Census::of(&[6, 6]);
         assert_eq!(census, Census { generation: 6, missing: vec![0, 1], arrived: 0 });

@@ -135,9 +135,39 @@ fn receive(ball: &Futex, position: u32, give_up: Instant) -> bool {
     true
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
 mod tests {
     use super::*;
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn the_ball_comes_back_as_often_as_it_is_hit() {
+        let give_up = now() + LONG;
+        assert!(hand_over(give_up).is_some_and(|half| !half.is_zero()));
+        assert!(now() < give_up, "somebody waited for a ball that did not come");
+    }
+
+    #[test]
+    fn who_waits_for_the_ball_sleeps_until_it_is_hit_or_time_is_up() {
+        let ball = Futex::new(4);
+        assert!(receive(&ball, 3, now()));
+        assert!(!receive(&ball, 4, now()));
+        let started = now();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                thread::sleep(Duration::from_millis(5));
+                hit(&ball, 5);
+            });
+            assert!(receive(&ball, 4, started + LONG));
+        });
+        assert!(now() < started + LONG, "slept through");
+    }
+
+    #[test]
+    fn the_spin_budget_is_a_sleep_and_a_wake() {
+        assert_eq!(calibration().spin_budget(), 2 * calibration().block_and_wake());
+    }
 
     #[test]
     fn costs_are_within_their_bounds() {

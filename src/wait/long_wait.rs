@@ -222,3 +222,167 @@ const POLLS_PER_LOOK: u32 = match () {
     () if cfg!(miri) => 2,
     () => 32,
 };
+
+#[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
+mod tests {
+    use super::*;
+    use crate::primitive::Fences;
+    use crate::wait::{Limit, Plan, Stay, Tally, WaitPolicy, calibration};
+    use std::cell::Cell;
+    use std::sync::Arc;
+    use std::thread;
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    fn pace(policy: WaitPolicy, spin: Duration, cpus: usize) -> (Pace, Arc<Tally>) {
+        let tally = Arc::new(Tally::default());
+        let plan = Plan::new(policy, Some(spin), 2, cpus, &calibration());
+        (Pace::new(plan).counted_by(Arc::clone(&tally)), tally)
+    }
+
+    /// Waits at `door` for something that comes at look number `last`.
+    fn look(door: &Door, pace: &mut Pace, last: u32) {
+        let looks = Cell::new(0);
+        let ready = || {
+            looks.set(looks.get() + 1);
+            looks.get() >= last
+        };
+        let stay = Stay { generation: 6, pace, limit: &Limit::After(LONG) };
+        assert_eq!(door.until(stay, &ready), Ok(()));
+    }
+
+    #[test]
+    fn who_spins_for_ever_neither_yields_nor_sleeps() {
+        let (mut pace, tally) = pace(WaitPolicy::Spin, Duration::ZERO, 1);
+        look(&Door::new(Fences::Symmetric), &mut pace, 5000);
+        assert_eq!((tally.waits.get(), tally.yields.get(), tally.parks.get()), (1, 0, 0));
+        assert!(tally.spins.get() > 4000);
+    }
+
+    #[test]
+    fn who_has_a_budget_spins_before_it_sleeps() {
+        let door = Door::new(Fences::Symmetric);
+        // A lost CPU ends spinning, and those of a busy machine are lost often.
+        let spun = (0..1000).any(|_| {
+            let (mut pace, tally) = pace(WaitPolicy::SpinPark, LONG, 2);
+            look(&door, &mut pace, 500);
+            (tally.spins.get() > 400) && tally.parks.get() == 0
+        });
+        assert!(spun);
+    }
+
+    #[test]
+    fn a_budget_that_is_used_up_ends_spinning() {
+        let (mut pace, tally) = pace(WaitPolicy::SpinPark, Duration::from_micros(1), 2);
+        let door = Door::new(Fences::Symmetric);
+        let came = Cell::new(false);
+        // Comes when it is first asked for behind the announcement of a sleep.
+        let ready = || {
+            came.set(door.attention.word().load(Ordering::Relaxed) != 0);
+            came.get()
+        };
+        door.until(Stay { generation: 6, pace: &mut pace, limit: &Limit::After(LONG) }, &ready).unwrap();
+        assert!(came.get() && tally.yields.get() == 0);
+    }
+
+    #[test]
+    fn who_yields_does_so_for_ever_if_told_to_and_whatever_rivals_do() {
+        let door = Door::new(Fences::Symmetric);
+        (0..3).for_each(|trip| door.rivals.slow_yield(trip));
+        assert!(door.rivals.are_there(6));
+        let (mut patient, tally) = pace(WaitPolicy::SpinYield, Duration::ZERO, 1);
+        look(&door, &mut patient, 500);
+        assert!(tally.yields.get() > 400 && tally.parks.get() == 0);
+    }
+
+    #[test]
+    fn with_rivals_about_nobody_yields_who_may_sleep() {
+        for rivals in [false, true] {
+            let door = Door::new(Fences::Symmetric);
+            if rivals {
+                (0..3).for_each(|trip| door.rivals.slow_yield(trip));
+            }
+            let (mut pace, tally) = pace(WaitPolicy::Adaptive, Duration::ZERO, 1);
+            // Comes at the first look behind a yield or the announcement of a sleep.
+            let looks = Cell::new(0);
+            let ready = || {
+                looks.set(looks.get() + 1);
+                looks.get() > 3 || door.attention.word().load(Ordering::Relaxed) != 0
+            };
+            door.until(Stay { generation: 6, pace: &mut pace, limit: &Limit::After(LONG) }, &ready).unwrap();
+            assert_eq!(tally.yields.get() == 0, rivals);
+        }
+    }
+
+    #[test]
+    fn a_spinning_party_asks_whether_all_are_here_now_and_then() {
+        let door = Door::new(Fences::Symmetric);
+        let (mut pace, _) = pace(WaitPolicy::Spin, Duration::ZERO, 1);
+        let looks = Cell::new(0);
+        let ready = || {
+            looks.set(looks.get() + 1);
+            false
+        };
+        let asked = Cell::new(0);
+        let all_here = || {
+            asked.set(asked.get() + 1);
+            asked.get() == 3
+        };
+        let stay = Stay { generation: 6, pace: &mut pace, limit: &Limit::After(LONG) };
+        assert_eq!(door.until_or(stay, &ready, &all_here), Ok(Seen::AllHere));
+        assert_eq!(looks.get(), pace.tight() + 3 * LOOKS_ALONE * POLLS_PER_LOOK);
+    }
+
+    #[test]
+    fn who_comes_to_sleepers_asks_at_once() {
+        for (asleep, polls) in [(parked_for(6), 0), (parked_for(7), LOOKS_ALONE * POLLS_PER_LOOK)] {
+            let door = Door::new(Fences::Symmetric);
+            door.attention.word().fetch_or(asleep, Ordering::Relaxed);
+            let (mut pace, _) = pace(WaitPolicy::Spin, Duration::ZERO, 1);
+            let looks = Cell::new(0);
+            let ready = || {
+                looks.set(looks.get() + 1);
+                false
+            };
+            let stay = Stay { generation: 6, pace: &mut pace, limit: &Limit::After(LONG) };
+            assert_eq!(door.until_or(stay, &ready, &|| true), Ok(Seen::AllHere));
+            assert_eq!(looks.get(), pace.tight() + polls);
+        }
+    }
+
+    #[test]
+    fn a_sleeper_sleeps() {
+        let door = Door::new(Fences::Symmetric);
+        let (mut pace, tally) = pace(WaitPolicy::Park, Duration::ZERO, 2);
+        let looks = Cell::new(0);
+        let come = std::sync::atomic::AtomicBool::new(false);
+        let ready = || {
+            looks.set(looks.get() + 1);
+            come.load(std::sync::atomic::Ordering::SeqCst)
+        };
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                // Woken twice for nothing: it sleeps again each time.
+                for _ in 0..2 {
+                    thread::sleep(Duration::from_millis(10));
+                    door.wake_spuriously();
+                }
+                thread::sleep(Duration::from_millis(10));
+                come.store(true, std::sync::atomic::Ordering::SeqCst);
+                door.look();
+                assert!(door.wake_sleepers(6));
+            });
+            door.until(Stay { generation: 6, pace: &mut pace, limit: &Limit::After(LONG) }, &ready).unwrap();
+        });
+        assert!((1..20).contains(&tally.parks.get()), "{tally:?}");
+    }
+
+    #[test]
+    fn the_length_of_a_wait_is_what_the_clock_says() {
+        let door = Door::new(Fences::Symmetric);
+        let start = now();
+        let goal = Goal { ready: &|| true, all_here: None };
+        let wait = LongWait::new(&door, goal, 6, (start, start + LONG), None);
+        assert_eq!(wait.waited(), LONG);
+    }
+}

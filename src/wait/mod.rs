@@ -436,4 +436,70 @@ mod tests {
         // An eighth, or nothing at all if the CPU was lost meanwhile.
         assert!(pace.spin_budget() <= budget / 8, "{pace:?}");
     }
+
+    #[test]
+    fn trips_that_follow_each_other_have_bits_of_their_own() {
+        let of = |trips: [u64; 4]| trips.map(parked_for);
+        assert_eq!((of([0, 1, 2, 3]), parked_for(u64::MAX)), ([1, 2, 1, 2], 2));
+        assert_eq!(PARKED, parked_for(4) | parked_for(5));
+        let all = [parked_for(0), parked_for(1), BREAKING, BROKEN, TURNING];
+        assert_eq!(all.iter().sum::<u32>(), WAKE - 1, "no bit twice, and the count above them");
+        assert_eq!(ALARM, BREAKING + BROKEN);
+    }
+
+    #[test]
+    fn a_wake_takes_its_trips_bit_and_steps_the_count() {
+        let door = Door::new(Fences::Symmetric);
+        assert!(!door.wake_sleepers(4), "nobody is asleep");
+        door.attention.word().fetch_or(PARKED | TURNING, crate::primitive::Ordering::Relaxed);
+        assert!(door.wake_sleepers(4) && !door.wake_sleepers(4));
+        assert_eq!(door.look().0, WAKE + parked_for(5) + TURNING);
+        assert!(door.wake(PARKED));
+        assert_eq!(door.look().0, 2 * WAKE + TURNING);
+    }
+
+    #[test]
+    fn what_is_announced_is_seen_and_taken_back() {
+        let door = Door::new(Fences::Symmetric);
+        let seen = |door: &Door| {
+            let word = door.look();
+            (word.undisturbed(), word.asks(), word.alarmed(), door.alarmed(), door.is_broken())
+        };
+        assert_eq!(seen(&door), (true, false, false, false, false));
+        door.raise_alarm();
+        assert_eq!(seen(&door), (false, true, true, true, false));
+        door.lower_alarm();
+        assert_eq!(seen(&door), (true, false, false, false, false));
+        door.announce_turn();
+        assert_eq!(seen(&door), (false, true, false, false, false));
+        door.attention.word().fetch_or(parked_for(1), crate::primitive::Ordering::Relaxed);
+        door.raise_alarm();
+        door.settle_alarm();
+        assert_eq!(seen(&door), (false, true, true, true, true));
+        assert_eq!(door.look().0, TURNING + BROKEN + WAKE, "those who sleep are woken for it");
+        door.clear_alarm();
+        assert_eq!(seen(&door), (false, true, false, false, false));
+        door.wake_spuriously();
+        assert_eq!(door.look().0, TURNING + 2 * WAKE);
+    }
+
+    #[test]
+    fn a_limit_has_come_when_its_time_is_there() {
+        let start = now();
+        let second = Duration::from_secs(1);
+        assert_eq!(Limit::After(second).ends_at(start), Some(start + second));
+        assert_eq!((Limit::Usual.ends_at(start), Limit::Never.ends_at(start)), (None, None));
+        assert_eq!(
+            Limit::Usual.end(start, Some(second)).map(|end| (end.at, end.after)),
+            Some((start + second, second))
+        );
+        assert!(Limit::After(Duration::MAX).ends_at(start).is_none());
+        assert_eq!(Limit::At(start + second).end(start, None).map(|end| end.after), Some(second));
+        let hour = Duration::from_secs(3600);
+        assert!(
+            Limit::At(start).has_come()
+                && !Limit::At(start + hour).has_come()
+                && !Limit::After(Duration::ZERO).has_come()
+        );
+    }
 }

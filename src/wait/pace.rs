@@ -296,6 +296,10 @@ mod tests {
         assert_eq!(pace(WaitPolicy::Adaptive, 2, 1).lingering(), 0);
         let no_budget = Plan::new(WaitPolicy::Adaptive, Some(Duration::ZERO), 4, 2, &calibration());
         assert_eq!(Pace::new(no_budget).lingering(), 0);
+        let mut lingers = pace(WaitPolicy::Adaptive, 4, 2);
+        assert_eq!(lingers.lingering(), LINGERING);
+        assert!(lingers.lost_cpu(4 * MS));
+        assert_eq!(lingers.lingering(), 0, "a CPU was lost just now");
     }
 
     #[test]
@@ -306,6 +310,53 @@ mod tests {
         assert_eq!(pace.spin_budget(), BUDGET / 8);
         (0..100).for_each(|_| pace.learn(Duration::from_micros(2)));
         assert_eq!(pace.spin_budget(), BUDGET);
+    }
+
+    #[test]
+    fn waits_of_four_budgets_are_not_hopeless_yet() {
+        let mut pace = pace(WaitPolicy::Adaptive, 2, 2);
+        // The average of one wait is an eighth of it.
+        pace.learn(8 * 4 * BUDGET);
+        assert_eq!((u128::from(pace.average), pace.spin_budget()), (4 * BUDGET.as_nanos(), BUDGET));
+        pace.learn(8 * 4 * BUDGET);
+        assert_eq!(pace.spin_budget(), BUDGET / 8);
+    }
+
+    #[test]
+    fn the_first_polls_are_few_where_they_keep_others_out() {
+        let tight = |policy, parties| pace(policy, parties, 2).tight();
+        for policy in [WaitPolicy::SpinYield, WaitPolicy::SpinPark, WaitPolicy::Adaptive] {
+            assert_eq!((tight(policy, 2), tight(policy, 3)), (TIGHT, TIGHT_WHEN_SCARCE), "{policy}");
+        }
+        assert_eq!((tight(WaitPolicy::Spin, 3), tight(WaitPolicy::Park, 2)), (TIGHT, 1));
+    }
+
+    #[test]
+    fn a_quota_alone_does_not_shorten_the_first_polls() {
+        let tight = |policy, parties, each| {
+            Plan::new(policy, Some(BUDGET), parties, 2, &calibration()).with_a_cpu_each(each).tight
+        };
+        assert_eq!(
+            (tight(WaitPolicy::Adaptive, 3, true), tight(WaitPolicy::Adaptive, 3, false)),
+            (TIGHT, TIGHT_WHEN_SCARCE)
+        );
+        assert_eq!((tight(WaitPolicy::Park, 3, true), tight(WaitPolicy::Park, 2, true)), (1, 1));
+    }
+
+    #[test]
+    fn who_does_not_spin_sleeps_readily() {
+        let readily = |policy, parties| Plan::new(policy, Some(BUDGET), parties, 2, &calibration()).sleeps_readily();
+        assert!(readily(WaitPolicy::Park, 2) && readily(WaitPolicy::Adaptive, 3) && !readily(WaitPolicy::Adaptive, 2));
+    }
+
+    #[test]
+    fn another_plan_keeps_what_was_learned_and_where_it_is_counted() {
+        let tally = Arc::new(Tally::default());
+        let mut pace = pace(WaitPolicy::SpinPark, 2, 2).counted_by(Arc::clone(&tally));
+        assert!(std::ptr::eq(pace.tally().unwrap(), &raw const *tally));
+        pace.learn(10 * MS);
+        pace.adopt(Plan::new(WaitPolicy::Adaptive, Some(BUDGET), 2, 2, &calibration()));
+        assert_eq!(pace.spin_budget(), BUDGET / 8);
     }
 
     #[test]
@@ -338,7 +389,7 @@ mod tests {
     #[test]
     fn a_lost_cpu_is_remembered_for_a_while() {
         let mut pace = pace(WaitPolicy::Adaptive, 2, 2);
-        assert!(!pace.lost_cpu(Duration::from_micros(5)) && pace.lost_cpu(4 * MS));
+        assert!(!pace.lost_cpu(Duration::from_micros(5)) && !pace.lost_cpu(LOST) && pace.lost_cpu(4 * MS));
         for _ in 0..PENANCE {
             assert!(pace.spin_budget().is_zero() && !pace.yield_budget().is_zero());
             pace.learn(Duration::from_micros(2));

@@ -108,6 +108,7 @@ mod tests {
                 // Each slice is noticed by several parties.
                 (0..5).for_each(|_| rivals.slow_yield(trip));
                 assert_eq!(pause(&rivals, trip), expected);
+                assert_eq!(rivals.are_there(trip), expected > 0, "for those who are still at this trip");
                 trip = trip.wrapping_add(1);
             }
             trip = trip.wrapping_add(FIRST);
@@ -131,6 +132,24 @@ mod tests {
         for trip in (0..1000).filter(|trip| trip % 10 < 2) {
             rivals.slow_yield(trip);
             assert_eq!(pause(&rivals, trip), 0);
+        }
+    }
+
+    #[test]
+    fn there_are_none_at_first_wherever_the_count_begins() {
+        for trip in [0, 1, u64::MAX - 1, u64::MAX] {
+            assert!(!Rivals::new().are_there(trip));
+        }
+    }
+
+    #[test]
+    fn a_trial_ends() {
+        for (late, expected) in [(TRIAL - 1, 2 * FIRST), (TRIAL, 0)] {
+            let rivals = Rivals::new();
+            (0..ACCIDENTS).for_each(|trip| rivals.slow_yield(trip));
+            let again = rivals.until().load(Ordering::Relaxed);
+            rivals.slow_yield(again + late);
+            assert_eq!(pause(&rivals, again + late), expected);
         }
     }
 

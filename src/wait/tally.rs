@@ -145,6 +145,32 @@ mod tests {
     }
 
     #[test]
+    fn yields_without_a_sleep_and_sleeps_without_a_yield_are_counted() {
+        let tally = Tally::default();
+        tally.end(Spent { polls: 2, yields: 2, parks: 0 });
+        tally.end(Spent { polls: 1, yields: 0, parks: 1 });
+        tally.end(Spent { polls: 3, yields: 3, parks: 3 });
+        assert_eq!([&tally.waits, &tally.spins, &tally.yields, &tally.parks].map(Meter::get), [3, 1, 5, 4]);
+    }
+
+    #[test]
+    fn the_thread_that_waits_is_known_until_its_handle_goes() {
+        let tally = Tally::default();
+        assert_eq!(tally.last_thread(), None);
+        tally.note_thread();
+        assert_eq!(tally.last_thread(), thread_id());
+        nanos(now());
+        tally.begin(now());
+        tally.outlasts(false);
+        assert_eq!(tally.waiting_since(), None);
+        tally.outlasts(true);
+        assert_eq!((tally.waiting_since(), tally.last_arrived().is_some()), (tally.last_arrived(), true));
+        tally.label.set(3);
+        tally.forget();
+        assert_eq!((tally.last_thread(), tally.last_arrived(), tally.label.get()), (None, None, 0));
+    }
+
+    #[test]
     fn a_tally_disturbs_no_neighbour() {
         assert_eq!((size_of::<Tally>(), align_of::<Tally>()), (128, 128));
     }

@@ -248,7 +248,7 @@ mod tests {
             looks.get() >= last
         };
         let stay = Stay { generation: 6, pace, limit: &Limit::After(LONG) };
-        assert_eq!(door.until(stay, &ready), Ok(()));
+        assert_eq!(door.until(stay, ready), Ok(()));
     }
 
     #[test]
@@ -281,7 +281,7 @@ mod tests {
             came.set(door.attention.word().load(Ordering::Relaxed) != 0);
             came.get()
         };
-        door.until(Stay { generation: 6, pace: &mut pace, limit: &Limit::After(LONG) }, &ready).unwrap();
+        door.until(Stay { generation: 6, pace: &mut pace, limit: &Limit::After(LONG) }, ready).unwrap();
         assert!(came.get() && tally.yields.get() == 0);
     }
 
@@ -309,7 +309,7 @@ mod tests {
                 looks.set(looks.get() + 1);
                 looks.get() > 3 || door.attention.word().load(Ordering::Relaxed) != 0
             };
-            door.until(Stay { generation: 6, pace: &mut pace, limit: &Limit::After(LONG) }, &ready).unwrap();
+            door.until(Stay { generation: 6, pace: &mut pace, limit: &Limit::After(LONG) }, ready).unwrap();
             assert_eq!(tally.yields.get() == 0, rivals);
         }
     }
@@ -329,7 +329,7 @@ mod tests {
             asked.get() == 3
         };
         let stay = Stay { generation: 6, pace: &mut pace, limit: &Limit::After(LONG) };
-        assert_eq!(door.until_or(stay, &ready, &all_here), Ok(Seen::AllHere));
+        assert_eq!(door.until_or(stay, ready, &all_here), Ok(Seen::AllHere));
         assert_eq!(looks.get(), pace.tight() + 3 * LOOKS_ALONE * POLLS_PER_LOOK);
     }
 
@@ -345,7 +345,7 @@ mod tests {
                 false
             };
             let stay = Stay { generation: 6, pace: &mut pace, limit: &Limit::After(LONG) };
-            assert_eq!(door.until_or(stay, &ready, &|| true), Ok(Seen::AllHere));
+            assert_eq!(door.until_or(stay, ready, &|| true), Ok(Seen::AllHere));
             assert_eq!(looks.get(), pace.tight() + polls);
         }
     }
@@ -372,7 +372,7 @@ mod tests {
                 door.look();
                 assert!(door.wake_sleepers(6));
             });
-            door.until(Stay { generation: 6, pace: &mut pace, limit: &Limit::After(LONG) }, &ready).unwrap();
+            door.until(Stay { generation: 6, pace: &mut pace, limit: &Limit::After(LONG) }, ready).unwrap();
         });
         assert!((1..20).contains(&tally.parks.get()), "{tally:?}");
     }

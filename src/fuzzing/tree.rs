@@ -127,8 +127,9 @@ pub(crate) fn content(path: &Path) -> Option<Option<Vec<u8>>> {
 /// The entries of a folder of the mounted tree; `None` if nothing is mounted.
 pub(crate) fn names(folder: &Path) -> Option<io::Result<Vec<OsString>>> {
     MOUNTED.with_borrow(|tree| {
+        let files = &tree.as_ref()?.files;
         let folder = inside(folder);
-        let below = tree.as_ref()?.files.keys().filter_map(|path| path.strip_prefix(folder).ok()?.iter().next());
+        let below = files.keys().filter_map(|path| path.strip_prefix(folder).ok()?.iter().next());
         let names: BTreeSet<&std::ffi::OsStr> = below.collect();
         Some(if names.is_empty() {
             Err(io::ErrorKind::NotFound.into())

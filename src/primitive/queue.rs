@@ -25,6 +25,10 @@ const LONGEST: Duration = Duration::from_secs(1);
 /// Sleeps of one wait that may end for no reason before it rests by the clock.
 const PATIENCE: u32 = 8;
 
+/// Everybody. One less than std's mutexes and locks say, so that a filter which a test installs can tell the two apart: what std
+/// does when its wakes are refused is not ours to mend.
+const ALL: u32 = i32::MAX as u32 - 1;
+
 /// Whether the kernel has refused a sleep or a wake. Relaxed: a sleeper that has not heard of it looks after [`LONGEST`].
 static REFUSED: AtomicBool = AtomicBool::new(false);
 
@@ -62,7 +66,7 @@ impl Queue {
     }
 
     pub(super) fn wake_all(&self, word: &AtomicU32) {
-        if futex::wake(word, Flags::PRIVATE, i32::MAX as u32).is_err() {
+        if futex::wake(word, Flags::PRIVATE, ALL).is_err() {
             REFUSED.store(true, Ordering::Relaxed);
         }
     }

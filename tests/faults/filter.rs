@@ -25,11 +25,11 @@ pub(crate) fn futex_wait(errno: i32) -> Rule {
     Rule { call: libc::SYS_futex, only: vec![(1, libc::FUTEX_WAIT as u32 | PRIVATE, true), (3, 0, false)], errno }
 }
 
-/// Wakes of everybody, as this library makes them. (std's mutexes, whose sleepers would be lost, wake one at a time.)
+/// Wakes as this library makes them: of one less than std's locks wake, whose sleepers would be lost.
 pub(crate) fn futex_wake(errno: i32) -> Rule {
     Rule {
         call: libc::SYS_futex,
-        only: vec![(1, libc::FUTEX_WAKE as u32 | PRIVATE, true), (2, i32::MAX as u32, true)],
+        only: vec![(1, libc::FUTEX_WAKE as u32 | PRIVATE, true), (2, i32::MAX as u32 - 1, true)],
         errno,
     }
 }

@@ -137,7 +137,9 @@ fn play(algorithm: Algorithm, fails: bool) -> Ending {
     let data: Vec<AtomicU32> = (0..members).map(|_| AtomicU32::new(0)).collect();
     let mut ending = Whole;
     // PCT wants a choice in every execution, also with a member alone.
-    thread::spawn(thread::yield_now).join().unwrap();
+    let other = thread::spawn(thread::yield_now);
+    thread::yield_now();
+    other.join().unwrap();
     for number in 1..=3 {
         let run = Run::draw(number, members, fails);
         dawdle(5);

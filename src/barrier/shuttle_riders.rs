@@ -199,7 +199,7 @@ fn crowd_carries_values_and_is_aborted() {
 
 #[test]
 fn crowd_splits_beside_impatient_ones_and_is_aborted() {
-    explore(1_800, &[Whole, Cut], |algorithm| play(algorithm, CROWD, false, true, true));
+    explore(18_000, &[Whole, Cut], |algorithm| play(algorithm, CROWD, false, true, true));
 }
 
 #[test]
@@ -285,7 +285,8 @@ fn riders_act_beside_impatient_ones_and_are_aborted() {
 
 #[test]
 fn crowd_acts_beside_impatient_ones_and_is_aborted() {
-    explore(1_800, &[Whole, Cut], |algorithm| act(algorithm, CROWD, true, true));
+    // Many, because one in fifty ends whole.
+    explore(18_000, &[Whole, Cut], |algorithm| act(algorithm, CROWD, true, true));
 }
 
 /// Parties leave after a trip or two, newcomers join from outside, perhaps somebody aborts. The first party stays.

@@ -331,14 +331,10 @@ impl Registry {
         if self.present().census().generation.wrapping_add(1) != only || self.change(designer).is_none() {
             return false;
         }
-        match &self.next {
-            Some(next) if next.first == only => {
-                let missing = next.era.design().ranks.to_vec();
-                next.era.condemn(describe(Census { generation: only, missing, arrived: 0 }));
-                true
-            }
-            _ => false,
-        }
+        let Some(next) = self.next.as_ref().filter(|next| next.first == only) else { return false };
+        let missing = next.era.design().ranks.to_vec();
+        next.era.condemn(describe(Census { generation: only, missing, arrived: 0 }));
+        true
     }
 
     /// Puts an era of the present members in the place of all others, from trip `first` on, or the next one whose number
@@ -386,5 +382,49 @@ impl Next {
     /// It is decided: this is the era that holds trip `first`.
     fn settle(self) {
         let _ = self.heir.set(self.era);
+    }
+}
+
+#[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
+mod tests {
+    use super::*;
+    use crate::barrier::Barrier;
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    fn designer() -> Designer {
+        Box::new(|ranks| {
+            let design = Barrier::new(ranks.len()).unwrap().control().era().design().clone();
+            Design { ranks, ..design }
+        })
+    }
+
+    fn registry(parties: usize, designer: &Designer) -> Registry {
+        Registry::new(designer((0..parties).collect()), 0)
+    }
+
+    #[test]
+    fn the_next_era_holds_the_trip_behind_the_open_one() {
+        let designer = designer();
+        let mut registry = registry(2, &designer);
+        assert!(!registry.leads_to(0) && !registry.leads_to(1));
+        let (rank, era) = registry.join(&designer).unwrap();
+        assert_eq!((rank, registry.is_next(&era)), (2, true));
+        assert!(registry.leads_to(1) && !registry.leads_to(0) && !registry.leads_to(2));
+    }
+
+    #[test]
+    fn nothing_changes_behind_the_last_trip_of_all() {
+        let (done, ended) = mpsc::channel();
+        thread::spawn(move || {
+            let designer = designer();
+            let mut registry = registry(1, &designer);
+            let era = registry.claim(0).unwrap();
+            assert!(registry.leave(&designer, 0, &era) && registry.has_ended());
+            era.words().seat(0).arrive(0);
+            done.send(registry.change(&designer).is_none())
+        });
+        assert_eq!(ended.recv_timeout(Duration::from_secs(10)), Ok(true));
     }
 }

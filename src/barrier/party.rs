@@ -579,4 +579,15 @@ mod tests {
         assert_eq!(right.arrive().try_wait(), Ok(None));
         assert_eq!((barrier.generation(), right.is_behind()), (2, true));
     }
+
+    #[test]
+    fn who_leaves_arrives_a_last_time_and_breaks_nothing() {
+        let barrier = Barrier::new(2).unwrap();
+        let mut parties = barrier.take_parties().unwrap();
+        parties.remove(1).leave();
+        assert_eq!((barrier.arrived(), barrier.is_broken()), (1, false));
+        let decided = parties[0].arrive().try_wait();
+        assert_eq!(decided.map(|trip| trip.map(|trip| trip.generation())), Ok(Some(0)));
+        assert_eq!((barrier.parties(), parties[0].parties()), (1, 1));
+    }
 }

@@ -389,6 +389,7 @@ impl Next {
 mod tests {
     use super::*;
     use crate::barrier::Barrier;
+    use crate::error::Cause;
     use std::sync::mpsc;
     use std::thread;
     use std::time::Duration;
@@ -412,6 +413,35 @@ mod tests {
         let (rank, era) = registry.join(&designer).unwrap();
         assert_eq!((rank, registry.is_next(&era)), (2, true));
         assert!(registry.leads_to(1) && !registry.leads_to(0) && !registry.leads_to(2));
+    }
+
+    #[test]
+    fn a_change_behind_a_complete_trip_counts_from_the_one_behind_the_next() {
+        let designer = designer();
+        let mut registry = registry(2, &designer);
+        let (_, era) = registry.join(&designer).unwrap();
+        let before = Arc::clone(registry.last_present());
+        (0..2).for_each(|seat| before.words().seat(seat).arrive(0));
+        let turned = registry.change(&designer).unwrap();
+        assert!(Arc::ptr_eq(&turned, &era) && registry.leads_to(2) && !registry.leads_to(1));
+    }
+
+    #[test]
+    fn only_the_trip_behind_the_open_one_is_broken_in_advance() {
+        let designer = designer();
+        let mut registry = registry(2, &designer);
+        let describe = |census: Census| {
+            assert_eq!((census.missing, census.arrived), (vec![0, 1], 0));
+            Broken::by_rank(Cause::Reset, census.generation, 2, Vec::new())
+        };
+        for only in [0, 2] {
+            assert!(!registry.break_next(&designer, only, describe) && !registry.leads_to(1), "nothing has changed");
+        }
+        assert!(registry.break_next(&designer, 1, describe) && registry.leads_to(1));
+        assert_eq!(registry.present().verdict(), None);
+        // Whoever joins has part in it.
+        let (_, era) = registry.join(&designer).unwrap();
+        assert_eq!(era.verdict().map(|broken| broken.generation()), Some(1));
     }
 
     #[test]

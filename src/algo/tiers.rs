@@ -168,6 +168,16 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn the_leaders_of_one_cache_gather_to_one_and_those_of_several_may_exchange() {
+        for parties in [1, 2, 4, 16] {
+            assert_eq!(tiers(&Sites::anywhere(parties), 4, false).1, [0], "{parties} parties");
+        }
+        let sites = part_of(1, 3, 2, &[0, 1, 2, 3, 4, 5]);
+        assert_eq!(tiers(&sites, 4, false).1, [0, 2, 4]);
+        assert_eq!(tiers(&sites, 4, true).1, [0]);
+    }
+
+    #[test]
     fn a_large_cache_is_cut_into_even_pieces() {
         let sizes: Vec<usize> = pieces(&(0..56).collect::<Vec<_>>(), 16).iter().map(Vec::len).collect();
         assert_eq!(sizes, [14, 14, 14, 14]);

@@ -204,3 +204,21 @@ impl fmt::Debug for CancelToken {
         text.field("reason", &state.reason).field("barriers", &state.bound.len()).finish()
     }
 }
+
+#[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
+mod tests {
+    use super::*;
+    use crate::barrier::Barrier;
+
+    #[test]
+    fn the_list_is_swept_when_it_has_doubled() {
+        let token = CancelToken::new();
+        let build = || Barrier::builder(1).cancel_on(&token).build().unwrap();
+        let kept: Vec<Barrier> = (0..FEW).map(|_| build()).collect();
+        let remembered = (0..3 * FEW).map(|_| {
+            drop(build());
+            token.remembered()
+        });
+        assert_eq!(remembered.max(), Some(2 * kept.len()));
+    }
+}

@@ -338,6 +338,13 @@ mod tests {
     }
 
     #[test]
+    fn an_action_is_seen_in_its_builder() {
+        let text = format!("{:?}", Barrier::builder(1).action(|_| ()));
+        assert!(text.contains("Action"), "{text}");
+        assert!(format!("{:?}", Barrier::builder(1)).contains("action: None"));
+    }
+
+    #[test]
     fn parties_on_one_cpu_are_short_of_it_however_many_there_are() {
         let builder = Barrier::builder(2).placement(on_one_cpu(2)).wait_policy(WaitPolicy::SpinPark);
         assert!(builder.build().unwrap().era().design().plan.scarce);

@@ -210,6 +210,13 @@ mod tests {
     use super::*;
     use crate::barrier::Barrier;
 
+    #[cfg(feature = "ctrl-c")]
+    #[test]
+    fn why_ctrl_c_cannot_be_caught_is_told() {
+        let error = CtrlCError { reason: "it is taken".into() };
+        assert_eq!(error.to_string(), "Ctrl-C cannot be caught: it is taken");
+    }
+
     #[test]
     fn the_list_is_swept_when_it_has_doubled() {
         let token = CancelToken::new();

@@ -541,6 +541,11 @@ mod tests {
     }
 
     #[test]
+    fn of_all_that_is_kept_a_name_is_shown() {
+        assert_eq!(format!("{:?}", Barrier::new(1).unwrap().control()), "Control { .. }");
+    }
+
+    #[test]
     fn an_errand_that_was_asked_for_is_known_without_asking_again() {
         let barrier = Barrier::new(1).unwrap();
         let (control, mut errands) = (barrier.control(), Errands::default());

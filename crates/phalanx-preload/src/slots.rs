@@ -19,6 +19,9 @@ pub(crate) const SHARED: u32 = 1;
 /// The note of the first slot.
 const FIRST: u32 = 2;
 
+/// The bits of an address within a page of the smallest size that there is; more than a slot has members.
+const PAGE: usize = 4095;
+
 /// So many barriers that are shared with other processes are observed.
 const MOST_SHARED: usize = 64;
 
@@ -46,7 +49,8 @@ pub(crate) struct Slot {
     pub(crate) shared: AtomicBool,
     /// Where its sums go in the end.
     pub(crate) line: AtomicPtr<Line>,
-    members: AtomicPtr<Vec<Member>>,
+    /// The address of the members' pages, with their number below it; 0: none.
+    room: AtomicUsize,
     next: AtomicU32,
     /// When its first caller came, in nanoseconds, and with which batch; 0: nobody has.
     pub(crate) first: AtomicU64,
@@ -114,18 +118,6 @@ impl Sums {
     }
 }
 
-impl Member {
-    fn new() -> Self {
-        Self {
-            thread: AtomicU32::new(0),
-            inside: AtomicU32::new(0),
-            name: Name::none(),
-            batch: AtomicU64::new(0),
-            sums: Sums::new(),
-        }
-    }
-}
-
 impl Slot {
     const fn new() -> Self {
         Self {
@@ -133,7 +125,7 @@ impl Slot {
             parties: AtomicU32::new(0),
             shared: AtomicBool::new(false),
             line: AtomicPtr::new(std::ptr::null_mut()),
-            members: AtomicPtr::new(std::ptr::null_mut()),
+            room: AtomicUsize::new(0),
             next: AtomicU32::new(0),
             first: AtomicU64::new(0),
             first_batch: AtomicU64::new(0),
@@ -143,8 +135,13 @@ impl Slot {
 
     /// Those who have ever waited here; the one at the end stands for all who found no place.
     pub(crate) fn members(&self) -> &[Member] {
-        // SAFETY: what `make_room` has leaked, and nobody frees.
-        unsafe { self.members.load(Ordering::Acquire).as_ref() }.map_or(&[], Vec::as_slice)
+        let room = self.room.load(Ordering::Acquire);
+        if room == 0 {
+            return &[];
+        }
+        let (pages, members) = (room & !PAGE, room & PAGE);
+        // SAFETY: what `make_room` has mapped, for so many members, and nobody unmaps. Zeros are a member that is nobody.
+        unsafe { std::slice::from_raw_parts(std::ptr::with_exposed_provenance(pages), members) }
     }
 
     /// The calling thread's place.
@@ -169,12 +166,25 @@ impl Slot {
     /// Room for the threads of a barrier with so many parties, and for some more: threads come and go, and parties take turns.
     fn make_room(&self, parties: u32) {
         let wanted = parties.saturating_mul(2).clamp(16, 256) as usize + 1;
-        let mut members = Vec::new();
-        if self.members().len() < wanted && members.try_reserve_exact(wanted).is_ok() {
-            members.resize_with(wanted, Member::new);
-            // Release: pairs with `members`, for those who look through all slots. The smaller ones of old are not freed, since one of
-            // those may be looking: over the slot's life they are fewer than these.
-            self.members.store(Box::into_raw(Box::new(members)), Ordering::Release);
+        if self.members().len() >= wanted {
+            return;
+        }
+        // From the system and not from the allocator: of a barrier that is made and not used, no page is ever touched.
+        // SAFETY: a new mapping at an address of the system's choice.
+        let pages = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                wanted * size_of::<Member>(),
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                -1,
+                0,
+            )
+        };
+        if pages != libc::MAP_FAILED {
+            // Release: pairs with `members`, for those who look through all slots. The smaller ones of old are not unmapped, since one
+            // of those may be looking: over the slot's life they are fewer than these.
+            self.room.store(pages.expose_provenance() | wanted, Ordering::Release);
         }
     }
 
@@ -191,7 +201,11 @@ impl Slot {
 
     /// Forgets who was here, and what was.
     fn forget(&self) {
-        for member in self.members() {
+        // Whose page may not be there yet, and need not be.
+        let untouched = |member: &&Member| {
+            member.thread.load(Ordering::Relaxed) == 0 && member.sums.waits.load(Ordering::Relaxed) == 0
+        };
+        for member in self.members().iter().filter(|member| !untouched(member)) {
             member.thread.store(0, Ordering::Relaxed);
             member.inside.store(0, Ordering::Relaxed);
             member.batch.store(0, Ordering::Relaxed);

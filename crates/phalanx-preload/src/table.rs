@@ -28,8 +28,9 @@ pub(crate) fn print(target: &Target) {
 /// `None` if there was no barrier.
 fn render(pid: u32) -> Option<String> {
     let sum = |sum: &AtomicU64| sum.load(Ordering::Relaxed);
-    let mut lines: Vec<&Line> = lines::all().filter(|line| sum(&line.made) + sum(&line.sums.waits) > 0).collect();
-    if lines.is_empty() {
+    let (mut lines, idle): (Vec<&Line>, Vec<&Line>) = lines::all().partition(|line| sum(&line.sums.waits) > 0);
+    let idle: u64 = idle.into_iter().map(|line| sum(&line.made)).sum();
+    if lines.is_empty() && idle == 0 {
         return None;
     }
     lines.sort_by_key(|line| std::cmp::Reverse(sum(&line.sums.waited)));
@@ -37,6 +38,9 @@ fn render(pid: u32) -> Option<String> {
     let mut text = format!("phalanx: barriers of {} (process {pid}), by the time spent waiting\n", program.trim_end());
     let mut rows = vec![HEAD.map(str::to_owned)];
     rows.extend(lines.into_iter().map(row));
+    if rows.len() == 1 {
+        rows.clear();
+    }
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: [usize; COLUMNS] = std::array::from_fn(width);
     for row in &rows {
@@ -45,6 +49,9 @@ fn render(pid: u32) -> Option<String> {
             let _ = if column < NUMBERS { write!(line, "  {cell:>width$}") } else { write!(line, "  {cell:<width$}") };
         }
         let _ = writeln!(text, "{}", line.trim_end());
+    }
+    if idle > 0 {
+        let _ = writeln!(text, "phalanx: {idle} more were made in places where nobody waited at any");
     }
     let unseen = UNSEEN.load(Ordering::Relaxed);
     if unseen > 0 {

@@ -105,8 +105,8 @@ impl Line {
     /// Takes over what a slot has summed up.
     pub(crate) fn collect(&self, slot: &Slot) {
         let first = slot.first.swap(0, Ordering::Relaxed);
-        let latest = slot.news.latest.load(Ordering::Relaxed);
-        if first != 0 {
+        let left = slot.members().iter().map(|member| member.left.load(Ordering::Relaxed)).max();
+        if let (1.., Some(latest)) = (first, left) {
             self.lifetime.fetch_add(latest.saturating_sub(first), Ordering::Relaxed);
         }
         // By the number of the last batch that somebody knows of, since trips may end with a thread of another process.

@@ -124,11 +124,9 @@ fn wait_as(barrier: &InPlace, means: &Means, slot: &Slot, member: &Member) -> bo
     let end = now();
     let last = passage.index + 1 == barrier.parties();
     note_down(member, &passage, last, end.saturating_sub(start));
+    member.left.store(end, Ordering::Relaxed);
     if last {
-        slot.news.latest.store(end, Ordering::Relaxed);
         watchdog::moved(slot, passage.batch);
-    } else if slot.shared.load(Ordering::Relaxed) {
-        slot.news.latest.fetch_max(end, Ordering::Relaxed);
     }
     // Release: pairs with `is_crossed`; nothing of the slot is touched behind this.
     member.inside.fetch_sub(1, Ordering::Release);

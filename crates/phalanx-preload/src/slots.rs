@@ -40,7 +40,7 @@ pub(crate) static UNSEEN: AtomicU64 = AtomicU64::new(0);
 /// Numbers + 1 of the slots of shared barriers.
 static SHARED_SLOTS: [AtomicU32; MOST_SHARED] = [const { AtomicU32::new(0) }; MOST_SHARED];
 
-/// A barrier that is observed. Neighbours and what each trip writes have lines of their own.
+/// A barrier that is observed. Trips write to the members alone.
 #[repr(align(128))]
 pub(crate) struct Slot {
     /// The barrier; 0: none.
@@ -55,14 +55,6 @@ pub(crate) struct Slot {
     /// When its first caller came, in nanoseconds, and with which batch; 0: nobody has.
     pub(crate) first: AtomicU64,
     pub(crate) first_batch: AtomicU64,
-    pub(crate) news: News,
-}
-
-/// What changes with the trips.
-#[repr(align(128))]
-pub(crate) struct News {
-    /// When its last trip ended, in nanoseconds.
-    pub(crate) latest: AtomicU64,
     /// The watchdog's: see there.
     pub(crate) reports: AtomicU64,
 }
@@ -78,6 +70,8 @@ pub(crate) struct Member {
     pub(crate) name: Name,
     /// The last batch that it crossed the barrier with, + 1.
     pub(crate) batch: AtomicU64,
+    /// When that was over for it, in nanoseconds.
+    pub(crate) left: AtomicU64,
     pub(crate) sums: Sums,
 }
 
@@ -129,7 +123,7 @@ impl Slot {
             next: AtomicU32::new(0),
             first: AtomicU64::new(0),
             first_batch: AtomicU64::new(0),
-            news: News { latest: AtomicU64::new(0), reports: AtomicU64::new(0) },
+            reports: AtomicU64::new(0),
         }
     }
 
@@ -209,11 +203,11 @@ impl Slot {
             member.thread.store(0, Ordering::Relaxed);
             member.inside.store(0, Ordering::Relaxed);
             member.batch.store(0, Ordering::Relaxed);
+            member.left.store(0, Ordering::Relaxed);
             member.sums.clear();
         }
         self.first.store(0, Ordering::Relaxed);
-        self.news.latest.store(0, Ordering::Relaxed);
-        self.news.reports.store(0, Ordering::Relaxed);
+        self.reports.store(0, Ordering::Relaxed);
     }
 
     /// Whether anybody is inside.

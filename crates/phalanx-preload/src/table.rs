@@ -51,11 +51,11 @@ fn render(pid: u32) -> Option<String> {
         let _ = writeln!(text, "{}", line.trim_end());
     }
     if idle > 0 {
-        let _ = writeln!(text, "phalanx: {idle} more were made in places where nobody waited at any");
+        let _ = writeln!(text, "phalanx: not listed: {idle} at which nobody waited");
     }
     let unseen = UNSEEN.load(Ordering::Relaxed);
     if unseen > 0 {
-        let _ = writeln!(text, "phalanx: {unseen} more were not observed: {SLOTS} at the same time are");
+        let _ = writeln!(text, "phalanx: not observed: {unseen}, since {SLOTS} at the same time are the most");
     }
     Some(text)
 }

@@ -14,7 +14,7 @@ use std::fmt::Write;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// Bits of [`News::reports`](crate::slots::News) that count the reports of one batch; the batch, + 1, is above them.
+/// Bits of [`Slot::reports`] that count the reports of one batch; the batch, + 1, is above them.
 const COUNT: u32 = 6;
 
 /// Threads that one report names.
@@ -23,13 +23,12 @@ const NAMED: usize = 16;
 /// A caller looks up. One report when the time is up, and then whenever the wait has doubled.
 pub(crate) fn look(slot: &Slot, sight: Sight, after: Duration) {
     let batch = sight.batch.wrapping_add(1) << COUNT;
-    let old = slot.news.reports.load(Ordering::Relaxed);
+    let old = slot.reports.load(Ordering::Relaxed);
     let count = if old >> COUNT == batch >> COUNT { old as u32 & ((1 << COUNT) - 1) } else { 0 };
     let due = 1u32.checked_shl(count).and_then(|times| after.checked_mul(times)).unwrap_or(Duration::MAX);
     if sight.waited >= due
         // Relaxed: one caller has to succeed, no more.
         && slot
-            .news
             .reports
             .compare_exchange(old, batch | u64::from(count + 1), Ordering::Relaxed, Ordering::Relaxed)
             .is_ok()
@@ -40,7 +39,7 @@ pub(crate) fn look(slot: &Slot, sight: Sight, after: Duration) {
 
 /// A batch has come to its end: good news, if there were bad ones.
 pub(crate) fn moved(slot: &Slot, batch: u64) {
-    if slot.news.reports.load(Ordering::Relaxed) >> COUNT == batch.wrapping_add(1) & (u64::MAX >> COUNT) {
+    if slot.reports.load(Ordering::Relaxed) >> COUNT == batch.wrapping_add(1) & (u64::MAX >> COUNT) {
         let _undisturbed = crate::say::Undisturbed::new();
         say(&format!("phalanx: {}: trip {batch} is complete now\n", title(slot)));
     }

@@ -1,6 +1,53 @@
 //! `LD_PRELOAD=libphalanx_preload.so program`: the pthread barriers of a program that knows nothing of Rust, replaced.
 //!
-//! The mechanism is not here: it is [`phalanx::compat::in_place`], a barrier in the caller's 32 bytes, with its models.
+//! For users there is `docs/preload.md`. The mechanism is not here: it is [`phalanx::compat::in_place`], a barrier in the 32 bytes of
+//! the caller's `pthread_barrier_t`, with its models. Here is what lies between a C program and that.
+//!
+//! # Symbols
+//!
+//! Three, without a version. A program asks for `pthread_barrier_wait@GLIBC_2.34`, or `@GLIBC_2.2.5` (x86-64) or `@GLIBC_2.17`
+//! (AArch64) if it was linked against a glibc from before 2.34; glibc's linker gives it a symbol without a version for each of them,
+//! as long as the library comes first. A version script with those names would make it pickier: a program linked against a version
+//! that is not in it would go past. What goes past us is `dlvsym` with a version, and `dlsym` with libc's own handle: whoever takes all
+//! three functions from there has glibc's barriers, and whoever mixes them has neither.
+//!
+//! # State
+//!
+//! All of a barrier is in its 32 bytes, so nothing is allocated by `_init`, nothing freed by `_destroy`, and processes may share it,
+//! if all of them have this library. What waiting costs ([`Means`]) is one static: made by the first `_init` of a process (a
+//! measurement of well under a millisecond, by a thread that is gone afterwards), read by `_wait` without a lock, an allocation,
+//! an environment or thread-local storage. Who waits before it is there, or in a process that makes no barriers, goes by the CPU
+//! mask alone.
+//!
+//! What is counted for `PHALANX_PRELOAD_STATS` and `PHALANX_WATCHDOG` is in tables (`slots`, `lines`), whose number is in
+//! the barrier's note. Without these variables the note is 0, and that is all that `_wait` looks at: it is in the line that it reads
+//! anyway. `observe` has the rest.
+//!
+//! # What C expects
+//!
+//! - **No unwinding.** Every function is `extern "C"`, which aborts where a panic would cross. `_wait` has nothing that panics; what
+//!   formats, allocates or asks the system is behind `catch_unwind`.
+//! - **No cancellation point.** The waits are system calls of our own, not the C library's; what calls the C library (the
+//!   measurement, reports) does so with cancellation disabled.
+//! - **`errno`** stays as it was.
+//! - **Fork.** There is no lock that the child could find taken. The child's own barriers work, also those that were forked along, as
+//!   far as they are not waited at by threads that the child does not have.
+//! - **Signals** are blocked in the thread that measures, so none of the program's handlers runs there.
+//!
+//! # What is undefined, and what happens
+//!
+//! | what the program does | glibc | here |
+//! |---|---|---|
+//! | destroys a barrier while threads wait at it for others | hangs, or worse | `EBUSY`, nothing changes |
+//! | makes a barrier anew while threads wait at it or leave it | they may hang | they may hang |
+//! | makes one anew that nobody is at, without destroying it | works | works |
+//! | waits at memory that is full of zeros | dies of a division by zero | `EINVAL` |
+//! | waits at a barrier that it has destroyed | may work, for a while | works |
+//!
+//! # Limits
+//!
+//! glibc on x86-64 and AArch64: on other systems the crate does not build. Not for programs with more rights than their user, where
+//! the linker ignores the variable. Helgrind and DRD know glibc's barriers by name and not these.
 
 #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
 compile_error!("phalanx-preload knows pthread_barrier_t of Linux on x86-64 and AArch64 only");

@@ -105,3 +105,30 @@ fn read() -> Settings {
     }
     Settings { stats, after }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_statistics_go_is_read_or_refused() {
+        let read = |text: &str| Target::read(OsStr::new(text));
+        assert_eq!((read(""), read("0")), (Ok(None), Ok(None)));
+        assert_eq!(read("1"), Ok(Some(Target::Stderr)));
+        for path in ["./stats", "stats.%p", "/tmp/of this", "a.b"] {
+            assert_eq!(read(path), Ok(Some(Target::File(path.into()))));
+        }
+        for text in ["2", "yes", "on", "true", "stderr"] {
+            assert_eq!(read(text), Err(()), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_process_is_put_into_the_path() {
+        let path = |pattern: &str| Target::path(OsStr::new(pattern), 47);
+        assert_eq!(path("./of.%p.%p"), PathBuf::from("./of.47.47"));
+        assert_eq!(path("a%b%"), PathBuf::from("a%b%"));
+        assert_eq!(path("%%p"), PathBuf::from("%47"));
+        assert_eq!(Target::path(OsStr::from_bytes(b"\xff%p"), 1).as_os_str().as_bytes(), b"\xff1");
+    }
+}

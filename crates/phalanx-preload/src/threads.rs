@@ -59,3 +59,19 @@ pub(crate) fn spell(words: [u64; 2]) -> String {
     let name = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
     String::from_utf8_lossy(name).escape_debug().to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_come_out_as_they_went_in() {
+        let name = Name::none();
+        assert_eq!(spell(name.words()), "");
+        std::thread::scope(|scope| {
+            let named = std::thread::Builder::new().name("0123456789abcdefgh".into());
+            named.spawn_scoped(scope, || name.take()).unwrap().join().unwrap();
+        });
+        assert_eq!(spell(name.words()), "0123456789abcde");
+    }
+}

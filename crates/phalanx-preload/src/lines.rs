@@ -64,7 +64,6 @@ pub(crate) struct Comer {
 
 impl Line {
     const fn new() -> Self {
-        const NONE: AtomicU64 = AtomicU64::new(0);
         Self {
             state: AtomicU32::new(EMPTY),
             parties: AtomicU32::new(0),
@@ -72,9 +71,9 @@ impl Line {
             address: AtomicUsize::new(0),
             shared: AtomicBool::new(false),
             origin: AtomicPtr::new(std::ptr::null_mut()),
-            made: NONE,
-            trips: NONE,
-            lifetime: NONE,
+            made: AtomicU64::new(0),
+            trips: AtomicU64::new(0),
+            lifetime: AtomicU64::new(0),
             sums: Sums::new(),
             comers: [const { Comer { thread: AtomicU32::new(0), times: AtomicU64::new(0), name: Name::none() } };
                 COMERS],

@@ -90,8 +90,15 @@ pub(crate) struct Sums {
 
 impl Sums {
     pub(crate) const fn new() -> Self {
-        const NONE: AtomicU64 = AtomicU64::new(0);
-        Self { waits: NONE, lasts: NONE, waited: NONE, slowest: NONE, spins: NONE, yields: NONE, parks: NONE }
+        Self {
+            waits: AtomicU64::new(0),
+            lasts: AtomicU64::new(0),
+            waited: AtomicU64::new(0),
+            slowest: AtomicU64::new(0),
+            spins: AtomicU64::new(0),
+            yields: AtomicU64::new(0),
+            parks: AtomicU64::new(0),
+        }
     }
 
     fn all(&self) -> [&AtomicU64; 6] {

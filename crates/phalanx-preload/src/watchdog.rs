@@ -59,7 +59,7 @@ fn report(slot: &Slot, sight: Sight) -> String {
         "phalanx: {}: trip {batch} is stuck for {waited:.1?}: {arrived} of {parties} have arrived\n",
         title(slot)
     );
-    let mut absent: Vec<&Member> = slot.members().iter().filter(|member| is_absent(member)).collect();
+    let mut absent: Vec<&Member> = slot.members().iter().filter(is_absent).collect();
     // Whoever was here for the last trip is likelier to be missed than a thread that has not come for long.
     absent.sort_by_key(|member| std::cmp::Reverse(member.batch.load(Ordering::Relaxed)));
     let ids = absent.iter().take(NAMED).map(|member| {

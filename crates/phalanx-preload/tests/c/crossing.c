@@ -25,7 +25,7 @@ static void cross(unsigned rank, void *with) {
         if (TRIP(&club->barrier)) atomic_fetch_add(&club->serials[2 * slot + 1], 1);
         // All have returned from the first of the two.
         unsigned serials = atomic_load(&club->serials[2 * slot]);
-        CHECK(serials == trip / TRIPS + 1, "trip %u of %u threads had %u serial threads too many or few", trip, club->size, serials - trip / TRIPS - 1);
+        CHECK(serials == trip / TRIPS + 1, "trip %u of %u threads had %d serial threads", trip, club->size, (int)(serials - trip / TRIPS));
     }
 }
 

@@ -190,9 +190,14 @@ static inline void join_team(struct member *members, unsigned size) {
 }
 static inline void run_team(unsigned size, void (*body)(unsigned, void *), void *with) { join_team(start_team(size, body, with), size); }
 
+// Until a point in time: in a storm of signals the rest of a relative sleep grows by the timer's slack each time, and never ends.
 static inline void nap(long nanoseconds) {
-    struct timespec left = {nanoseconds / 1000000000, nanoseconds % 1000000000};
-    while (nanosleep(&left, &left) != 0 && errno == EINTR) continue;
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    nanoseconds += until.tv_nsec;
+    until.tv_sec += nanoseconds / 1000000000;
+    until.tv_nsec = nanoseconds % 1000000000;
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR) continue;
 }
 
 // Comes late now and then, in several ways.

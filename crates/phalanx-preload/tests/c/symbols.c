@@ -52,11 +52,21 @@ static void by_dlsym(const char *how, void *handle) {
     all_of(how, dlsym(handle, "pthread_barrier_init"), dlsym(handle, "pthread_barrier_wait"), dlsym(handle, "pthread_barrier_destroy"));
 }
 
-// Whoever asks for a version by name gets the first library that has it, or that has no versions.
+// Who asks for a version by name gets only libraries that have it, so this may be either; but all three must be of one library.
 static void by_version(const char *version) {
-    char how[64];
-    snprintf(how, sizeof how, "dlvsym of %s", version);
-    all_of(how, dlvsym(RTLD_DEFAULT, "pthread_barrier_init", version), dlvsym(RTLD_DEFAULT, "pthread_barrier_wait", version), dlvsym(RTLD_DEFAULT, "pthread_barrier_destroy", version));
+    pthread_barrier_t barrier;
+    Dl_info of_init, of_wait, of_destroy;
+    void *init = dlvsym(RTLD_DEFAULT, "pthread_barrier_init", version);
+    void *wait = dlvsym(RTLD_DEFAULT, "pthread_barrier_wait", version);
+    void *destroy = dlvsym(RTLD_DEFAULT, "pthread_barrier_destroy", version);
+    CHECK(init && wait && destroy, "dlvsym of %s finds not all three functions", version);
+    CHECK(dladdr(init, &of_init) && dladdr(wait, &of_wait) && dladdr(destroy, &of_destroy), "nobody knows whose the functions of %s are", version);
+    CHECK(of_init.dli_fbase == of_wait.dli_fbase && of_wait.dli_fbase == of_destroy.dli_fbase, "version %s is of several libraries: %s, %s, %s", version, of_init.dli_fname, of_wait.dli_fname, of_destroy.dli_fname);
+    CHECK(((init_function *)init)(&barrier, NULL, 1) == 0, "%s: init", version);
+    CHECK(((wait_function *)wait)(&barrier) == PTHREAD_BARRIER_SERIAL_THREAD, "%s: wait", version);
+    CHECK(((wait_function *)destroy)(&barrier) == 0, "%s: destroy", version);
+    dprintf(1, "dlvsym of %s finds %s\n", version, of_init.dli_fname);
+    ok("dlvsym of %s", version);
 }
 
 int main(void) {

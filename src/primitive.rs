@@ -543,9 +543,55 @@ impl<T> Plot<T> {
     }
 }
 
+/// Who may sleep on a word, and so who can be woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Threads of this process.
+    Process,
+    /// Threads of every process that has mapped the memory: on Linux and Android, where the kernel finds the sleepers by the
+    /// memory and not by its address; elsewhere as [`Reach::Process`].
+    Machine,
+}
+
+/// Whether anybody may still touch a piece of memory: nothing, but in a loom model, which finds who comes too late.
+#[derive(Debug)]
+pub(crate) struct Presence {
+    #[cfg(all(test, phalanx_loom))]
+    guard: loom::cell::UnsafeCell<()>,
+}
+
+// SAFETY: there is nothing in it that is shared; in a model, loom's cell says which accesses nothing keeps apart.
+#[cfg(all(test, phalanx_loom))]
+#[allow(unsafe_code)]
+unsafe impl Sync for Presence {}
+
+impl Presence {
+    constant_unless_modelled! {
+        pub(crate) fn new() -> Self {
+            Self {
+                #[cfg(all(test, phalanx_loom))]
+                guard: loom::cell::UnsafeCell::new(()),
+            }
+        }
+    }
+
+    /// The memory is used here, and not behind.
+    #[inline(always)]
+    pub(crate) fn last_use(&self) {
+        #[cfg(all(test, phalanx_loom))]
+        self.guard.with(|_| ());
+    }
+
+    /// The memory is given back here.
+    #[cfg(all(test, phalanx_loom))]
+    pub(crate) fn give_back(&self) {
+        self.guard.with_mut(|_| ());
+    }
+}
+
 /// A word that threads can sleep on.
 ///
-/// On Linux and Android a private futex; elsewhere (and in a model, and under Miri) the same three operations over a
+/// On Linux and Android a futex, private unless told otherwise; elsewhere (and in a model, and under Miri) the same three operations over a
 /// mutex and a condition variable. A sleeper may wake for no reason: every caller looks again.
 #[derive(Debug)]
 pub(crate) struct Futex {
@@ -570,12 +616,22 @@ impl Futex {
     /// Sleeps if the word is `expected`, until a wake, `expires`, a signal, or no reason at all. `fruitless` counts the sleeps of
     /// this wait so far. Whether the sleep was as long as they come, and nobody woke the sleeper.
     pub(crate) fn sleep(&self, expected: u32, expires: Option<Instant>, fruitless: u32) -> bool {
-        self.queue.sleep(&self.word, expected, expires, fruitless)
+        self.sleep_within(Reach::Process, expected, expires, fruitless)
+    }
+
+    /// [`Futex::sleep`], where whoever wakes may be of another process.
+    pub(crate) fn sleep_within(&self, reach: Reach, expected: u32, expires: Option<Instant>, fruitless: u32) -> bool {
+        self.queue.sleep(&self.word, expected, expires, fruitless, reach)
     }
 
     /// Wakes every sleeper. Call after the word has changed.
     pub(crate) fn wake_all(&self) {
-        self.queue.wake_all(&self.word);
+        self.wake_all_within(Reach::Process);
+    }
+
+    /// [`Futex::wake_all`] for those who sleep within the same reach.
+    pub(crate) fn wake_all_within(&self, reach: Reach) {
+        self.queue.wake_all(&self.word, reach);
     }
 }
 
@@ -593,7 +649,7 @@ mod queue;
 )))]
 mod queue {
     use super::chosen::Condvar;
-    use super::{AtomicU32, Instant, Mutex, Ordering, lock};
+    use super::{AtomicU32, Instant, Mutex, Ordering, Reach, lock};
 
     /// The portable queue. The mutex makes "is the word still `expected`" and "fall asleep" one step against a waker,
     /// who takes the same mutex after changing the word.
@@ -610,7 +666,14 @@ mod queue {
             }
         }
 
-        pub(super) fn sleep(&self, word: &AtomicU32, expected: u32, expires: Option<Instant>, _fruitless: u32) -> bool {
+        pub(super) fn sleep(
+            &self,
+            word: &AtomicU32,
+            expected: u32,
+            expires: Option<Instant>,
+            _fruitless: u32,
+            _reach: Reach,
+        ) -> bool {
             let gate = lock(&self.gate);
             // Relaxed: the mutex orders it against the waker; what the word announces is acquired by the caller's next
             // look.
@@ -636,7 +699,7 @@ mod queue {
             false
         }
 
-        pub(super) fn wake_all(&self, _word: &AtomicU32) {
+        pub(super) fn wake_all(&self, _word: &AtomicU32, _reach: Reach) {
             drop(lock(&self.gate));
             self.bell.notify_all();
         }

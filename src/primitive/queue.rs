@@ -13,7 +13,7 @@
 //! The look every [`LONGEST`] costs a sleeper some 10 µs of each second. It would also hide a wake that this crate forgot: hence
 //! [`Queue::sleep`] says whether nothing but the look ended the sleep, and the tests demand that nobody has overslept (`wait`).
 
-use super::{AtomicU32, Instant, Ordering, rest};
+use super::{AtomicU32, Instant, Ordering, Reach, rest};
 use rustix::io::Errno;
 use rustix::thread::futex::{self, Flags, Timespec};
 use std::sync::atomic::AtomicBool;
@@ -37,6 +37,14 @@ fn nap(fruitless: u32) -> Duration {
     Duration::from_micros(100) * (1 << (fruitless / 4).min(4))
 }
 
+/// Private futexes are found by their address alone, which is quicker, and only in this process.
+fn flags(reach: Reach) -> Flags {
+    match reach {
+        Reach::Process => Flags::PRIVATE,
+        Reach::Machine => Flags::empty(),
+    }
+}
+
 /// The kernel keeps the queue.
 #[derive(Debug)]
 pub(super) struct Queue;
@@ -47,11 +55,18 @@ impl Queue {
     }
 
     /// Whether it slept for [`LONGEST`], and nobody woke it, nor was refused to.
-    pub(super) fn sleep(&self, word: &AtomicU32, expected: u32, expires: Option<Instant>, fruitless: u32) -> bool {
+    pub(super) fn sleep(
+        &self,
+        word: &AtomicU32,
+        expected: u32,
+        expires: Option<Instant>,
+        fruitless: u32,
+        reach: Reach,
+    ) -> bool {
         let most = if REFUSED.load(Ordering::Relaxed) { nap(fruitless) } else { LONGEST };
         let left = expires.map_or(most, |at| at.saturating_duration_since(super::now()).min(most));
         let timeout = Timespec { tv_sec: left.as_secs() as _, tv_nsec: left.subsec_nanos().into() };
-        match futex::wait(word, Flags::PRIVATE, expected, Some(&timeout)) {
+        match futex::wait(word, flags(reach), expected, Some(&timeout)) {
             Ok(()) => return false,
             Err(Errno::TIMEDOUT) => return left == LONGEST && !REFUSED.load(Ordering::Relaxed),
             Err(Errno::AGAIN | Errno::INTR) => {
@@ -65,8 +80,8 @@ impl Queue {
         false
     }
 
-    pub(super) fn wake_all(&self, word: &AtomicU32) {
-        if futex::wake(word, Flags::PRIVATE, ALL).is_err() {
+    pub(super) fn wake_all(&self, word: &AtomicU32, reach: Reach) {
+        if futex::wake(word, flags(reach), ALL).is_err() {
             REFUSED.store(true, Ordering::Relaxed);
         }
     }

@@ -96,6 +96,11 @@ pub fn available_cpus() -> usize {
     startup_mask().len().min(limit)
 }
 
+/// How many CPUs the calling thread may run on now, asked without an allocation.
+pub(crate) fn current_cpus() -> usize {
+    os::mask_size()
+}
+
 /// Lets the calling thread run wherever the process may: one that was started by a pinned thread has that thread's CPU.
 pub(crate) fn roam() {
     let mask: CpuSet = startup_mask().iter().filter(|&cpu| cpu < os::MASK_BITS).collect();
@@ -128,6 +133,11 @@ pub(super) mod os {
         }
     }
 
+    /// How many CPUs the mask has; where it does not fit there are more than [`MASK_BITS`].
+    pub(super) fn mask_size() -> usize {
+        sched_getaffinity(None).map_or(MASK_BITS, |fixed| fixed.count() as usize)
+    }
+
     /// Sets the mask of the calling thread; the ids must be below [`MASK_BITS`].
     pub(in crate::topology) fn set_mask(mask: &CpuSet) -> bool {
         let mut fixed = Fixed::new();
@@ -153,6 +163,10 @@ pub(super) mod os {
 
     pub(in crate::topology) fn mask() -> Option<CpuSet> {
         None
+    }
+
+    pub(super) fn mask_size() -> usize {
+        super::parallelism()
     }
 
     pub(in crate::topology) fn set_mask(_: &CpuSet) -> bool {

@@ -59,8 +59,8 @@ mod regular;
 mod sites;
 mod sysfs;
 
-pub(crate) use affinity::roam;
 pub use affinity::{available_cpus, current_cpu, current_mask, startup_mask};
+pub(crate) use affinity::{current_cpus, roam};
 pub use allowed::allowed_from_root;
 pub use bind::{Bind, ParseBindError};
 pub use cpu_list::{CpuListFault, MAX_CPU_IDS, ParseCpuListError};

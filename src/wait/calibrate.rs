@@ -29,6 +29,11 @@ pub struct Calibration {
 }
 
 impl Calibration {
+    /// What is assumed where nobody may measure.
+    pub(crate) fn unmeasured() -> Self {
+        Self { block_and_wake: DEFAULT_WAKE, took: Duration::ZERO }
+    }
+
     /// From a wake of a sleeping thread to its first instruction, kept within 5 to 50 µs.
     #[must_use]
     pub fn block_and_wake(&self) -> Duration {

@@ -2,9 +2,31 @@
 //! says; between any two of them a look at the attention word and the clock.
 
 use super::tally::Spent;
-use super::{Door, End, Pace, Seen, Stop, note_overslept, parked_for};
-use crate::primitive::{Ordering, now, relax, yield_now};
+use super::{End, Pace, Seen, Stop, note_overslept};
+use crate::primitive::{now, relax, yield_now};
 use std::time::{Duration, Instant};
+
+/// Where a long wait is spent: what else there is to look at, and how one falls asleep there.
+pub(super) trait Nook {
+    /// Whether a break is being decided or has been.
+    fn alarmed(&self) -> bool;
+
+    /// Whether somebody may already be asleep for trip `generation`.
+    fn has_sleepers(&self, generation: u64) -> bool;
+
+    /// Whether yields are better left out on trip `generation`: somebody who is no party takes the CPU for long.
+    fn has_rivals(&self, generation: u64) -> bool;
+
+    /// Takes note of a yield on trip `generation` that was slow.
+    fn note_slow_yield(&self, generation: u64);
+
+    /// Steps (1) and (2) of parking (`wait/mod.rs`): says that this party is about to sleep for trip `generation`, so that
+    /// whoever completes it from here on wakes it. What to call [`Nook::sleep`] with.
+    fn announce(&self, generation: u64) -> u32;
+
+    /// Step (4): sleeps unless there has been a wake since the announcement. As [`Futex::sleep`](crate::primitive::Futex::sleep).
+    fn sleep(&self, kept: u32, expires: Option<Instant>, fruitless: u32) -> bool;
+}
 
 /// What ends a wait well.
 #[derive(Clone, Copy)]
@@ -29,12 +51,10 @@ impl Goal<'_> {
 }
 
 /// One stay of one party: the three ways to pass time, each leaving as soon as there is an answer.
-pub(super) struct LongWait<'a> {
-    door: &'a Door,
+pub(super) struct LongWait<'a, N> {
+    nook: &'a N,
     goal: Goal<'a>,
     generation: u64,
-    /// The bit to set before a sleep.
-    parked: u32,
     end: Option<End>,
     start: Instant,
     /// When the clock was last looked at.
@@ -48,29 +68,18 @@ pub(super) struct LongWait<'a> {
 /// What a way of passing time came to.
 type Answer = Option<Result<Seen, Stop>>;
 
-impl<'a> LongWait<'a> {
+impl<'a, N: Nook> LongWait<'a, N> {
     /// A stay for trip `generation`, which began to look at the clock at the first of `clock`, and did so last at the
     /// second.
     pub(super) fn new(
-        door: &'a Door,
+        nook: &'a N,
         goal: Goal<'a>,
         generation: u64,
         clock: (Instant, Instant),
         end: Option<End>,
     ) -> Self {
         let (start, looked) = clock;
-        Self {
-            door,
-            goal,
-            generation,
-            parked: parked_for(generation),
-            end,
-            start,
-            looked,
-            polls: 0,
-            yields: 0,
-            parks: 0,
-        }
+        Self { nook, goal, generation, end, start, looked, polls: 0, yields: 0, parks: 0 }
     }
 
     /// Stays until there is an answer.
@@ -94,7 +103,7 @@ impl<'a> LongWait<'a> {
     /// Looks at the attention word and the clock; the order makes a break win over an expiry, so that one party's
     /// timeout is not reported as everybody's.
     fn interrupted(&mut self) -> Answer {
-        if self.door.alarmed() {
+        if self.nook.alarmed() {
             return Some(Err(Stop::Alarm));
         }
         self.looked = now();
@@ -116,7 +125,7 @@ impl<'a> LongWait<'a> {
     /// arrive must not spin for it.
     fn among_sleepers(&self) -> Answer {
         self.goal.all_here?;
-        if self.door.look().0 & self.parked == 0 { None } else { self.goal.all_here() }
+        if self.nook.has_sleepers(self.generation) { self.goal.all_here() } else { None }
     }
 
     /// Polls with the CPU kept, until the pace's budget is used up or the clock shows that the CPU was taken away.
@@ -151,7 +160,7 @@ impl<'a> LongWait<'a> {
     /// Polls and gives the CPU away in between, for as long as the pace finds that better than sleeping.
     fn yielding(&mut self, pace: &Pace) -> Answer {
         let budget = pace.yield_budget();
-        if budget.is_zero() || (!pace.puts_up_with_rivals() && self.door.rivals.are_there(self.generation)) {
+        if budget.is_zero() || (!pace.puts_up_with_rivals() && self.nook.has_rivals(self.generation)) {
             return None;
         }
         let began = self.looked;
@@ -176,7 +185,7 @@ impl<'a> LongWait<'a> {
 
     fn take_note(&self, pace: &Pace, slowest_yield: Duration) {
         if pace.is_slow(slowest_yield) {
-            self.door.rivals.slow_yield(self.generation);
+            self.nook.note_slow_yield(self.generation);
         }
     }
 
@@ -187,10 +196,7 @@ impl<'a> LongWait<'a> {
         if let Some(answer) = self.goal.either() {
             return Some(answer);
         }
-        let attention = &self.door.attention;
-        let kept = attention.word().fetch_or(self.parked, Ordering::Relaxed) | self.parked; // (1)
-        // [park] Between the announcement and the look: pairs with the light fence of `look` (module essay).
-        self.door.fences.heavy(); // (2)
+        let kept = self.nook.announce(self.generation); // (1) and (2)
         if let Some(answer) = self.goal.either() {
             return Some(answer); // (3)
         }
@@ -199,7 +205,7 @@ impl<'a> LongWait<'a> {
         }
         let fruitless = self.parks;
         self.parks = self.parks.saturating_add(1);
-        let slept_through = attention.sleep(kept, self.end.map(|end| end.at), fruitless); // (4)
+        let slept_through = self.nook.sleep(kept, self.end.map(|end| end.at), fruitless); // (4)
         let answer = self.goal.either().or_else(|| self.interrupted());
         if slept_through && matches!(answer, Some(Ok(_) | Err(Stop::Alarm))) {
             note_overslept();
@@ -226,8 +232,8 @@ const POLLS_PER_LOOK: u32 = match () {
 #[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
 mod tests {
     use super::*;
-    use crate::primitive::Fences;
-    use crate::wait::{Limit, Plan, Stay, Tally, WaitPolicy, calibration};
+    use crate::primitive::{Fences, Ordering};
+    use crate::wait::{Door, Limit, Plan, Stay, Tally, WaitPolicy, calibration, parked_for};
     use std::cell::Cell;
     use std::sync::Arc;
     use std::thread;

@@ -60,6 +60,7 @@
 mod calibrate;
 #[cfg(any(test, phalanx_fuzz))]
 pub(crate) mod fuzzing;
+mod hatch;
 mod long_wait;
 mod pace;
 mod policy;
@@ -69,7 +70,8 @@ mod tally;
 use crate::primitive::{Fences, Futex, Meter, Ordering, doze, fence, now, relax, yield_now};
 pub use calibrate::{Calibration, calibration};
 use crossbeam_utils::CachePadded;
-use long_wait::{Goal, LongWait};
+pub(crate) use hatch::{Hatch, Stint};
+use long_wait::{Goal, LongWait, Nook};
 pub(crate) use pace::{Pace, Plan};
 pub use policy::{ParseWaitPolicyError, WaitPolicy};
 pub(crate) use policy::{Settings, Watchdog};
@@ -268,11 +270,6 @@ impl Door {
         fence(Ordering::SeqCst);
     }
 
-    /// Whether a break is being decided or has been.
-    fn alarmed(&self) -> bool {
-        Attention(self.attention.word().load(Ordering::Relaxed)).alarmed()
-    }
-
     /// Wakes whoever sleeps for trip `generation`, which is complete (steps (d) and (e)); whether anybody may have. Call
     /// after publishing and after [`Door::look`].
     #[cold]
@@ -375,6 +372,36 @@ impl Door {
             tally.end(wait.spent());
         }
         outcome
+    }
+}
+
+impl Nook for Door {
+    fn alarmed(&self) -> bool {
+        Attention(self.attention.word().load(Ordering::Relaxed)).alarmed()
+    }
+
+    fn has_sleepers(&self, generation: u64) -> bool {
+        self.look().0 & parked_for(generation) != 0
+    }
+
+    fn has_rivals(&self, generation: u64) -> bool {
+        self.rivals.are_there(generation)
+    }
+
+    fn note_slow_yield(&self, generation: u64) {
+        self.rivals.slow_yield(generation);
+    }
+
+    fn announce(&self, generation: u64) -> u32 {
+        let parked = parked_for(generation);
+        let kept = self.attention.word().fetch_or(parked, Ordering::Relaxed) | parked; // (1)
+        // [park] Between the announcement and the look: pairs with the light fence of `look` (module essay).
+        self.fences.heavy(); // (2)
+        kept
+    }
+
+    fn sleep(&self, kept: u32, expires: Option<Instant>, fruitless: u32) -> bool {
+        self.attention.sleep(kept, expires, fruitless)
     }
 }
 

@@ -175,6 +175,17 @@ impl Pace {
         Self { plan, average: 0, penance: 0, trip: None, tally: None }
     }
 
+    /// Goes on with what another party of the same barrier has learned: its [`Pace::lessons`].
+    pub(super) fn resume(plan: Plan, lessons: (u64, u8)) -> Self {
+        let (average, penance) = lessons;
+        Self { average, penance, ..Self::new(plan) }
+    }
+
+    /// What was learned: the average of past long waits in nanoseconds, and for how many more nobody spins.
+    pub(super) fn lessons(&self) -> (u64, u8) {
+        (self.average, self.penance)
+    }
+
     /// Counts the long waits here.
     pub(crate) fn counted_by(self, tally: Arc<Tally>) -> Self {
         Self { tally: Some(tally), ..self }

@@ -2,6 +2,10 @@
 //! `batches.rs`.
 
 mod batches;
+#[doc(hidden)]
+pub mod in_place;
+#[cfg(all(test, phalanx_loom))]
+mod in_place_models;
 #[cfg(all(test, phalanx_loom))]
 mod models;
 #[cfg(all(test, phalanx_shuttle))]

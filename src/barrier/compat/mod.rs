@@ -10,6 +10,8 @@ mod in_place_models;
 mod models;
 #[cfg(all(test, phalanx_shuttle))]
 mod shuttle;
+#[cfg(all(test, phalanx_shuttle))]
+mod shuttle_in_place;
 
 use crate::barrier::action::{is_within, within};
 use crate::error::{Broken, Cause};

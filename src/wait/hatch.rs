@@ -63,6 +63,7 @@ impl Hatch<'_> {
         look: &mut dyn FnMut(Duration),
     ) -> Stint {
         let lessons = Lessons::unpack(self.lessons.load(Ordering::Relaxed));
+        let plan = if plan.learns && lessons.pause > 0 { plan.at_once() } else { plan };
         let mut pace = Pace::resume(plan, (u64::from(lessons.average), lessons.penance));
         let mut stint = Stint::default();
         for polls in 1..=pace.lingering() {
@@ -73,7 +74,7 @@ impl Hatch<'_> {
         }
         let start = now();
         let (mut looked, mut due) = (start, every);
-        let stay = Stay { hatch: self, shuns_yields: lessons.no_yields > 0, met_rival: Cell::new(false) };
+        let stay = Stay { hatch: self, met_rival: Cell::new(false) };
         let waited = loop {
             let end = due.and_then(|due| Limit::After(due).end(start, None));
             let mut wait = LongWait::new(&stay, Goal { ready, all_here: None }, 0, (start, looked), end);
@@ -91,7 +92,7 @@ impl Hatch<'_> {
         };
         pace.learn(waited);
         stint.waited = waited;
-        let learned = lessons.after(pace.lessons(), stay.met_rival.get());
+        let learned = lessons.after(pace.lessons(), stint.parks > 0 || stay.met_rival.get());
         if learned != lessons {
             self.lessons.store(learned.pack(), Ordering::Relaxed);
         }
@@ -119,7 +120,6 @@ impl Hatch<'_> {
 /// One wait at a hatch.
 struct Stay<'a> {
     hatch: Hatch<'a>,
-    shuns_yields: bool,
     met_rival: Cell<bool>,
 }
 
@@ -133,7 +133,7 @@ impl Nook for Stay<'_> {
     }
 
     fn has_rivals(&self, _generation: u64) -> bool {
-        self.shuns_yields
+        false
     }
 
     fn note_slow_yield(&self, _generation: u64) {
@@ -159,61 +159,77 @@ impl Nook for Stay<'_> {
 }
 
 /// What the parties of one barrier have learned, in one word: hints, of which a lost update costs a few microseconds.
+///
+/// Beyond the averages of `pace.rs`: whether it was in vain that they stayed awake. A wait that ended with a sleep, or met a yield that
+/// took a time slice, was; after three in a row nobody stays awake for a while, and then one is enough for twice as long. Spinning in
+/// vain costs its budget where everybody has a CPU. Where the one who is missing has been kept out by it (threads of unequal real-time
+/// priority on one CPU), it is what the wait consists of, and no average tells: the wait is as long as the budget.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Lessons {
     /// Average of the long waits, in nanoseconds; some four seconds at most.
     average: u32,
     /// Long waits left without spinning.
     penance: u8,
-    /// Long waits in a row that met a rival: a yield that took a time slice (`rivals.rs`).
-    slow: u8,
-    /// Long waits left without yields.
-    no_yields: u16,
+    /// Long waits in vain in a row.
+    vain: u8,
+    /// How often the next pause is to be doubled.
+    doubled: u8,
+    /// Long waits left for which everybody sleeps at once.
+    pause: u16,
 }
 
-/// Long waits in a row with a slow yield that show a rival: everything else on the machine needs a CPU now and then.
+/// Long waits in a row that have to be in vain: everything else on the machine needs a CPU now and then.
 const ACCIDENTS: u8 = 3;
 
-/// Long waits without yields then.
-const PAUSE: u16 = 512;
+/// The first pause, in long waits, and how often it is doubled at most.
+const PAUSE: u16 = 16;
+const DOUBLED: u8 = 6;
 
 impl Lessons {
     fn unpack(word: u64) -> Self {
         Self {
             average: word as u32,
             penance: (word >> 32) as u8,
-            slow: (word >> 40) as u8,
-            no_yields: (word >> 48) as u16,
+            vain: (word >> 40) as u8 & 0xF,
+            doubled: (word >> 44) as u8 & 0xF,
+            pause: (word >> 48) as u16,
         }
     }
 
     fn pack(self) -> u64 {
         u64::from(self.average)
             | u64::from(self.penance) << 32
-            | u64::from(self.slow) << 40
-            | u64::from(self.no_yields) << 48
+            | u64::from(self.vain & 0xF) << 40
+            | u64::from(self.doubled & 0xF) << 44
+            | u64::from(self.pause) << 48
     }
 
     /// Behind one more long wait.
-    fn after(self, (average, penance): (u64, u8), met_rival: bool) -> Self {
+    fn after(self, (average, penance): (u64, u8), in_vain: bool) -> Self {
         let average = u32::try_from(average).unwrap_or(u32::MAX);
-        if self.no_yields > 0 {
-            // On trial behind it: one slow yield more is enough.
-            return Self { average, penance, slow: ACCIDENTS - 1, no_yields: self.no_yields - 1 };
+        let same = Self { average, penance, ..self };
+        if self.pause > 0 {
+            return Self { pause: self.pause - 1, ..same };
         }
-        let slow = if met_rival { self.slow + 1 } else { 0 };
-        let no_yields = if slow >= ACCIDENTS { PAUSE } else { 0 };
-        Self { average, penance, slow: slow % ACCIDENTS, no_yields }
+        if !in_vain {
+            return Self { vain: 0, doubled: 0, ..same };
+        }
+        if self.vain + 1 < ACCIDENTS {
+            return Self { vain: self.vain + 1, ..same };
+        }
+        let doubled = self.doubled.min(DOUBLED);
+        Self { pause: PAUSE << doubled, doubled: (doubled + 1).min(DOUBLED), vain: ACCIDENTS - 1, ..same }
     }
 }
 
 #[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
 mod tests {
     use super::*;
+    use crate::wait::WaitPolicy;
 
     #[test]
     fn lessons_survive_the_word() {
-        let lessons = Lessons { average: 0xDEAD_BEEF, penance: 0x12, slow: 0x34, no_yields: 0x5678 };
+        let lessons = Lessons { average: 0xDEAD_BEEF, penance: 0x12, vain: 3, doubled: 4, pause: 0x5678 };
         assert_eq!(Lessons::unpack(lessons.pack()), lessons);
         assert_eq!(Lessons::unpack(0), Lessons::default());
         let long = Lessons::default().after((u64::MAX, 3), false);
@@ -221,14 +237,38 @@ mod tests {
     }
 
     #[test]
-    fn three_slow_yields_in_a_row_are_a_rival_and_then_one_is() {
-        let met = |lessons: Lessons, times: &[bool]| times.iter().fold(lessons, |l, &met| l.after((0, 0), met));
-        assert_eq!(met(Lessons::default(), &[true, true, false, true, true]).no_yields, 0);
-        let rival = met(Lessons::default(), &[true, true, true]);
-        assert_eq!((rival.no_yields, rival.slow), (PAUSE, 0));
-        let behind = met(rival, &vec![false; usize::from(PAUSE)]);
-        assert_eq!(behind.no_yields, 0);
-        assert_eq!(met(behind, &[true]).no_yields, PAUSE);
-        assert_eq!(met(behind, &[false, true]).no_yields, 0);
+    fn three_waits_in_vain_in_a_row_are_a_pause_and_then_one_is_for_twice_as_long() {
+        let met = |lessons: Lessons, times: &[bool]| times.iter().fold(lessons, |l, &vain| l.after((0, 0), vain));
+        assert_eq!(met(Lessons::default(), &[true, true, false, true, true]).pause, 0);
+        let mut lessons = met(Lessons::default(), &[true, true, true]);
+        for doubled in [0, 1, 2, 3, 4, 5, 6, 6, 6] {
+            assert_eq!(lessons.pause, PAUSE << doubled);
+            lessons = met(lessons, &vec![true; usize::from(lessons.pause)]);
+            assert_eq!(lessons.pause, 0);
+            lessons = met(lessons, &[true]);
+        }
+        let behind = met(lessons, &vec![false; usize::from(lessons.pause) + 1]);
+        assert_eq!((behind.vain, behind.doubled, met(behind, &[true, true]).pause), (0, 0, 0));
+    }
+
+    #[test]
+    fn who_may_not_learn_stays_awake_whatever_was_in_vain() {
+        let words =
+            (AtomicU64::new(0), Futex::new(0), AtomicU64::new(Lessons { pause: 9, ..Lessons::default() }.pack()));
+        let hatch = Hatch { word: &words.0, bell: &words.1, lessons: &words.2, reach: Reach::Process };
+        let wait = |policy| {
+            let plan = Plan::new(policy, Some(Duration::MAX), 2, 2, &crate::wait::Calibration::unmeasured());
+            let looks = Cell::new(0);
+            let ready = || looks.replace(looks.get() + 1) > 3 || words.0.load(Ordering::Relaxed) != 0;
+            hatch.long_wait(plan, &ready, None, &mut |_| {});
+            words.0.swap(0, Ordering::Relaxed) == Hatch::MARK
+        };
+        assert!(!wait(WaitPolicy::SpinPark) && !wait(WaitPolicy::SpinYield));
+        let looks = Cell::new(0);
+        let plan = Plan::new(WaitPolicy::Adaptive, Some(Duration::MAX), 2, 2, &crate::wait::Calibration::unmeasured());
+        let ready = || looks.replace(looks.get() + 1) > 100 || words.0.load(Ordering::Relaxed) != 0;
+        hatch.long_wait(plan, &ready, None, &mut |_| {});
+        assert_eq!(words.0.load(Ordering::Relaxed), Hatch::MARK, "it goes to sleep at its first look");
+        assert_eq!(Lessons::unpack(words.2.load(Ordering::Relaxed)).pause, 6);
     }
 }

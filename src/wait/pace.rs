@@ -107,6 +107,11 @@ impl Plan {
         if each && self.scarce && !self.spin.is_zero() { Self { tight: TIGHT, ..self } } else { self }
     }
 
+    /// The same for a wait that is to sleep at once.
+    pub(super) fn at_once(self) -> Self {
+        Self { spin: Duration::ZERO, lingers: false, yields: Duration::ZERO, scarce_yields: Duration::ZERO, ..self }
+    }
+
     /// A plan without clocks: polls for ever, or sleeps at once.
     #[cfg(all(test, any(phalanx_loom, phalanx_shuttle)))]
     pub(crate) fn modelled(parks: bool) -> Self {

@@ -10,7 +10,8 @@ median is not below the lower quartile of that.
     program     time of the whole program from its start to its end, loading and what the library learns at its start included
     CPU time    of the whole program, from the kernel
 
-Rounds in which somebody else had more than a tenth of the machine are left out of the medians, unless all are; then the row is not judged.
+Rows beside busy processes have one of those for each CPU. In all others, rounds in which somebody else had more than a tenth of the
+machine are left out of the medians, unless all are; then the row is not judged.
 
 Without a preload to be found glibc is measured against glibc: every ratio must then be about one.
 
@@ -29,6 +30,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -37,6 +39,8 @@ ROOT = HERE.parents[2]
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target")
 BUILD = TARGET / "preload" / "measure"
 
+# Rows with a busy process on each CPU, that waits for nobody.
+BESIDE = "beside busy processes: "
 # What, command, quantity, what must be reached: the least ratio, or "never slower", which is judged by how far glibc is from itself.
 ROWS = [
     ("2 pinned threads", "trips 2 50 pinned", "trip", 50.0),
@@ -59,6 +63,9 @@ ROWS = [
     ("10 ms slept by 2", "sparse 2 40 10000 sleep", "CPU time", 1 / 1.1),
     ("10 ms slept by 8", "sparse 8 40 10000 sleep", "CPU time", 1 / 1.1),
     ("10 ms slept by 1 of 2", "sparse 2 40 10000 sleep straggler", "CPU time", 1 / 1.1),
+    (BESIDE + "4 threads", "trips 4 50", "trip", "never slower"),
+    (BESIDE + "Jacobi 64², 2 threads", "jacobi 64 2 4000", "program", "never slower"),
+    (BESIDE + "Jacobi 256², 8 threads", "jacobi 256 8 1000", "program", "never slower"),
 ]
 # Rows of `--quick`.
 FEW = ("trips 2 50 pinned", "trips 4 50", "trips 64 50", "jacobi 64 2 8000", "jacobi 256 8 2000", "jacobi 512 16 600", "sparse 2 25 10000 compute straggler", "sparse 8 40 10000 sleep")
@@ -127,6 +134,18 @@ def run(command, environment):
     if status != 0:
         raise Failed(f"{' '.join(command)} ended with status {status:#x}; it said: {said.strip()}")
     return said, took, usage.ru_utime + usage.ru_stime
+
+
+@contextmanager
+def neighbours(number):
+    """So many processes that compute, in a session of their own, as other users' would be."""
+    started = [subprocess.Popen([sys.executable, "-c", "while True: pass"], start_new_session=True) for _ in range(number)]
+    try:
+        yield
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
 
 
 class Member:
@@ -200,7 +219,7 @@ def ratios(rounds, above, below):
 def judge(row, rounds, preloaded):
     """A line of the table, and what is to be said of the row: `reached`, `MISSED`, or `not judged` and why."""
     what, command, quantity, must = row
-    quiet = [round_ for round_, others in rounds if others <= BUSY]
+    quiet = [round_ for round_, others in rounds if others <= BUSY or what.startswith(BESIDE)]
     used = quiet or [round_ for round_, _ in rounds]
     ours, ours_text = ratios(used, "glibc", "preload")
     same, same_text = ratios(used, "glibc", "glibc again")
@@ -243,15 +262,17 @@ def main():
     seconds = options.seconds or (40 if options.quick else 320)
     lines, verdicts, busy = [], Counter(), []
     for row in rows:
-        rounds = measure_row(row, members, seconds / len(rows))
-        busy += [others for _, others in rounds]
+        with neighbours(os.cpu_count() if row[0].startswith(BESIDE) else 0):
+            rounds = measure_row(row, members, seconds / len(rows))
+        if not row[0].startswith(BESIDE):
+            busy += [others for _, others in rounds]
         line, verdict = judge(row, rounds, library)
         verdicts[verdict[:6]] += 1
         lines.append(line)
     model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     text = "\n".join([
         f"Machine: {os.cpu_count()} CPUs, {model.group(1) if model else platform.machine()}; Linux {platform.release()}; {' '.join(platform.libc_ver())}; {output_of('gcc', '--version').splitlines()[0]}",
-        f"Commit: {commit}. Started: {started}. Others had {100 * statistics.median(busy):.0f} % of the machine in half of the rounds, {100 * max(busy):.0f} % at most.",
+        f"Commit: {commit}. Started: {started}. Others had {100 * statistics.median(busy or [0]):.0f} % of the machine in half of the rounds, {100 * max(busy or [0]):.0f} % at most.",
         f"Command: `{' '.join(['crates/phalanx-preload/measure/measure.py', *sys.argv[1:]])}`",
         f"Preloaded: {'`' + library.name + '`' if library else 'nothing: glibc against glibc'}",
         "",

@@ -332,3 +332,56 @@ impl Second {
             && self.claim.compare_exchange(last, next, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 }
+
+#[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
+mod tests {
+    use super::*;
+    use crate::barrier::Barrier;
+    use crate::fate::epoch::publish;
+
+    /// An era of these, which begins with trip 7.
+    fn era_of(ranks: &[usize]) -> Era {
+        let design = Barrier::new(ranks.len()).unwrap().control().era().design().clone();
+        Era::new(Design { ranks: ranks.into(), ..design }, 7, false)
+    }
+
+    #[test]
+    fn an_era_continues_another_if_somebody_takes_part_in_both() {
+        let (before, changed, newcomers) = (era_of(&[0, 1, 2]), era_of(&[2, 3]), era_of(&[3, 4]));
+        assert!(changed.continues(&before) && newcomers.continues(&changed));
+        assert!(!newcomers.continues(&before) && !before.continues(&newcomers));
+    }
+
+    #[test]
+    fn an_era_knows_what_all_have_brought_and_who_has_left() {
+        for parties in [2, 3] {
+            let era = era_of(&Vec::from_iter(0..parties));
+            let label = |index: usize, kind| era.luggage(index).label(Tag::after(Tag::default(), 7, kind));
+            let standing = || (era.all_have(Kind(5), 7), era.is_left(7));
+            (1..parties).for_each(|index| label(index, Kind(5)));
+            assert_eq!(standing(), (false, false));
+            label(0, Kind(5));
+            assert_eq!(standing(), (true, false));
+            assert_eq!((era.all_have(Kind(5), 8), era.all_have(Kind(6), 7)), (false, false));
+            label(1, Kind::LEAVING);
+            assert_eq!((standing(), era.is_left(8)), ((false, true), false));
+        }
+    }
+
+    #[test]
+    fn an_era_is_opened_once() {
+        let era = era_of(&[0]);
+        assert!(!era.is_opened());
+        era.open();
+        assert!(era.is_opened());
+    }
+
+    #[test]
+    fn the_part_of_one_is_given_once_per_trip_and_done_when_it_says_so() {
+        let second = Second::new(7);
+        assert!(second.elect(7) && !second.elect(7) && !second.is_done(7));
+        publish(&second.go, 7);
+        assert!(second.is_done(7) && !second.is_done(8));
+        assert!(second.elect(8) && !second.elect(7));
+    }
+}

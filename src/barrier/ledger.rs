@@ -108,15 +108,10 @@ impl Era {
         if let Some(verdict) = self.verdict() {
             return self.account_of(&verdict);
         }
-        let turn = self.turned();
+        // One that has turned and is complete stands at its turn, where nobody arrives any more.
         let census = self.census();
-        match turn {
-            Some(turn) if !is_beyond(turn, census.generation) => self.account_before(turn),
-            _ => {
-                let here = self.design().ranks.iter().map(|rank| census.missing.binary_search(rank).is_err()).collect();
-                Account { here, ..self.account_before(census.generation) }
-            }
-        }
+        let here = self.design().ranks.iter().map(|rank| census.missing.binary_search(rank).is_err()).collect();
+        Account { here, ..self.account_before(census.generation) }
     }
 
     /// All trips before `end`, and nobody at that one.
@@ -217,5 +212,26 @@ impl Ledger {
     /// The tallies of all ranks up to the highest that ever had a handle.
     pub(super) fn tallies(&self) -> Vec<Arc<Tally>> {
         lock(&self.past).tallies.clone()
+    }
+}
+
+#[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
+mod tests {
+    use super::*;
+    use crate::barrier::Barrier;
+    use crate::error::{Cause, Missing};
+
+    /// Who of three has arrived at a trip that was broken when these had not, of so many.
+    fn here(missing: &[usize], parties: usize) -> Vec<bool> {
+        let era = Barrier::new(3).unwrap().control().era();
+        let missing = missing.iter().map(|&rank| Missing { rank, thread: None, cpu: None }).collect();
+        era.account_of(&Broken::by_rank(Cause::Reset, 0, parties, missing)).here
+    }
+
+    #[test]
+    fn who_joined_behind_a_break_in_advance_has_not_arrived() {
+        assert_eq!(here(&[1], 3), [true, false, true]);
+        assert_eq!(here(&[0, 1, 2], 3), [false; 3]);
+        assert_eq!(here(&[0, 1], 2), [false; 3], "nobody had, and one more is there since");
     }
 }

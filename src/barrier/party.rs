@@ -256,7 +256,7 @@ impl Party {
     pub fn leave(mut self) {
         // An error is that of a broken trip, or of an action that lets its own barrier's party leave: out it is all the
         // same, and there is nobody to tell.
-        if self.member.owes() || self.deferred > 0 {
+        if self.is_behind() {
             let _ = self.settle(Limit::Usual);
             // Refused inside the action of the very trip that it has arrived at: that is no leave but a drop.
             if self.member.owes() {
@@ -478,9 +478,9 @@ impl Party {
         census.generation == self.generation() && census.arrived > 0 && census.missing.contains(&self.rank())
     }
 
-    /// Whether it has arrived at a trip whose end it has not waited for.
+    /// Whether it has arrived at a trip whose end it has not waited for. (Arrivals are only deferred behind such a one.)
     pub(crate) fn is_behind(&self) -> bool {
-        self.member.owes() || self.deferred > 0
+        self.member.owes()
     }
 
     /// This party is about to arrive and not to stay: whatever it calls next has to see to that first.
@@ -554,5 +554,40 @@ impl fmt::Debug for Party {
             .field("parties", &self.parties())
             .field("generation", &self.generation())
             .finish()
+    }
+}
+
+#[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
+mod tests {
+    use crate::Barrier;
+
+    #[test]
+    fn a_party_is_awaited_when_others_have_come_to_its_trip_and_behind_when_it_has_not_stayed() {
+        let barrier = Barrier::new(2).unwrap();
+        let mut parties = barrier.take_parties().unwrap();
+        let (mut right, mut left) = (parties.pop().unwrap(), parties.pop().unwrap());
+        assert!(!left.is_awaited() && !left.is_behind());
+        // The second one is deferred until the first trip is decided.
+        drop(right.arrive());
+        drop(right.arrive());
+        assert!(left.is_awaited() && !left.is_behind());
+        assert!(!right.is_awaited() && right.is_behind());
+        assert_eq!(left.wait().unwrap().generation(), 0);
+        assert!(!left.is_awaited() && !left.is_behind(), "the trip is complete");
+        assert!(!right.is_awaited() && right.is_behind());
+        drop(left.arrive());
+        assert_eq!(right.arrive().try_wait(), Ok(None));
+        assert_eq!((barrier.generation(), right.is_behind()), (2, true));
+    }
+
+    #[test]
+    fn who_leaves_arrives_a_last_time_and_breaks_nothing() {
+        let barrier = Barrier::new(2).unwrap();
+        let mut parties = barrier.take_parties().unwrap();
+        parties.remove(1).leave();
+        assert_eq!((barrier.arrived(), barrier.is_broken()), (1, false));
+        let decided = parties[0].arrive().try_wait();
+        assert_eq!(decided.map(|trip| trip.map(|trip| trip.generation())), Ok(Some(0)));
+        assert_eq!((barrier.parties(), parties[0].parties()), (1, 1));
     }
 }

@@ -331,14 +331,10 @@ impl Registry {
         if self.present().census().generation.wrapping_add(1) != only || self.change(designer).is_none() {
             return false;
         }
-        match &self.next {
-            Some(next) if next.first == only => {
-                let missing = next.era.design().ranks.to_vec();
-                next.era.condemn(describe(Census { generation: only, missing, arrived: 0 }));
-                true
-            }
-            _ => false,
-        }
+        let Some(next) = self.next.as_ref().filter(|next| next.first == only) else { return false };
+        let missing = next.era.design().ranks.to_vec();
+        next.era.condemn(describe(Census { generation: only, missing, arrived: 0 }));
+        true
     }
 
     /// Puts an era of the present members in the place of all others, from trip `first` on, or the next one whose number
@@ -386,5 +382,80 @@ impl Next {
     /// It is decided: this is the era that holds trip `first`.
     fn settle(self) {
         let _ = self.heir.set(self.era);
+    }
+}
+
+#[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
+mod tests {
+    use super::*;
+    use crate::barrier::Barrier;
+    use crate::error::Cause;
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    fn designer() -> Designer {
+        Box::new(|ranks| {
+            let design = Barrier::new(ranks.len()).unwrap().control().era().design().clone();
+            Design { ranks, ..design }
+        })
+    }
+
+    fn registry(parties: usize, designer: &Designer) -> Registry {
+        Registry::new(designer((0..parties).collect()), 0)
+    }
+
+    #[test]
+    fn the_next_era_holds_the_trip_behind_the_open_one() {
+        let designer = designer();
+        let mut registry = registry(2, &designer);
+        assert!(!registry.leads_to(0) && !registry.leads_to(1));
+        let (rank, era) = registry.join(&designer).unwrap();
+        assert_eq!((rank, registry.is_next(&era)), (2, true));
+        assert!(registry.leads_to(1) && !registry.leads_to(0) && !registry.leads_to(2));
+    }
+
+    #[test]
+    fn a_change_behind_a_complete_trip_counts_from_the_one_behind_the_next() {
+        let designer = designer();
+        let mut registry = registry(2, &designer);
+        let (_, era) = registry.join(&designer).unwrap();
+        let before = Arc::clone(registry.last_present());
+        (0..2).for_each(|seat| before.words().seat(seat).arrive(0));
+        let turned = registry.change(&designer).unwrap();
+        assert!(Arc::ptr_eq(&turned, &era) && registry.leads_to(2) && !registry.leads_to(1));
+    }
+
+    #[test]
+    fn only_the_trip_behind_the_open_one_is_broken_in_advance() {
+        let designer = designer();
+        let mut registry = registry(2, &designer);
+        let describe = |census: Census| {
+            assert_eq!((census.missing, census.arrived), (vec![0, 1], 0));
+            Broken::by_rank(Cause::Reset, census.generation, 2, Vec::new())
+        };
+        for only in [0, 2] {
+            assert!(!registry.break_next(&designer, only, describe) && !registry.leads_to(1), "nothing has changed");
+        }
+        assert!(registry.break_next(&designer, 1, describe) && registry.leads_to(1));
+        assert_eq!(registry.present().verdict(), None);
+        // Whoever joins has part in it.
+        let (_, era) = registry.join(&designer).unwrap();
+        assert_eq!(era.verdict().map(|broken| broken.generation()), Some(1));
+    }
+
+    #[test]
+    fn nothing_changes_behind_the_last_trip_of_all() {
+        let (done, ended) = mpsc::channel();
+        thread::spawn(move || {
+            let designer = designer();
+            let mut registry = registry(1, &designer);
+            let era = registry.claim(0).unwrap();
+            assert!(registry.leave(&designer, 0, &era) && registry.has_ended());
+            era.words().seat(0).arrive(0);
+            done.send(registry.change(&designer).is_none())
+        });
+        let limit = Duration::from_secs(if cfg!(miri) { 3600 } else { 10 });
+        assert_eq!(ended.recv_timeout(limit), Ok(true));
     }
 }

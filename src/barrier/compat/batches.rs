@@ -319,16 +319,19 @@ impl Batches {
     /// A report on `batch`, if one is due and it is not over yet.
     #[cold]
     fn look_out(&self, lookout: &mut Lookout, batch: u64) {
-        let Duty::Report { breaks } = lookout.look() else { return };
-        let state = self.state();
-        if state.is_broken() || state.batch() != batch {
-            return;
-        }
-        lookout.report(batch, state.count().min(self.parties) as usize, self.parties());
+        let (Duty::Report { breaks }, Some(arrived)) = (lookout.look(), self.arrived_at(batch)) else { return };
+        lookout.report(batch, arrived, self.parties());
         if breaks {
             let reason = END_OF_PATIENCE.to_owned();
             self.break_batch(batch, &Cause::Aborted { reason });
         }
+    }
+
+    /// How many have a place in `batch`, if that is the open one and not broken.
+    fn arrived_at(&self, batch: u64) -> Option<usize> {
+        let state = self.state();
+        let is_open = !state.is_broken() && state.batch() == batch;
+        is_open.then(|| state.count().min(self.parties) as usize)
     }
 
     fn is_over(&self, batch: u64) -> bool {
@@ -457,8 +460,7 @@ impl Batches {
     /// Step 6. Callers that wait are told [`Cause::Reset`]; with nobody there and nothing broken, nothing happens.
     /// `acting`: the action asks.
     pub(super) fn reset(&self, acting: bool) {
-        let mut polls = 0;
-        loop {
+        for polls in 1.. {
             {
                 let mut breaks = lock(&self.breaks);
                 while breaks.present.is_none() {
@@ -477,7 +479,6 @@ impl Batches {
                 }
             }
             // A full batch is on its way, and its last caller may need the lock.
-            polls += 1;
             outlast(polls);
         }
     }
@@ -525,5 +526,162 @@ impl Batches {
             let each = self.parties() <= crate::topology::startup_mask().len();
             Plan::new(policy, environment.spin, self.parties(), cpus, &calibration()).with_a_cpu_each(each)
         })
+    }
+}
+
+#[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
+mod tests {
+    use super::*;
+    use crate::barrier::compat::tests::in_time;
+
+    /// Batches of `parties` as `count` callers leave them that have taken a place each and done no more.
+    fn with_callers(parties: usize, count: u64) -> Batches {
+        let batches = Batches::new(parties, 0);
+        batches.state.fetch_add(count, Ordering::Relaxed);
+        batches
+    }
+
+    fn abort(reason: &str) -> Cause {
+        Cause::Aborted { reason: reason.into() }
+    }
+
+    /// `{ batch, broken, count }`, and how many batches are over.
+    fn shown(batches: &Batches) -> (u64, bool, u64, u64) {
+        let state = batches.state();
+        (state.batch(), state.is_broken(), state.count(), batches.go.load(Ordering::Relaxed))
+    }
+
+    /// What a caller with a place in `batch` is told, if that is broken.
+    fn told(batches: &Batches, batch: u64) -> Option<Cause> {
+        match batches.rule(batch) {
+            Ruling::Broken(broken) => Some(broken.cause().clone()),
+            Ruling::Over | Ruling::Open => None,
+        }
+    }
+
+    #[test]
+    fn who_is_told_late_is_told_of_the_break_that_it_met_and_the_last_one_takes_the_record_along() {
+        in_time(|| {
+            let batches = with_callers(2, 1);
+            let (first, second) = (abort("first"), abort("second"));
+            let without_place = |batches: &Batches| State(batches.state.fetch_add(1, Ordering::Relaxed)).batch();
+            let told_outside =
+                |open| batches.tell(|breaks| breaks.told_outside(open)).map(|broken| broken.cause().clone());
+            batches.break_open(&first);
+            let (one, other) = (without_place(&batches), without_place(&batches));
+            batches.reset(false);
+            batches.break_open(&second);
+            assert_eq!((one, told_outside(one).as_ref()), (0, Some(&first)));
+            let third = without_place(&batches);
+            batches.reset(false);
+            assert_eq!((third, told_outside(third).as_ref()), (1, Some(&second)));
+            assert_eq!((shown(&batches), batches.untold.load(Ordering::Relaxed)), ((2, false, 0, 2), 1));
+            assert_eq!((told_outside(other).as_ref(), told(&batches, 0).as_ref()), (Some(&first), Some(&first)));
+            assert_eq!((lock(&batches.breaks).past.len(), batches.untold.load(Ordering::Relaxed)), (0, 0));
+            assert_eq!((told(&batches, 0), told_outside(2)), (None, None));
+        });
+    }
+
+    #[test]
+    fn the_last_caller_of_a_batch_waits_for_the_one_before_or_is_told_of_its_break() {
+        in_time(|| {
+            let [first, next, later] = [0, 1, 2].map(|batch| Place { batch, index: 1 });
+            let turn = |batches: &Batches, place| batches.await_turn(place).map_err(|broken| broken.cause().clone());
+            // Two full batches, and the action panics on behalf of the first.
+            let batches = with_callers(2, 4);
+            assert_eq!(turn(&batches, first), Ok(()));
+            let boom = Cause::ActionPanicked { message: "boom".into() };
+            assert_eq!(batches.break_full(first, "boom".into()).cause(), &boom);
+            assert_eq!(turn(&batches, next), Err(boom.clone()));
+            // One that looks only behind the reset.
+            batches.reset(false);
+            assert_eq!(shown(&batches), (2, false, 0, 2));
+            assert_eq!((turn(&batches, next), told(&batches, 0)), (Err(boom.clone()), Some(boom)));
+            assert_eq!(turn(&batches, later), Ok(()));
+        });
+    }
+
+    #[test]
+    fn a_batch_is_over_when_its_last_caller_has_opened_the_next_one() {
+        let batches = with_callers(2, 3);
+        assert!(matches!(batches.rule(0), Ruling::Open) && !batches.is_over(0));
+        batches.release(0);
+        assert_eq!(shown(&batches), (1, false, 1, 1));
+        assert!(matches!(batches.rule(0), Ruling::Over) && batches.is_over(0));
+        assert!(matches!(batches.rule(1), Ruling::Open) && !batches.is_over(1));
+    }
+
+    #[test]
+    fn only_an_open_batch_is_looked_after() {
+        in_time(|| {
+            let batches = with_callers(3, 2);
+            assert_eq!([0, 1].map(|batch| batches.arrived_at(batch)), [Some(2), None]);
+            batches.state.fetch_add(3, Ordering::Relaxed);
+            assert_eq!(batches.arrived_at(0), Some(3), "full, and two are early for the next");
+            batches.release(0);
+            assert_eq!([0, 1].map(|batch| batches.arrived_at(batch)), [None, Some(2)]);
+            batches.break_open(&abort("enough"));
+            assert_eq!(batches.arrived_at(1), None);
+        });
+    }
+
+    #[test]
+    fn whose_patience_ends_breaks_its_own_batch_or_nothing() {
+        in_time(|| {
+            let full = with_callers(2, 2);
+            full.break_batch(0, &abort("late"));
+            assert_eq!(shown(&full), (0, false, 2, 0));
+            full.release(0);
+            full.break_batch(0, &abort("late"));
+            assert_eq!(shown(&full), (1, false, 0, 1));
+            let waiting = with_callers(2, 1);
+            waiting.break_batch(0, &abort("in time"));
+            waiting.break_batch(0, &abort("second"));
+            assert_eq!((waiting.arrived(), told(&waiting, 0)), (1, Some(abort("in time"))));
+        });
+    }
+
+    #[test]
+    fn who_is_refused_hears_how_many_wait() {
+        let refused = with_callers(3, 5).refuse(&Cause::Reentered { rank: 0 });
+        assert_eq!((refused.generation(), refused.arrived(), refused.parties()), (1, 2, 3));
+    }
+
+    #[test]
+    fn a_reset_tells_those_who_wait_and_does_nothing_if_nobody_does() {
+        in_time(|| {
+            let nobody = Batches::new(2, 0);
+            nobody.reset(false);
+            assert_eq!(shown(&nobody), (0, false, 0, 0));
+            nobody.break_open(&abort("enough"));
+            nobody.reset(false);
+            assert_eq!(
+                (shown(&nobody), lock(&nobody.breaks).past.len()),
+                ((1, false, 0, 1), 0),
+                "nobody is to be told"
+            );
+            let waiting = with_callers(2, 1);
+            waiting.reset(false);
+            assert_eq!(shown(&waiting), (1, false, 0, 1));
+            assert_eq!((told(&waiting, 0), told(&waiting, 0)), (Some(Cause::Reset), None));
+            let full = with_callers(2, 2);
+            full.reset(false);
+            assert_eq!(shown(&full), (0, false, 2, 0), "complete, and stays so");
+        });
+    }
+
+    #[test]
+    fn a_reset_by_the_action_takes_effect_behind_its_batch() {
+        in_time(|| {
+            // A full batch whose action runs, and an early caller of the next one, which breaks.
+            let batches = with_callers(2, 3);
+            batches.break_open(&abort("early"));
+            batches.reset(true);
+            assert_eq!(shown(&batches), (0, true, 3, 0), "not before");
+            batches.release(0);
+            assert_eq!(shown(&batches), (2, false, 0, 2));
+            assert_eq!(told(&batches, 1), Some(abort("early")));
+            assert!(!lock(&batches.breaks).reset_when_over);
+        });
     }
 }

@@ -317,3 +317,53 @@ impl fmt::Debug for BarrierWaitResult {
         f.debug_struct("BarrierWaitResult").field("is_leader", &self.leader).field("index", &self.index).finish()
     }
 }
+
+#[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
+mod tests {
+    use super::*;
+    use std::sync::{LazyLock, mpsc};
+    use std::thread;
+
+    /// Runs `test`, and fails if it has not ended in good time.
+    pub(super) fn in_time(test: impl FnOnce() + Send + 'static) {
+        let (done, ended) = mpsc::channel();
+        let thread = thread::spawn(move || {
+            test();
+            done.send(())
+        });
+        // Miri's clock goes by steps of the interpreter.
+        let limit = Duration::from_secs(if cfg!(miri) { 3600 } else { 10 });
+        if ended.recv_timeout(limit) == Err(mpsc::RecvTimeoutError::Timeout) {
+            panic!("it has not ended");
+        }
+        thread.join().map(drop).unwrap_or_else(|panicked| std::panic::resume_unwind(panicked));
+    }
+
+    #[test]
+    fn an_action_may_not_wait_on_its_own_barrier() {
+        in_time(|| {
+            static TOLD: Mutex<Option<Broken>> = Mutex::new(None);
+            // With a limit that has passed, so that one that is not refused does not wait either.
+            static OWN: LazyLock<Barrier> =
+                LazyLock::new(|| Barrier::with_action(2, || *lock(&TOLD) = OWN.wait_timeout(Duration::ZERO).err()));
+            thread::scope(|s| {
+                s.spawn(|| OWN.wait().index());
+                while OWN.arrived() == 0 {
+                    thread::yield_now();
+                }
+                assert!(OWN.try_wait().is_ok());
+            });
+            let told = lock(&TOLD).take().unwrap();
+            assert_eq!((told.cause(), told.generation(), told.arrived()), (&Cause::Reentered { rank: 0 }, 1, 0));
+        });
+    }
+
+    #[test]
+    fn an_action_may_wait_on_another_barrier_that_has_one() {
+        in_time(|| {
+            static OTHER: LazyLock<Barrier> = LazyLock::new(|| Barrier::with_action(1, || {}));
+            let barrier = Barrier::with_action(1, || assert!(OTHER.try_wait().is_ok()));
+            assert!(barrier.try_wait().is_ok());
+        });
+    }
+}

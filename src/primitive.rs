@@ -235,19 +235,29 @@ pub(crate) fn owning_looks() -> bool {
     #[cfg(all(target_arch = "x86_64", not(any(miri, all(test, any(phalanx_loom, phalanx_shuttle))))))]
     {
         static OWNING: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
-        *OWNING.get_or_init(|| {
-            // SAFETY: every x86-64 processor has the instruction, and its leaf 0.
-            #[allow(unsafe_code, unused_unsafe)]
-            let id = unsafe { std::arch::x86_64::__cpuid(0) };
-            let vendor = [id.ebx, id.edx, id.ecx].map(u32::to_le_bytes).concat();
-            vendor == b"AuthenticAMD" || vendor == b"HygonGenuine"
-        })
+        *OWNING.get_or_init(|| shares_dearly(&vendor()))
     }
     // A model, and Miri, look so that the looks are checked.
     #[cfg(not(all(target_arch = "x86_64", not(any(miri, all(test, any(phalanx_loom, phalanx_shuttle)))))))]
     {
         cfg!(any(miri, all(test, any(phalanx_loom, phalanx_shuttle))))
     }
+}
+
+/// Whether this vendor's processors pay for each look that shares a line: what is said of [`owning_looks`].
+#[cfg(all(target_arch = "x86_64", not(any(miri, all(test, any(phalanx_loom, phalanx_shuttle))))))]
+fn shares_dearly(vendor: &[u8; 12]) -> bool {
+    [b"AuthenticAMD", b"HygonGenuine"].contains(&vendor)
+}
+
+/// Who made this processor.
+#[cfg(all(target_arch = "x86_64", not(any(miri, all(test, any(phalanx_loom, phalanx_shuttle))))))]
+fn vendor() -> [u8; 12] {
+    // SAFETY: every x86-64 processor has the instruction, and its leaf 0.
+    #[allow(unsafe_code, unused_unsafe)]
+    let id = unsafe { std::arch::x86_64::__cpuid(0) };
+    let registers = [id.ebx, id.edx, id.ecx].map(u32::to_le_bytes);
+    std::array::from_fn(|at| registers.as_flattened()[at])
 }
 
 /// Goes on when all earlier loads have their values, and a little later, where the processor can be told so.
@@ -703,5 +713,18 @@ mod queue {
             drop(lock(&self.gate));
             self.bell.notify_all();
         }
+    }
+}
+
+#[cfg(all(test, target_arch = "x86_64", not(any(miri, phalanx_loom, phalanx_shuttle))))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_takes_the_line_over_on_the_processors_of_two_vendors() {
+        assert!(shares_dearly(b"AuthenticAMD") && shares_dearly(b"HygonGenuine") && !shares_dearly(b"GenuineIntel"));
+        let vendor = vendor();
+        assert!(vendor.iter().all(|&letter| letter == b' ' || letter.is_ascii_graphic()), "{vendor:?}");
+        assert_eq!(owning_looks(), shares_dearly(&vendor));
     }
 }

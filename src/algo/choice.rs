@@ -224,9 +224,6 @@ fn rate(
     let mut scratch = Scratch::default();
     let mut rated: Vec<(Blueprint, Rated)> = Vec::with_capacity(candidates.len());
     for &(algorithm, fan) in candidates {
-        if !is_predictable(algorithm, sites.parties()) {
-            continue;
-        }
         let blueprint = Blueprint::new(algorithm, fan, sites);
         if rated.iter().any(|(other, _)| other.is_same_as(&blueprint)) {
             continue;
@@ -270,7 +267,7 @@ impl Algorithm {
     /// ```
     #[must_use]
     pub fn predict(self, placement: &Placement, hops: &Hops, constants: &Constants) -> Option<Prediction> {
-        if hops.parties() != placement.parties() || placement.parties() == 0 || placement.parties() > MAX_PARTIES {
+        if hops.parties() != placement.parties() || !is_predictable(self, placement.parties()) {
             return None;
         }
         let sites = Sites::of(placement);
@@ -284,6 +281,7 @@ impl Algorithm {
 #[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
 mod tests {
     use super::*;
+    use crate::algo::select::Wake;
     use crate::algo::tiers::tests::tested;
     use crate::topology::{Bind, CpuSet, Topology};
 
@@ -386,6 +384,44 @@ mod tests {
         assert_eq!(Algorithm::Exchange.predict(&placement, &hops, &Constants::default()), None);
         let (placement, hops) = crowd(MAX_PARTIES + 1);
         assert_eq!(Algorithm::Central.predict(&placement, &hops, &Constants::default()), None);
+        let (placement, hops) = crowd(0);
+        assert_eq!(Algorithm::Central.predict(&placement, &hops, &Constants::default()), None);
+    }
+
+    #[test]
+    fn hops_between_other_ranks_predict_nothing() {
+        for ranks in [3, 5] {
+            let (placement, hops) = (Placement::anywhere(4), Hops::uniform(ranks, 50.0));
+            assert_eq!(Algorithm::Central.predict(&placement, &hops, &Constants::default()), None, "{ranks} ranks");
+        }
+    }
+
+    #[test]
+    fn the_most_parties_that_there_may_be_are_predictable() {
+        assert!(
+            is_predictable(Algorithm::Central, MAX_PARTIES) && !is_predictable(Algorithm::Central, MAX_PARTIES + 1)
+        );
+        assert!(is_predictable(Algorithm::Exchange, 1024) && !is_predictable(Algorithm::Exchange, 1025));
+        assert!(is_predictable(Algorithm::Auto, 1) && !is_predictable(Algorithm::Auto, 0));
+    }
+
+    #[test]
+    fn a_static_tree_is_predicted_with_the_children_that_it_will_have() {
+        for wake in [Wake::Flags, Wake::Tree] {
+            let wish = Algorithm::StaticTree(wake);
+            assert_eq!(candidates(wish, 64, Demand::Nothing), [(wish, wish.usual_fan())]);
+        }
+    }
+
+    // Pure arithmetic on 32 ranks, which takes an interpreter minutes.
+    #[cfg(not(miri))]
+    #[test]
+    fn of_those_near_the_least_the_one_that_moves_the_fewest_lines_is_taken() {
+        let machine = Topology::regular(2, 1, 8, 8, 1).unwrap();
+        let (algorithm, Reason::Predicted(rated)) = chosen(&placed(&machine, 32), 128) else { panic!() };
+        let least = rated[1..].iter().min_by(|one, other| one.cost().total_cmp(&other.cost())).unwrap();
+        assert!(least.cost() < rated[0].cost() && rated[0].cost() <= NEAR * least.cost(), "{rated:?}");
+        assert_ne!(least.algorithm, algorithm);
     }
 
     /// No party leaves before all have come, in the model either: each graph is that of a barrier.

@@ -80,6 +80,30 @@ mod tests {
     use crate::algo::tiers::tests::{shapes, tested};
 
     #[test]
+    fn everybody_awaits_those_before_it_on_the_circle() {
+        let sites = Sites::anywhere(3);
+        let mut expected = Course::new(&sites);
+        let flags = [0, 1, 2].map(|rank| expected.flag(rank));
+        for rank in 0..3 {
+            let neighbour = expected.slot((rank + 2) % 3);
+            expected.leg(rank, vec![neighbour], vec![flags[rank]]);
+            expected.leg(rank, vec![flags[(rank + 1) % 3]], Vec::new());
+        }
+        assert!(course(&sites, 2, Circle::Along).is_same_as(&expected));
+    }
+
+    #[test]
+    fn nobody_awaits_itself_and_one_alone_has_nothing_to_do() {
+        for radix in [2, 3, 4] {
+            let alone = Sites::anywhere(1);
+            assert!(course(&alone, radix, Circle::Along).is_same_as(&Course::new(&alone)), "radix {radix}");
+        }
+        // One round in which the circle closes, and two.
+        assert_eq!(course(&Sites::anywhere(2), 4, Circle::Along).reads(), 2);
+        assert_eq!(course(&Sites::anywhere(4), 3, Circle::Along).reads(), 4 * (2 + 1));
+    }
+
+    #[test]
     fn everybody_hears_from_everybody() {
         for parties in tested((1..=66).chain([127, 128, 129])) {
             for radix in [2, 3, 4] {

@@ -291,3 +291,39 @@ impl Algorithm for Relay {
         self.rank == 0
     }
 }
+
+#[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
+mod tests {
+    use super::*;
+    use crate::algo::exchange;
+
+    #[test]
+    fn what_is_no_barrier_is_found_out() {
+        let sites = Sites::anywhere(2);
+        let sound = exchange::course(&sites);
+        assert!(sound.is_sound());
+        assert!(!Course::new(&sites).is_sound(), "nobody awaits anybody");
+        let mut stuck = sound.clone();
+        let never = stuck.flag(0);
+        stuck.leg(0, vec![never], Vec::new());
+        assert!(!stuck.is_sound(), "one awaits what nobody publishes");
+        let mut disputed = sound;
+        let flag = disputed.flag(0);
+        [0, 1].into_iter().for_each(|rank| disputed.leg(rank, Vec::new(), vec![flag]));
+        assert!(!disputed.is_sound(), "a flag with two writers");
+    }
+
+    #[test]
+    fn who_learns_from_the_slots_that_all_are_here_passes_it_on() {
+        let mut course = Course::new(&Sites::anywhere(2));
+        let (flag, slot) = (course.flag(0), course.slot(1));
+        course.leg(0, vec![slot], vec![flag]);
+        course.leg(1, vec![flag], Vec::new());
+        let board = Arc::new(course.board(0, false));
+        let [mut first, mut last] = [0, 1].map(|rank| Relay::new(&course, Arc::clone(&board), rank));
+        first.arrive(0);
+        assert!(!first.try_complete(0) && !reached(board.at(flag), 0));
+        last.arrive(0);
+        assert!(first.try_complete(0) && reached(board.at(flag), 0));
+    }
+}

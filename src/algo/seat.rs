@@ -302,3 +302,28 @@ impl Seat {
         }
     }
 }
+
+#[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seat_has_a_root_exactly_where_its_algorithm_has_one() {
+        for algorithm in Algorithm::NAMED {
+            let blueprint = Blueprint::new(algorithm, algorithm.usual_fan(), &Sites::anywhere(3));
+            let mut seat = Words::new(&blueprint, 0, false).seat(1);
+            assert_eq!(seat.rooted().is_some(), algorithm.is_rooted(), "{algorithm}");
+        }
+        assert!(Seat::Over.rooted().is_none());
+    }
+
+    #[test]
+    fn traffic_is_about_how_many_lines_move() {
+        let traffic =
+            |algorithm: Algorithm| Blueprint::new(algorithm, algorithm.usual_fan(), &Sites::anywhere(5)).traffic();
+        assert_eq!(traffic(Algorithm::Exchange), 5 * 4);
+        assert_eq!([Algorithm::Central, Algorithm::Combining].map(traffic), [10, 10]);
+        // All but the champion lose to somebody, who reads it, and read that they may go.
+        assert_eq!(traffic(Algorithm::Tournament), 4 + 4);
+    }
+}

@@ -103,6 +103,25 @@ mod tests {
     use crate::algo::tiers::tests::{shapes, tested};
 
     #[test]
+    fn a_parent_has_the_four_places_behind_those_of_the_parents_before_it() {
+        let of = |place| children(place, FAN_IN, 10);
+        assert_eq!([of(0), of(1), of(2), of(3)], [1..5, 5..9, 9..10, 10..10]);
+    }
+
+    #[test]
+    fn the_root_lets_go_and_tells_nobody_else() {
+        let sites = Sites::anywhere(3);
+        let mut expected = Course::new(&sites);
+        let go = expected.flag(0);
+        let gathered = [1, 2].map(|rank| expected.slot(rank)).to_vec();
+        expected.leg(0, gathered, vec![go]);
+        [1, 2].into_iter().for_each(|rank| expected.leg(rank, vec![go], Vec::new()));
+        for wake in [Wake::Flags, Wake::Tree] {
+            assert!(course(&sites, wake, FAN_IN).is_same_as(&expected), "{wake:?}");
+        }
+    }
+
+    #[test]
     fn everybody_waits_for_everybody() {
         for wake in [Wake::Flags, Wake::Tree] {
             for parties in tested((1..=40).chain([127, 128, 129])) {

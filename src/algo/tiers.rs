@@ -136,7 +136,9 @@ pub(crate) mod tests {
 
     #[test]
     fn every_rank_is_gathered_once_and_no_group_is_too_large() {
-        for (name, sites) in shapes() {
+        let shapes = shapes();
+        assert!(shapes.len() > 6);
+        for (name, sites) in shapes {
             for fan in [2, 3, 4, 8, 16] {
                 for rooted in [false, true] {
                     let (tiers, top) = tiers(&sites, fan, rooted);
@@ -165,6 +167,16 @@ pub(crate) mod tests {
         assert_eq!(tiers[0], [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11], [12, 13, 14, 15]]);
         assert_eq!(tiers[1], [[0, 4], [8, 12]]);
         assert_eq!((tiers.len(), top), (2, vec![0, 8]));
+    }
+
+    #[test]
+    fn the_leaders_of_one_cache_gather_to_one_and_those_of_several_may_exchange() {
+        for parties in [1, 2, 4, 16] {
+            assert_eq!(tiers(&Sites::anywhere(parties), 4, false).1, [0], "{parties} parties");
+        }
+        let sites = part_of(1, 3, 2, &[0, 1, 2, 3, 4, 5]);
+        assert_eq!(tiers(&sites, 4, false).1, [0, 2, 4]);
+        assert_eq!(tiers(&sites, 4, true).1, [0]);
     }
 
     #[test]

@@ -66,6 +66,17 @@ mod tests {
     use crate::algo::tiers::tests::{shapes, tested};
 
     #[test]
+    fn the_champion_lets_go_and_tells_nobody_else() {
+        let sites = Sites::anywhere(3);
+        let mut expected = Course::new(&sites);
+        let gate = expected.flag(0);
+        let losers = [1, 2].map(|rank| expected.slot(rank)).to_vec();
+        expected.leg(0, losers, vec![gate]);
+        [1, 2].into_iter().for_each(|rank| expected.leg(rank, vec![gate], Vec::new()));
+        assert!(course(&sites).is_same_as(&expected));
+    }
+
+    #[test]
     fn everybody_waits_for_everybody() {
         for parties in tested((1..=40).chain([127, 128, 129])) {
             assert!(course(&Sites::anywhere(parties)).is_sound(), "{parties} parties");

@@ -317,3 +317,45 @@ impl Recipe {
         Design { blueprint: choice.blueprint, ranks, plan, fences, explanation }
     }
 }
+
+#[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
+mod tests {
+    use super::*;
+    use crate::topology::{Bind, CpuSet, Topology, startup_mask};
+
+    fn on_one_cpu(parties: usize) -> Placement {
+        let machine = Topology::regular(1, 1, 1, 1, 1).unwrap();
+        let mask: CpuSet = machine.cpus().iter().map(|cpu| cpu.id).collect();
+        machine.place(&Bind::Close, parties, &mask).unwrap()
+    }
+
+    #[test]
+    fn hops_are_for_as_many_ranks_as_there_are_parties() {
+        let build =
+            |ranks| Barrier::builder(3).hops(Hops::uniform(ranks, 50.0)).build().map(|barrier| barrier.parties());
+        assert_eq!(build(3).unwrap(), 3);
+        assert!(matches!(build(4), Err(BuildError::Hops { parties: 3, ranks: 4 })));
+    }
+
+    #[test]
+    fn an_action_is_seen_in_its_builder() {
+        let text = format!("{:?}", Barrier::builder(1).action(|_| ()));
+        assert!(text.contains("Action"), "{text}");
+        assert!(format!("{:?}", Barrier::builder(1)).contains("action: None"));
+    }
+
+    #[test]
+    fn parties_on_one_cpu_are_short_of_it_however_many_there_are() {
+        let builder = Barrier::builder(2).placement(on_one_cpu(2)).wait_policy(WaitPolicy::SpinPark);
+        assert!(builder.build().unwrap().era().design().plan.scarce);
+    }
+
+    #[test]
+    fn those_without_a_cpu_each_give_it_away_after_one_look() {
+        let tight = |parties| {
+            let builder = Barrier::builder(parties).algorithm(Algorithm::Central).wait_policy(WaitPolicy::SpinPark);
+            builder.spin_budget(Duration::from_millis(1)).build().unwrap().era().design().plan.tight
+        };
+        assert!(tight(startup_mask().len() + 1) < tight(1));
+    }
+}

@@ -204,3 +204,28 @@ impl fmt::Debug for CancelToken {
         text.field("reason", &state.reason).field("barriers", &state.bound.len()).finish()
     }
 }
+
+#[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
+mod tests {
+    use super::*;
+    use crate::barrier::Barrier;
+
+    #[cfg(feature = "ctrl-c")]
+    #[test]
+    fn why_ctrl_c_cannot_be_caught_is_told() {
+        let error = CtrlCError { reason: "it is taken".into() };
+        assert_eq!(error.to_string(), "Ctrl-C cannot be caught: it is taken");
+    }
+
+    #[test]
+    fn the_list_is_swept_when_it_has_doubled() {
+        let token = CancelToken::new();
+        let build = || Barrier::builder(1).cancel_on(&token).build().unwrap();
+        let kept: Vec<Barrier> = (0..FEW).map(|_| build()).collect();
+        let remembered = (0..3 * FEW).map(|_| {
+            drop(build());
+            token.remembered()
+        });
+        assert_eq!(remembered.max(), Some(2 * kept.len()));
+    }
+}

@@ -530,3 +530,47 @@ impl std::fmt::Debug for Control {
         f.debug_struct("Control").finish_non_exhaustive()
     }
 }
+
+#[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
+mod tests {
+    use super::*;
+    use crate::barrier::Barrier;
+
+    fn errand(rank: usize) -> Errand {
+        Errand { operation: Operation::Reduce, value: TypeId::of::<u8>(), rank: Some(rank) }
+    }
+
+    #[test]
+    fn of_all_that_is_kept_a_name_is_shown() {
+        assert_eq!(format!("{:?}", Barrier::new(1).unwrap().control()), "Control { .. }");
+    }
+
+    #[test]
+    fn an_errand_that_was_asked_for_is_known_without_asking_again() {
+        let barrier = Barrier::new(1).unwrap();
+        let (control, mut errands) = (barrier.control(), Errands::default());
+        let kind = errands.kind(control, errand(0), "u8");
+        // Whoever asks now is given another number.
+        control.kinds.lock().unwrap().clear();
+        assert_eq!(control.kind_of(errand(1), "u8"), kind);
+        assert_eq!(errands.kind(control, errand(0), "u8"), kind);
+        assert_ne!(Errands::default().kind(control, errand(0), "u8"), kind);
+    }
+
+    // To make all errands that there are numbers for takes an interpreter minutes.
+    #[cfg(not(miri))]
+    #[test]
+    fn errands_beyond_the_last_number_are_like_no_other() {
+        let barrier = Barrier::new(1).unwrap();
+        let mut party = barrier.claim(0).unwrap();
+        let control = barrier.control();
+        let last = Kind::ABSENT.0 - 1;
+        let earlier = (1..last).map(|number| (errand(number.into()), (Kind(number), "u8")));
+        control.kinds.lock().unwrap().extend(earlier);
+        assert_eq!(control.kind_of(errand(last.into()), "u8"), Kind(last));
+        assert_eq!(control.kind_of(errand(0), "u8"), Kind::UNNUMBERED);
+        assert_eq!(control.kind_of(errand(1), "u8"), Kind(1));
+        let told = party.all_reduce(1, |a, b| a + b).unwrap_err();
+        assert!(matches!(told.cause(), Cause::Mismatched { rank: 0, other: 0, .. }), "{told}");
+    }
+}

@@ -227,6 +227,13 @@ mod tests {
         assert_eq!(why(Algorithm::Auto, 2, 2, WaitPolicy::Park), "why: one hop is the least in which two can meet");
         assert_eq!(why(Algorithm::Auto, 1, 2, WaitPolicy::Spin), "why: there is nobody to wait for");
         assert_eq!(why(Algorithm::Tournament, 8, 8, WaitPolicy::Spin), "why: it was asked for");
+        let machine = Topology::regular(1, 1, 1, 1, 1).unwrap();
+        let mask: CpuSet = machine.cpus().iter().map(|cpu| cpu.id).collect();
+        let shared = machine.place(&Bind::Close, 2, &mask).unwrap();
+        for cpus in [2, 64] {
+            let text = explain(Algorithm::Auto, &shared, cpus, WaitPolicy::Adaptive);
+            assert!(text.contains("why: parties share a CPU: context switches decide"), "{text}");
+        }
         let action = |wish| {
             let placement = Placement::anywhere(2);
             let choice = choose(wish, Situation { placement: &placement, hops: None, cpus: 2, demand: Demand::Root });

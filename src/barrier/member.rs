@@ -579,3 +579,26 @@ impl Member {
         }
     }
 }
+
+#[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
+mod tests {
+    use super::*;
+    use crate::algo::select::Algorithm;
+    use crate::barrier::Barrier;
+
+    #[test]
+    fn a_trip_is_over_for_who_asks_when_a_later_one_is_broken_unless_it_is_held() {
+        let barrier = Barrier::builder(2).algorithm(Algorithm::Central).build().unwrap();
+        let (era, control) = (barrier.era(), barrier.control());
+        let describe = |cause, census| control.describe(cause, census);
+        let mut member = Member::new(&era, 0);
+        member.arrive(None).unwrap();
+        assert_eq!(member.try_attend(&describe, false), Err(Halt::Undecided));
+        // The other one has said that it is here, and is interrupted before it counts itself and lets this one go.
+        era.words().slots().arrive(1, 0);
+        assert_eq!(barrier.abort("no more").generation(), 1);
+        assert_eq!(member.try_attend(&describe, true), Err(Halt::Undecided));
+        assert_eq!(member.try_attend(&describe, false), Ok(false));
+        assert_eq!(member.generation(), 1);
+    }
+}

@@ -387,3 +387,17 @@ impl fmt::Debug for Barrier {
             .finish()
     }
 }
+
+#[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wake_for_no_reason_is_one_on_the_word_that_parties_sleep_on_and_nothing_else() {
+        let barrier = Barrier::new(2).unwrap();
+        let (era, before) = (barrier.era(), barrier.era().door().look());
+        barrier.wake_spuriously();
+        let after = era.door().look();
+        assert!(after != before && !after.asks() && !barrier.is_broken());
+    }
+}

@@ -201,3 +201,111 @@ impl Subject for Control {
         }
     }
 }
+
+#[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
+mod tests {
+    use super::*;
+    use crate::barrier::Barrier;
+    use crate::barrier::party::Party;
+
+    fn two() -> (Barrier, Vec<Party>) {
+        let barrier = Barrier::new(2).unwrap();
+        let parties = barrier.take_parties().unwrap();
+        (barrier, parties)
+    }
+
+    fn open(control: &Control) -> (TripId, Option<Instant>) {
+        match control.sight() {
+            Sight::Open { trip, since } => (trip, since),
+            Sight::AtRest => panic!("somebody is there"),
+        }
+    }
+
+    #[test]
+    fn a_newcomer_is_ahead_once_it_has_come() {
+        let (barrier, mut parties) = two();
+        let control = barrier.control();
+        let mut newcomer = barrier.join().unwrap();
+        let seen = || -> Vec<(usize, Presence)> {
+            control.snapshot().unwrap().ranks.iter().map(|seat| (seat.rank, seat.presence)).collect()
+        };
+        drop(parties[0].arrive());
+        assert_eq!(seen(), [(0, Presence::Arrived), (1, Presence::Missing)]);
+        drop(newcomer.arrive());
+        assert_eq!(seen(), [(0, Presence::Arrived), (1, Presence::Missing), (2, Presence::Ahead)]);
+    }
+
+    #[test]
+    fn the_wait_at_an_open_trip_began_with_the_first_of_all_who_wait() {
+        let (barrier, mut parties) = two();
+        let control = barrier.control();
+        let mut newcomer = barrier.join().unwrap();
+        drop(parties[0].arrive());
+        drop(newcomer.arrive());
+        let tallies = control.tallies();
+        assert_eq!(open(control).1, None, "nobody has waited for long");
+        tallies[2].since_now();
+        assert!(open(control).1.is_some_and(|since| Some(since) == tallies[2].waiting_since()));
+        tallies[0].since_now();
+        assert_eq!(open(control).1, tallies[2].waiting_since());
+        // Who has not arrived waits for something else.
+        tallies[2].outlasts(false);
+        tallies[1].since_now();
+        assert_eq!(open(control).1, tallies[0].waiting_since());
+    }
+
+    #[test]
+    fn a_complete_trip_is_held_below_a_broken_one_that_nobody_has_come_to() {
+        let (barrier, mut parties) = two();
+        parties.iter_mut().for_each(|party| drop(party.arrive()));
+        assert_eq!(barrier.abort("no more").generation(), 1);
+        let tallies = barrier.control().tallies();
+        assert_eq!(barrier.control().sight(), Sight::AtRest);
+        tallies[1].since_now();
+        let (trip, since) = open(barrier.control());
+        assert_eq!((trip.generation, trip.held, since), (0, true, tallies[1].waiting_since()));
+    }
+
+    #[test]
+    fn nothing_is_held_below_a_broken_trip_that_somebody_has_come_to() {
+        let (barrier, mut parties) = two();
+        parties.iter_mut().for_each(|party| drop(party.arrive()));
+        drop(parties[0].arrive());
+        let broken = barrier.abort("no more");
+        assert_eq!((broken.generation(), broken.arrived()), (1, 1));
+        // Let go from the trip before, and not awake yet.
+        barrier.control().tallies()[1].since_now();
+        assert_eq!(barrier.control().sight(), Sight::AtRest);
+    }
+
+    #[test]
+    fn nothing_is_held_below_the_first_trip() {
+        let (barrier, _parties) = two();
+        assert_eq!(barrier.abort("no more").generation(), 0);
+        barrier.control().tallies()[1].since_now();
+        assert_eq!(barrier.control().sight(), Sight::AtRest);
+    }
+
+    #[test]
+    fn only_the_open_trip_of_the_present_era_is_broken() {
+        let (barrier, mut parties) = two();
+        let control = barrier.control();
+        drop(parties[0].arrive());
+        let (trip, _) = open(control);
+        assert_eq!(control.break_trip(TripId { era: trip.era + 1, ..trip }, "stale".into()), None);
+        assert_eq!(control.break_trip(TripId { held: true, ..trip }, "held".into()), None);
+        assert!(!barrier.is_broken());
+        let broken = control.break_trip(trip, "late".into()).unwrap();
+        assert_eq!(broken.cause(), &Cause::Aborted { reason: "late".into() });
+        assert_eq!(control.break_trip(trip, "later".into()), None);
+        assert_eq!(barrier.broken(), Some(broken));
+    }
+
+    #[test]
+    fn no_two_barriers_have_one_number() {
+        let barriers = [two().0, two().0, two().0];
+        let mut numbers = barriers.each_ref().map(|barrier| barrier.control().number());
+        numbers.sort_unstable();
+        assert!(numbers[0] < numbers[1] && numbers[1] < numbers[2], "{numbers:?}");
+    }
+}

@@ -80,10 +80,12 @@ const ROUNDS: u32 = 4;
 /// The measurement gives up then and takes what it has.
 const PATIENCE: Duration = Duration::from_micros(600);
 
+/// What the other thread has for its few variables: several times what a thread needs at least.
+const STACK: usize = 65_536;
+
 fn measure() -> Calibration {
     let start = now();
-    let wake =
-        if cfg!(any(miri, all(test, any(phalanx_loom, phalanx_shuttle)))) { None } else { hand_over(start + PATIENCE) };
+    let wake = if cfg!(any(miri, all(test, any(phalanx_loom, phalanx_shuttle)))) { None } else { hand_over(PATIENCE) };
     let block_and_wake = wake.unwrap_or(DEFAULT_WAKE).clamp(LEAST, MOST);
     Calibration { block_and_wake, took: now().saturating_duration_since(start) }
 }
@@ -95,32 +97,39 @@ const MOST: Duration = Duration::from_micros(50);
 /// What a wake is taken to cost where it cannot be measured (no second thread to be had).
 const DEFAULT_WAKE: Duration = Duration::from_micros(20);
 
-/// Half of the shortest round trip between two threads that sleep in turn; `None` if none came to an end.
-fn hand_over(give_up: Instant) -> Option<Duration> {
+/// Half of the shortest round trip between two threads that sleep in turn; `None` if none came to an end in time.
+fn hand_over(patience: Duration) -> Option<Duration> {
+    let give_up = now() + patience;
     let ball = Arc::new(Futex::new(0));
-    let returner = {
-        let ball = Arc::clone(&ball);
-        move || {
-            for round in 0..ROUNDS {
-                if !receive(&ball, 2 * round, give_up) {
-                    return;
-                }
-                hit(&ball, 2 * round + 2);
-            }
-        }
-    };
-    thread::Builder::new().name("phalanx-calibrate".into()).stack_size(64 * 1024).spawn(returner).ok()?;
+    let other = Arc::clone(&ball);
+    let answers = move || answer(&other, give_up);
+    thread::Builder::new().name("phalanx-calibrate".into()).stack_size(STACK).spawn(answers).ok()?;
+    serve(&ball, give_up)
+}
+
+/// Sends the ball to and fro; half of the shortest time that it was away.
+fn serve(ball: &Futex, give_up: Instant) -> Option<Duration> {
     let mut best: Option<Duration> = None;
     for round in 0..ROUNDS {
         let start = now();
-        hit(&ball, 2 * round + 1);
-        if !receive(&ball, 2 * round + 1, give_up) {
+        hit(ball, 2 * round + 1);
+        if !receive(ball, 2 * round + 1, give_up) {
             break;
         }
         let half = now().saturating_duration_since(start) / 2;
         best = Some(best.map_or(half, |best| best.min(half)));
     }
     best
+}
+
+/// The other side: sends the ball back as often as it comes.
+fn answer(ball: &Futex, give_up: Instant) {
+    for round in 0..ROUNDS {
+        if !receive(ball, 2 * round, give_up) {
+            return;
+        }
+        hit(ball, 2 * round + 2);
+    }
 }
 
 /// Publishes the ball's next position and wakes the other side.
@@ -148,9 +157,40 @@ mod tests {
 
     #[test]
     fn the_ball_comes_back_as_often_as_it_is_hit() {
-        let give_up = now() + LONG;
-        assert!(hand_over(give_up).is_some_and(|half| !half.is_zero()));
-        assert!(now() < give_up, "somebody waited for a ball that did not come");
+        let start = now();
+        assert!(hand_over(LONG).is_some_and(|half| !half.is_zero()));
+        assert!(now() < start + LONG, "somebody waited for a ball that did not come");
+    }
+
+    #[test]
+    fn half_the_shortest_time_that_the_ball_was_away_counts() {
+        let (ball, start) = (Futex::new(0), now());
+        let away = Duration::from_millis(2);
+        let half = thread::scope(|scope| {
+            let serves = scope.spawn(|| serve(&ball, start + LONG));
+            for round in 0..ROUNDS {
+                assert!(receive(&ball, 2 * round, start + LONG));
+                assert_eq!(ball.word().load(Ordering::Acquire), 2 * round + 1);
+                thread::sleep(away);
+                hit(&ball, 2 * round + 2);
+            }
+            serves.join().unwrap().unwrap()
+        });
+        assert!(half >= away / 2, "{half:?}");
+        assert!(2 * half * ROUNDS <= now() - start, "{half:?}: no time that it was away was shorter");
+    }
+
+    #[test]
+    fn the_other_side_answers_every_ball_with_the_next() {
+        let (ball, give_up) = (Futex::new(0), now() + LONG);
+        thread::scope(|scope| {
+            scope.spawn(|| answer(&ball, give_up));
+            for round in 0..ROUNDS {
+                hit(&ball, 2 * round + 1);
+                assert!(receive(&ball, 2 * round + 1, give_up));
+                assert_eq!(ball.word().load(Ordering::Acquire), 2 * round + 2);
+            }
+        });
     }
 
     #[test]
@@ -178,5 +218,6 @@ mod tests {
     fn costs_are_within_their_bounds() {
         let costs = calibration();
         assert!((LEAST..=MOST).contains(&costs.block_and_wake()), "{costs}");
+        assert!(!costs.took().is_zero() && costs.to_string().starts_with("block and wake "), "{costs}");
     }
 }

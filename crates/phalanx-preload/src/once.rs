@@ -46,3 +46,22 @@ impl<T: Copy> Once<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_filled_once_and_nobody_waits_for_who_fills_it() {
+        static PLACE: Once<u64> = Once::new();
+        assert_eq!(PLACE.get(), None);
+        PLACE.fill(|| {
+            // As another thread sees it meanwhile, or the child of a fork for ever.
+            PLACE.fill(|| unreachable!());
+            assert_eq!(PLACE.get(), None);
+            7
+        });
+        PLACE.fill(|| unreachable!());
+        assert_eq!(PLACE.get(), Some(&7));
+    }
+}

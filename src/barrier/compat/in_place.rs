@@ -41,6 +41,7 @@
 //! A process that is killed while it waits is counted for ever, as in every pthread barrier. Destroying a barrier while somebody waits
 //! is refused; while somebody leaves, it waits for those.
 
+use crate::observe::watchdog::{Thread, watch_by_number};
 use crate::primitive::{AtomicU32, AtomicU64, Futex, Ordering, Presence, owning_looks, settle};
 use crate::topology::{available_cpus, current_cpus, startup_mask};
 use crate::wait::{Calibration, Hatch, Plan, Settings, Stint, WaitPolicy, calibration, outlast};
@@ -168,6 +169,12 @@ impl Means {
 #[must_use]
 pub fn patience() -> Option<Duration> {
     Settings::from_env().watchdog.map(|watchdog| watchdog.after)
+}
+
+/// What threads of this process are doing, by their numbers and the names that they had; takes some milliseconds.
+#[must_use]
+pub fn threads(ids: Vec<(u32, String)>) -> Vec<Thread> {
+    watch_by_number(ids)
 }
 
 /// A caller's place.

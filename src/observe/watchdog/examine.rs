@@ -126,12 +126,18 @@ fn watch_threads(snapshot: &Snapshot) -> BTreeMap<u32, Thread> {
         let those = move |seat: &&Seat| (seat.presence == Presence::Missing) == missing;
         snapshot.ranks.iter().filter(those).filter_map(Seat::known).take(LOOKED_AT)
     };
-    let known: Vec<(u32, Known)> = of(true).chain(of(false)).filter_map(|known| Some((known.id?, known))).collect();
+    let known: Vec<Known> = of(true).chain(of(false)).filter(|known| known.id.is_some()).collect();
+    let ids: Vec<(u32, Option<u64>)> = known.iter().filter_map(|known| Some((known.id?, known.start))).collect();
+    watch(&ids).into_iter().filter_map(|thread| Some((thread.id?, thread))).collect()
+}
+
+/// Looks at threads with these numbers, which were started then, for some milliseconds; at none where not even this one can be seen.
+fn watch(ids: &[(u32, Option<u64>)]) -> Vec<Thread> {
     // Where this very thread cannot be seen, nothing can be said of others.
-    if known.is_empty() || thread_id().and_then(Look::at).is_none() {
-        return BTreeMap::new();
+    if ids.is_empty() || thread_id().and_then(Look::at).is_none() {
+        return Vec::new();
     }
-    let looks = || known.iter().map(|(id, _)| Look::at(*id)).collect::<Vec<_>>();
+    let looks = || ids.iter().map(|(id, _)| Look::at(*id)).collect::<Vec<_>>();
     let before = looks();
     let mut after = Vec::new();
     for _ in 0..MOST_LOOKS {
@@ -144,15 +150,24 @@ fn watch_threads(snapshot: &Snapshot) -> BTreeMap<u32, Thread> {
             break;
         }
     }
-    let seen = known.iter().zip(before.iter().zip(&after));
-    seen.map(|((id, known), (before, after))| {
-        let state = classify(before.as_ref(), after.as_ref(), known.start);
+    let seen = ids.iter().zip(before.iter().zip(&after));
+    seen.map(|(&(id, start), (before, after))| {
+        let state = classify(before.as_ref(), after.as_ref(), start);
         let sleeps = matches!(state, ThreadState::Sleeping | ThreadState::Blocked);
         let cpu = after.as_ref().filter(|_| state != ThreadState::Gone).map(Look::cpu);
-        let asleep = sleeps.then(|| asleep(*id));
-        (*id, Thread { name: None, id: Some(*id), cpu, state, asleep })
+        let asleep = sleeps.then(|| asleep(id));
+        Thread { name: None, id: Some(id), cpu, state, asleep }
     })
     .collect()
+}
+
+/// The same for those who know of threads no more than the numbers and the names that they had; [`ThreadState::Unknown`] where they
+/// cannot be seen.
+pub(crate) fn watch_by_number(ids: Vec<(u32, String)>) -> Vec<Thread> {
+    let mut seen = watch(&ids.iter().map(|(id, _)| (*id, None)).collect::<Vec<_>>()).into_iter();
+    let blank = |id| Thread { name: None, id: Some(id), cpu: None, state: ThreadState::Unknown, asleep: None };
+    let whole = |(id, old)| Thread { name: name(id).or(Some(old)), ..seen.next().unwrap_or_else(|| blank(id)) };
+    ids.into_iter().map(whole).collect()
 }
 
 #[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]

@@ -71,6 +71,7 @@ mod subject;
 mod thread_state;
 mod vigil;
 
+pub(crate) use examine::watch_by_number;
 pub use hint::Hint;
 pub(crate) use lookout::{Duty, Lookout};
 pub(crate) use patrol::{END_OF_PATIENCE, Sink, Watched, watch};

@@ -1,0 +1,191 @@
+//! The lines of the table that is printed at exit: sums that outlive the barriers.
+//!
+//! A barrier that is made again at the same place of the program, at the same address, for as many parties, goes on in its old line.
+//! The first barriers have a line each; those behind share one with all that were made at the same place for as many parties, and
+//! when there are too many places, one for the rest. So a program may make a hundred thousand barriers, and the table stays short.
+
+use crate::place;
+use crate::slots::{Slot, Sums};
+use crate::threads::Name;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+/// Lines of barriers alone in theirs.
+const ALONE: usize = 64;
+
+/// All lines.
+const LINES: usize = 256;
+
+/// Threads whose coming last is counted, for each line.
+const COMERS: usize = 64;
+
+static TABLE: [Line; LINES] = [const { Line::new() }; LINES];
+
+const EMPTY: u32 = 0;
+/// Somebody writes its key; who looks for a line meanwhile goes past.
+const CLAIMED: u32 = 1;
+const FULL: u32 = 2;
+
+/// What tells one line from another.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Key {
+    /// Where `pthread_barrier_init` was called from; 0: anywhere, or another process.
+    pub(crate) place: usize,
+    /// 0: any.
+    pub(crate) parties: u32,
+    /// The barrier; 0: any.
+    pub(crate) address: usize,
+    /// With other processes.
+    pub(crate) shared: bool,
+}
+
+/// Sums of one barrier, or of many.
+pub(crate) struct Line {
+    state: AtomicU32,
+    parties: AtomicU32,
+    place: AtomicUsize,
+    address: AtomicUsize,
+    shared: AtomicBool,
+    origin: AtomicPtr<String>,
+    /// Barriers that were made.
+    pub(crate) made: AtomicU64,
+    pub(crate) trips: AtomicU64,
+    /// From the first caller to the end of the last trip, of all of them, in nanoseconds.
+    pub(crate) lifetime: AtomicU64,
+    pub(crate) sums: Sums,
+    comers: [Comer; COMERS],
+}
+
+/// A thread that has been the last.
+pub(crate) struct Comer {
+    pub(crate) thread: AtomicU32,
+    pub(crate) times: AtomicU64,
+    pub(crate) name: Name,
+}
+
+impl Line {
+    const fn new() -> Self {
+        Self {
+            state: AtomicU32::new(EMPTY),
+            parties: AtomicU32::new(0),
+            place: AtomicUsize::new(0),
+            address: AtomicUsize::new(0),
+            shared: AtomicBool::new(false),
+            origin: AtomicPtr::new(std::ptr::null_mut()),
+            made: AtomicU64::new(0),
+            trips: AtomicU64::new(0),
+            lifetime: AtomicU64::new(0),
+            sums: Sums::new(),
+            comers: [const { Comer { thread: AtomicU32::new(0), times: AtomicU64::new(0), name: Name::none() } };
+                COMERS],
+        }
+    }
+
+    pub(crate) fn key(&self) -> Key {
+        Key {
+            place: self.place.load(Ordering::Relaxed),
+            parties: self.parties.load(Ordering::Relaxed),
+            address: self.address.load(Ordering::Relaxed),
+            shared: self.shared.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Where its barriers were made.
+    pub(crate) fn origin(&self) -> &str {
+        // SAFETY: a string that `of` has leaked.
+        unsafe { self.origin.load(Ordering::Acquire).as_ref() }.map_or("elsewhere", String::as_str)
+    }
+
+    /// Who came last most often, and how often.
+    pub(crate) fn straggler(&self) -> Option<(&Comer, u64)> {
+        let comers = self.comers.iter().map(|comer| (comer, comer.times.load(Ordering::Relaxed)));
+        comers.filter(|(_, times)| *times > 0).max_by_key(|(_, times)| *times)
+    }
+
+    /// Takes over what a slot has summed up.
+    pub(crate) fn collect(&self, slot: &Slot) {
+        let first = slot.first.swap(0, Ordering::Relaxed);
+        let left = slot.members().iter().map(|member| member.left.load(Ordering::Relaxed)).max();
+        if let (1.., Some(latest)) = (first, left) {
+            self.lifetime.fetch_add(latest.saturating_sub(first), Ordering::Relaxed);
+        }
+        // By the number of the last batch that somebody knows of, since trips may end with a thread of another process.
+        let batch = slot.members().iter().map(|member| member.batch.load(Ordering::Relaxed)).max();
+        let trips = batch.unwrap_or(0).saturating_sub(slot.first_batch.swap(batch.unwrap_or(0), Ordering::Relaxed));
+        self.trips.fetch_add(trips, Ordering::Relaxed);
+        for member in slot.members() {
+            let thread = member.thread.load(Ordering::Relaxed);
+            let times = member.sums.lasts.load(Ordering::Relaxed);
+            if thread != 0 && times != 0 {
+                self.came_last(thread, times, member.name.words());
+            }
+            member.sums.move_to(&self.sums);
+        }
+    }
+
+    fn came_last(&self, thread: u32, times: u64, name: [u64; 2]) {
+        let mine = |comer: &&Comer| {
+            let known = comer.thread.load(Ordering::Relaxed);
+            known == thread
+                || (known == 0
+                    && comer.thread.compare_exchange(0, thread, Ordering::Relaxed, Ordering::Relaxed).is_ok())
+        };
+        // With more threads than that, those who came late in the program's life are not counted.
+        if let Some(comer) = self.comers.iter().find(mine) {
+            comer.name.set(name);
+            comer.times.fetch_add(times, Ordering::Relaxed);
+        }
+    }
+
+    fn clear(&self) {
+        for sum in [&self.made, &self.trips, &self.lifetime] {
+            sum.store(0, Ordering::Relaxed);
+        }
+        self.sums.clear();
+        for comer in &self.comers {
+            comer.thread.store(0, Ordering::Relaxed);
+            comer.times.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The line of a barrier that is being made.
+pub(crate) fn of(key: Key) -> Option<&'static Line> {
+    let alike = Key { address: 0, ..key };
+    let rest = Key { place: 0, parties: 0, address: 0, shared: false };
+    for (number, line) in TABLE.iter().enumerate() {
+        let wanted = match number {
+            ..ALONE => key,
+            _ if number + 1 < LINES => alike,
+            _ => rest,
+        };
+        if line.state.load(Ordering::Acquire) == EMPTY
+            // Relaxed: claiming carries nothing.
+            && line.state.compare_exchange(EMPTY, CLAIMED, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        {
+            line.place.store(wanted.place, Ordering::Relaxed);
+            line.parties.store(wanted.parties, Ordering::Relaxed);
+            line.address.store(wanted.address, Ordering::Relaxed);
+            line.shared.store(wanted.shared, Ordering::Relaxed);
+            if wanted.place != 0 {
+                // Kept for good; now, since the linker's lock may be taken when somebody is stuck.
+                line.origin.store(Box::into_raw(Box::new(place::describe(wanted.place))), Ordering::Release);
+            }
+            // Release: pairs with the loads of the state.
+            line.state.store(FULL, Ordering::Release);
+        }
+        if line.state.load(Ordering::Acquire) == FULL && line.key() == wanted {
+            return Some(line);
+        }
+    }
+    None
+}
+
+/// All lines.
+pub(crate) fn all() -> impl Iterator<Item = &'static Line> {
+    TABLE.iter().filter(|line| line.state.load(Ordering::Acquire) == FULL)
+}
+
+/// In the child of a fork.
+pub(crate) fn forget_all() {
+    all().for_each(Line::clear);
+}

@@ -1,0 +1,134 @@
+//! What the environment asks for, read when the library is loaded: before the program has threads, and before it can change it.
+
+use crate::say::say;
+use phalanx::compat::in_place::patience;
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::panic::catch_unwind;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+const STATS: &str = "PHALANX_PRELOAD_STATS";
+const WATCHDOG: &str = "PHALANX_WATCHDOG";
+
+/// What is to be observed.
+#[derive(Debug, Default)]
+pub(crate) struct Settings {
+    /// Where the statistics go at exit.
+    pub(crate) stats: Option<Target>,
+    /// After what time a trip is stuck.
+    pub(crate) after: Option<Duration>,
+}
+
+impl Settings {
+    /// Whether barriers are observed at all.
+    pub(crate) fn observe(&self) -> bool {
+        self.stats.is_some() || self.after.is_some()
+    }
+}
+
+/// Where the statistics go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    Stderr,
+    /// `%p` in it stands for the process.
+    File(OsString),
+}
+
+impl Target {
+    fn read(value: &OsStr) -> Result<Option<Self>, ()> {
+        let bytes = value.as_bytes();
+        match bytes {
+            b"" | b"0" => Ok(None),
+            b"1" => Ok(Some(Self::Stderr)),
+            _ if bytes.iter().any(|byte| matches!(byte, b'/' | b'.' | b'%')) => Ok(Some(Self::File(value.to_owned()))),
+            _ => Err(()),
+        }
+    }
+
+    /// The file of process `pid`.
+    pub(crate) fn path(pattern: &OsStr, pid: u32) -> PathBuf {
+        let (pid, mut path) = (pid.to_string(), Vec::new());
+        let mut rest = pattern.as_bytes();
+        while let Some((&byte, behind)) = rest.split_first() {
+            rest = match (byte, behind.split_first()) {
+                (b'%', Some((b'p', behind))) => {
+                    path.extend_from_slice(pid.as_bytes());
+                    behind
+                }
+                _ => {
+                    path.push(byte);
+                    behind
+                }
+            };
+        }
+        OsString::from_vec(path).into()
+    }
+}
+
+static SETTINGS: OnceLock<Settings> = OnceLock::new();
+
+/// What was asked for; nothing before the library has been loaded in full (constructors of other libraries).
+pub(crate) fn settings() -> &'static Settings {
+    static NOTHING: Settings = Settings { stats: None, after: None };
+    SETTINGS.get().unwrap_or(&NOTHING)
+}
+
+#[used]
+#[unsafe(link_section = ".init_array")]
+static AT_LOAD: extern "C" fn() = at_load;
+
+extern "C" fn at_load() {
+    // That it panics is not known to happen; if it does, the barriers are not observed.
+    let _ = catch_unwind(|| SETTINGS.get_or_init(read));
+}
+
+fn read() -> Settings {
+    let stats = env::var_os(STATS).and_then(|value| {
+        Target::read(&value).unwrap_or_else(|()| {
+            say(&format!(
+                "phalanx: {STATS}={:?} is ignored: write 1 for stderr, or a path such as ./stats.%p\n",
+                value.to_string_lossy().chars().take(80).collect::<String>()
+            ));
+            None
+        })
+    });
+    // Reads the library's variables, too, and says which of them make no sense.
+    let after = patience();
+    let breaks = |value: OsString| value.as_bytes().contains(&b',');
+    if after.is_some() && env::var_os(WATCHDOG).is_some_and(breaks) {
+        say(&format!(
+            "phalanx: {WATCHDOG}: pthread barriers cannot be broken, so break= is ignored; the report comes\n"
+        ));
+    }
+    Settings { stats, after }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_statistics_go_is_read_or_refused() {
+        let read = |text: &str| Target::read(OsStr::new(text));
+        assert_eq!((read(""), read("0")), (Ok(None), Ok(None)));
+        assert_eq!(read("1"), Ok(Some(Target::Stderr)));
+        for path in ["./stats", "stats.%p", "/tmp/of this", "a.b"] {
+            assert_eq!(read(path), Ok(Some(Target::File(path.into()))));
+        }
+        for text in ["2", "yes", "on", "true", "stderr"] {
+            assert_eq!(read(text), Err(()), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_process_is_put_into_the_path() {
+        let path = |pattern: &str| Target::path(OsStr::new(pattern), 47);
+        assert_eq!(path("./of.%p.%p"), PathBuf::from("./of.47.47"));
+        assert_eq!(path("a%b%"), PathBuf::from("a%b%"));
+        assert_eq!(path("%%p"), PathBuf::from("%47"));
+        assert_eq!(Target::path(OsStr::from_bytes(b"\xff%p"), 1).as_os_str().as_bytes(), b"\xff1");
+    }
+}

@@ -1,0 +1,321 @@
+//! A place for each barrier that is observed and alive: who waits at it, and what its waits have come to.
+//!
+//! The barrier's note has the slot's number. Slots are taken and given back without a lock (a fork may happen at any moment), in a
+//! table of fixed size that costs no memory until it is used; what a program has beyond it is not observed.
+//!
+//! A slot is given back by whoever destroys the barrier, once nobody is inside: a caller counts itself in before it arrives and out
+//! behind its last note ([`Member::inside`]), so all who crossed the barrier are known here when the last of them has returned.
+
+use crate::lines::Line;
+use crate::threads::{Name, number};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+/// So many barriers are observed at the same time.
+pub(crate) const SLOTS: usize = 2048;
+
+/// The note of a barrier that other processes wait at as well: their tables are not this one, so slots are found by the address.
+pub(crate) const SHARED: u32 = 1;
+
+/// The note of the first slot.
+const FIRST: u32 = 2;
+
+/// The bits of an address within a page of the smallest size that there is; more than a slot has members.
+const PAGE: usize = 4095;
+
+/// So many barriers that are shared with other processes are observed.
+const MOST_SHARED: usize = 64;
+
+static TABLE: [Slot; SLOTS] = [const { Slot::new() }; SLOTS];
+
+/// Slots that have ever been taken.
+static TAKEN: AtomicU32 = AtomicU32::new(0);
+
+/// The first slot that was given back: its number + 1 below, and above how often that has changed, so that no exchange succeeds by
+/// a number that has come back.
+static FREE: AtomicU64 = AtomicU64::new(0);
+
+/// Barriers for which there was no slot.
+pub(crate) static UNSEEN: AtomicU64 = AtomicU64::new(0);
+
+/// Numbers + 1 of the slots of shared barriers.
+static SHARED_SLOTS: [AtomicU32; MOST_SHARED] = [const { AtomicU32::new(0) }; MOST_SHARED];
+
+/// A barrier that is observed. Trips write to the members alone.
+#[repr(align(128))]
+pub(crate) struct Slot {
+    /// The barrier; 0: none.
+    pub(crate) address: AtomicUsize,
+    pub(crate) parties: AtomicU32,
+    pub(crate) shared: AtomicBool,
+    /// Where its sums go in the end.
+    pub(crate) line: AtomicPtr<Line>,
+    /// The address of the members' pages, with their number below it; 0: none.
+    room: AtomicUsize,
+    next: AtomicU32,
+    /// When its first caller came, in nanoseconds, and with which batch; 0: nobody has.
+    pub(crate) first: AtomicU64,
+    pub(crate) first_batch: AtomicU64,
+    /// The watchdog's: see there.
+    pub(crate) reports: AtomicU64,
+}
+
+/// A thread that has waited at a barrier; written by that thread, but for the one that stands for all who found no place.
+#[derive(Debug)]
+#[repr(align(128))]
+pub(crate) struct Member {
+    /// The thread; 0: nobody, or everybody else.
+    pub(crate) thread: AtomicU32,
+    /// How many are inside; of one thread more than one if a signal's handler waits as well.
+    pub(crate) inside: AtomicU32,
+    pub(crate) name: Name,
+    /// The last batch that it crossed the barrier with, + 1.
+    pub(crate) batch: AtomicU64,
+    /// When that was over for it, in nanoseconds.
+    pub(crate) left: AtomicU64,
+    pub(crate) sums: Sums,
+}
+
+/// What the waits of somebody have come to.
+#[derive(Debug)]
+pub(crate) struct Sums {
+    pub(crate) waits: AtomicU64,
+    /// Of them as the last of a batch.
+    pub(crate) lasts: AtomicU64,
+    pub(crate) waited: AtomicU64,
+    pub(crate) slowest: AtomicU64,
+    pub(crate) spins: AtomicU64,
+    pub(crate) yields: AtomicU64,
+    pub(crate) parks: AtomicU64,
+}
+
+impl Sums {
+    pub(crate) const fn new() -> Self {
+        Self {
+            waits: AtomicU64::new(0),
+            lasts: AtomicU64::new(0),
+            waited: AtomicU64::new(0),
+            slowest: AtomicU64::new(0),
+            spins: AtomicU64::new(0),
+            yields: AtomicU64::new(0),
+            parks: AtomicU64::new(0),
+        }
+    }
+
+    fn all(&self) -> [&AtomicU64; 6] {
+        [&self.waits, &self.lasts, &self.waited, &self.spins, &self.yields, &self.parks]
+    }
+
+    /// Moves them into `to`. What is added meanwhile is in one of the two.
+    pub(crate) fn move_to(&self, to: &Self) {
+        // Relaxed, here and wherever sums are written: nothing is ordered by them.
+        for (from, to) in self.all().into_iter().zip(to.all()) {
+            to.fetch_add(from.swap(0, Ordering::Relaxed), Ordering::Relaxed);
+        }
+        to.slowest.fetch_max(self.slowest.swap(0, Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    pub(crate) fn clear(&self) {
+        self.all().into_iter().chain([&self.slowest]).for_each(|sum| sum.store(0, Ordering::Relaxed));
+    }
+}
+
+impl Slot {
+    const fn new() -> Self {
+        Self {
+            address: AtomicUsize::new(0),
+            parties: AtomicU32::new(0),
+            shared: AtomicBool::new(false),
+            line: AtomicPtr::new(std::ptr::null_mut()),
+            room: AtomicUsize::new(0),
+            next: AtomicU32::new(0),
+            first: AtomicU64::new(0),
+            first_batch: AtomicU64::new(0),
+            reports: AtomicU64::new(0),
+        }
+    }
+
+    /// Those who have ever waited here; the one at the end stands for all who found no place.
+    pub(crate) fn members(&self) -> &[Member] {
+        let room = self.room.load(Ordering::Acquire);
+        if room == 0 {
+            return &[];
+        }
+        let (pages, members) = (room & !PAGE, room & PAGE);
+        // SAFETY: what `make_room` has mapped, for so many members, and nobody unmaps. Zeros are a member that is nobody.
+        unsafe { std::slice::from_raw_parts(std::ptr::with_exposed_provenance(pages), members) }
+    }
+
+    /// The calling thread's place.
+    pub(crate) fn member(&self) -> Option<&Member> {
+        let (last, members) = self.members().split_last()?;
+        let me = number();
+        let start = me as usize % members.len().max(1);
+        let (before, behind) = members.split_at_checked(start)?;
+        for member in behind.iter().chain(before) {
+            let thread = member.thread.load(Ordering::Relaxed);
+            let mine = thread == me || {
+                // Relaxed: nobody else writes what is in it.
+                thread == 0 && member.thread.compare_exchange(0, me, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+            };
+            if mine {
+                return Some(member);
+            }
+        }
+        Some(last)
+    }
+
+    /// Room for the threads of a barrier with so many parties, and for some more: threads come and go, and parties take turns.
+    fn make_room(&self, parties: u32) {
+        let wanted = parties.saturating_mul(2).clamp(16, 256) as usize + 1;
+        if self.members().len() >= wanted {
+            return;
+        }
+        // From the system and not from the allocator: of a barrier that is made and not used, no page is ever touched.
+        // SAFETY: a new mapping at an address of the system's choice.
+        let pages = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                wanted * size_of::<Member>(),
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                -1,
+                0,
+            )
+        };
+        if pages != libc::MAP_FAILED {
+            // Release: pairs with `members`, for those who look through all slots. The smaller ones of old are not unmapped, since one
+            // of those may be looking: over the slot's life they are fewer than these.
+            self.room.store(pages.expose_provenance() | wanted, Ordering::Release);
+        }
+    }
+
+    /// Makes it the slot of a barrier.
+    pub(crate) fn settle(&self, address: usize, parties: u32, shared: bool, line: Option<&'static Line>) {
+        self.make_room(parties);
+        self.parties.store(parties, Ordering::Relaxed);
+        self.shared.store(shared, Ordering::Relaxed);
+        self.line
+            .store(line.map_or(std::ptr::null_mut(), |line| std::ptr::from_ref(line).cast_mut()), Ordering::Relaxed);
+        self.forget();
+        self.address.store(address, Ordering::Release);
+    }
+
+    /// Forgets who was here, and what was.
+    fn forget(&self) {
+        // Whose page may not be there yet, and need not be.
+        let untouched = |member: &&Member| {
+            member.thread.load(Ordering::Relaxed) == 0 && member.sums.waits.load(Ordering::Relaxed) == 0
+        };
+        for member in self.members().iter().filter(|member| !untouched(member)) {
+            member.thread.store(0, Ordering::Relaxed);
+            member.inside.store(0, Ordering::Relaxed);
+            member.batch.store(0, Ordering::Relaxed);
+            member.left.store(0, Ordering::Relaxed);
+            member.sums.clear();
+        }
+        self.first.store(0, Ordering::Relaxed);
+        self.reports.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether anybody is inside.
+    pub(crate) fn is_crossed(&self) -> bool {
+        // Acquire: pairs with the release of those who count themselves out.
+        self.members().iter().any(|member| member.inside.load(Ordering::Acquire) != 0)
+    }
+
+    /// Where its sums go.
+    pub(crate) fn line(&self) -> Option<&'static Line> {
+        // SAFETY: `settle` was given a reference to something static.
+        unsafe { self.line.load(Ordering::Relaxed).as_ref() }
+    }
+
+    fn number(&self) -> u32 {
+        let offset = std::ptr::from_ref(self).addr().wrapping_sub(TABLE.as_ptr().addr());
+        (offset / size_of::<Self>()) as u32
+    }
+
+    /// What to note in the barrier.
+    pub(crate) fn note(&self) -> u32 {
+        if self.shared.load(Ordering::Relaxed) { SHARED } else { self.number() + FIRST }
+    }
+
+    /// Gives it back. Its barrier has no note any more.
+    pub(crate) fn give_back(&self) {
+        self.address.store(0, Ordering::Relaxed);
+        let mut head = FREE.load(Ordering::Relaxed);
+        loop {
+            self.next.store(head as u32, Ordering::Relaxed);
+            let new = ((head >> 32).wrapping_add(1) << 32) | u64::from(self.number() + 1);
+            // Release: pairs with `take`.
+            match FREE.compare_exchange_weak(head, new, Ordering::Release, Ordering::Relaxed) {
+                Ok(_) => return,
+                Err(other) => head = other,
+            }
+        }
+    }
+}
+
+/// A slot that nobody has.
+pub(crate) fn take() -> Option<&'static Slot> {
+    // Acquire: pairs with `give_back`; whoever had the slot has done with it.
+    let mut head = FREE.load(Ordering::Acquire);
+    while let Some(slot) = (head as u32).checked_sub(1).and_then(|number| TABLE.get(number as usize)) {
+        let new = ((head >> 32).wrapping_add(1) << 32) | u64::from(slot.next.load(Ordering::Relaxed));
+        match FREE.compare_exchange_weak(head, new, Ordering::Acquire, Ordering::Acquire) {
+            Ok(_) => return Some(slot),
+            Err(other) => head = other,
+        }
+    }
+    let fresh = TAKEN.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |taken| {
+        Some(taken + 1).filter(|taken| *taken as usize <= SLOTS)
+    });
+    let slot = fresh.ok().and_then(|number| TABLE.get(number as usize));
+    if slot.is_none() {
+        UNSEEN.fetch_add(1, Ordering::Relaxed);
+    }
+    slot
+}
+
+/// The slot with this note, if it is that of the barrier at this address.
+pub(crate) fn of(note: u32, address: usize) -> Option<&'static Slot> {
+    let slot = TABLE.get(note.checked_sub(FIRST)? as usize)?;
+    (slot.address.load(Ordering::Acquire) == address).then_some(slot)
+}
+
+/// The slot of a shared barrier at this address.
+pub(crate) fn of_shared(address: usize) -> Option<&'static Slot> {
+    let here = |number: u32| {
+        let slot = TABLE.get(number.checked_sub(1)? as usize)?;
+        (slot.shared.load(Ordering::Relaxed) && slot.address.load(Ordering::Acquire) == address).then_some(slot)
+    };
+    SHARED_SLOTS.iter().map(|entry| entry.load(Ordering::Acquire)).take_while(|number| *number != 0).find_map(here)
+}
+
+/// Makes `slot` one that [`of_shared`] finds; false if there are too many.
+pub(crate) fn publish(slot: &'static Slot) -> bool {
+    let number = slot.number() + 1;
+    SHARED_SLOTS.iter().any(|entry| {
+        let old = entry.load(Ordering::Relaxed);
+        let stale = old != number
+            && old
+                .checked_sub(1)
+                .and_then(|old| TABLE.get(old as usize))
+                .is_some_and(|old| old.address.load(Ordering::Relaxed) == 0 || !old.shared.load(Ordering::Relaxed));
+        old == number
+            || ((old == 0 || stale)
+                // Release: pairs with `of_shared`.
+                && entry.compare_exchange(old, number, Ordering::Release, Ordering::Relaxed).is_ok())
+    })
+}
+
+/// All slots that barriers have.
+pub(crate) fn live() -> impl Iterator<Item = &'static Slot> {
+    let taken = (TAKEN.load(Ordering::Relaxed) as usize).min(SLOTS);
+    TABLE.iter().take(taken).filter(|slot| slot.address.load(Ordering::Acquire) != 0)
+}
+
+/// In the child of a fork: nobody has waited yet.
+pub(crate) fn forget_all() {
+    UNSEEN.store(0, Ordering::Relaxed);
+    live().for_each(Slot::forget);
+}

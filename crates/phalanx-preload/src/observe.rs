@@ -14,6 +14,8 @@ use crate::threads::forget_number;
 use crate::watchdog;
 use phalanx::compat::in_place::{InPlace, Means, Passage, Sight};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
 
 /// A barrier has been made, and is written already but for its note: `old` is what was in the note's place before.
 pub(crate) fn adopt(barrier: &InPlace, old: u32, shared: bool, place: usize) {
@@ -26,8 +28,9 @@ pub(crate) fn adopt(barrier: &InPlace, old: u32, shared: bool, place: usize) {
         // Made anew without having been destroyed, which POSIX leaves undefined, and nobody is hurt by here.
         drop_out(slot);
     }
-    if let Some(slot) = settle(address, barrier.parties(), shared, place) {
-        barrier.set_note(slot.note());
+    match settle(address, barrier.parties(), shared, place) {
+        Some(slot) => barrier.set_note(slot.note()),
+        None => _ = slots::UNSEEN.fetch_add(1, Ordering::Relaxed),
     }
 }
 
@@ -59,16 +62,20 @@ unsafe extern "C" fn in_the_child() {
     }
 }
 
+/// A slot for the barrier, if there is one left.
 fn settle(address: usize, parties: u32, shared: bool, place: usize) -> Option<&'static Slot> {
+    if shared && !slots::has_room_for_shared() {
+        return None;
+    }
     let slot = slots::take()?;
     let line = lines::of(Key { place, parties, address, shared });
-    if let Some(line) = line {
-        line.made.fetch_add(1, Ordering::Relaxed);
-    }
     slot.settle(address, parties, shared, line);
     if shared && !slots::publish(slot) {
         slot.give_back();
         return None;
+    }
+    if let Some(line) = line {
+        line.made.fetch_add(1, Ordering::Relaxed);
     }
     Some(slot)
 }
@@ -160,9 +167,11 @@ fn note_down(member: &Member, passage: &Passage, last: bool, waited: u64) {
 /// A barrier with a note is about to be destroyed: everybody has left it, but may still be writing down how it went.
 pub(crate) fn release(barrier: &InPlace, note: u32) {
     if let Some(slot) = find(note, std::ptr::from_ref(barrier).addr()) {
+        let mut polls = 0;
         while slot.is_crossed() {
-            // SAFETY: has no preconditions.
-            unsafe { libc::sched_yield() };
+            polls += 1;
+            // Sleeps in the end: to yield does not let a thread of lower priority on.
+            if polls < 100 { thread::yield_now() } else { thread::sleep(Duration::from_micros(100)) }
         }
         // Before the slot has another barrier: a program that goes on using this one is not to meet it there.
         barrier.set_note(0);

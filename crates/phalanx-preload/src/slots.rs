@@ -269,11 +269,7 @@ pub(crate) fn take() -> Option<&'static Slot> {
     let fresh = TAKEN.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |taken| {
         Some(taken + 1).filter(|taken| *taken as usize <= SLOTS)
     });
-    let slot = fresh.ok().and_then(|number| TABLE.get(number as usize));
-    if slot.is_none() {
-        UNSEEN.fetch_add(1, Ordering::Relaxed);
-    }
-    slot
+    fresh.ok().and_then(|number| TABLE.get(number as usize))
 }
 
 /// The slot with this note, if it is that of the barrier at this address.
@@ -291,18 +287,24 @@ pub(crate) fn of_shared(address: usize) -> Option<&'static Slot> {
     SHARED_SLOTS.iter().map(|entry| entry.load(Ordering::Acquire)).take_while(|number| *number != 0).find_map(here)
 }
 
+/// Whether an entry is nobody's, or that of a slot which has another barrier by now.
+fn is_vacant(entry: u32) -> bool {
+    let slot = entry.checked_sub(1).and_then(|number| TABLE.get(number as usize));
+    slot.is_none_or(|slot| slot.address.load(Ordering::Relaxed) == 0 || !slot.shared.load(Ordering::Relaxed))
+}
+
+/// Whether [`publish`] has a chance.
+pub(crate) fn has_room_for_shared() -> bool {
+    SHARED_SLOTS.iter().any(|entry| is_vacant(entry.load(Ordering::Relaxed)))
+}
+
 /// Makes `slot` one that [`of_shared`] finds; false if there are too many.
 pub(crate) fn publish(slot: &'static Slot) -> bool {
     let number = slot.number() + 1;
     SHARED_SLOTS.iter().any(|entry| {
         let old = entry.load(Ordering::Relaxed);
-        let stale = old != number
-            && old
-                .checked_sub(1)
-                .and_then(|old| TABLE.get(old as usize))
-                .is_some_and(|old| old.address.load(Ordering::Relaxed) == 0 || !old.shared.load(Ordering::Relaxed));
         old == number
-            || ((old == 0 || stale)
+            || (is_vacant(old)
                 // Release: pairs with `of_shared`.
                 && entry.compare_exchange(old, number, Ordering::Release, Ordering::Relaxed).is_ok())
     })

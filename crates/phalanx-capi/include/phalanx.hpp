@@ -355,6 +355,7 @@ public:
     }
 
     void abort(const std::string &reason) { detail::check(phalanx_barrier_abort(native_handle(), reason.c_str())); }
+    // The first arrivals from then on, as many as had not come to the broken phase, are told of it, and do not count.
     void reset() { detail::check(phalanx_barrier_reset(native_handle(), nullptr)); }
     bool is_broken() const {
         int is_broken = 0;

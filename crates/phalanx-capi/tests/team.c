@@ -219,7 +219,7 @@ int main(void) {
     OK(phalanx_team_size(team, &size));
     CHECK(size >= 1);
     OK(phalanx_team_free(team));
-    phalanx_team_options nowhere = {.bind = "99999"}, too_much = {.stack_size = SIZE_MAX / 4};
+    phalanx_team_options nowhere = {.bind = "60000"}, too_much = {.stack_size = SIZE_MAX / 4};
     ANSWERS(PHALANX_NO_CPU, phalanx_team_create(2, &nowhere, &team));
     ANSWERS(PHALANX_NO_THREAD, phalanx_team_create(2, &too_much, &team));
     SAYS("no thread for rank 1");

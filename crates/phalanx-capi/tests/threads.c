@@ -147,7 +147,7 @@ static void *storms(void *argument) {
 }
 
 static void ends_race(void) {
-    for (int round = 0; round < scaled(200); round++) {
+    for (int round = 0; round < scaled(40); round++) {
         struct storm storm = {0};
         pthread_t threads[3];
         OK(phalanx_barrier_create(1, NULL, &storm.barrier));

@@ -116,6 +116,12 @@ private:
     T *raw_ = nullptr;
 };
 
+// Threads that still wait are told; then nothing is in the way.
+inline phalanx_status end_shared(phalanx_shared_barrier *barrier) {
+    phalanx_shared_abort(barrier, "the barrier was destroyed");
+    return phalanx_shared_free(barrier);
+}
+
 // double and std::int64_t, and what becomes one of them without a loss.
 template <class T>
 using number = std::conditional_t<std::is_floating_point_v<T>, double, std::int64_t>;
@@ -474,7 +480,7 @@ public:
     phalanx_shared_barrier *native_handle() const noexcept { return handle_.get(); }
 
 private:
-    detail::handle<phalanx_shared_barrier, phalanx_shared_free> handle_;
+    detail::handle<phalanx_shared_barrier, detail::end_shared> handle_;
 };
 
 // One member of a team, inside a run.

@@ -48,7 +48,10 @@ unsafe fn asked(
 ///
 /// `trip` is NULL or points to room for a result.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn phalanx_party_arrival_wait(party: *mut phalanx_party, trip: *mut phalanx_trip) -> phalanx_status {
+pub unsafe extern "C" fn phalanx_party_arrival_wait(
+    party: *mut phalanx_party,
+    trip: *mut phalanx_trip,
+) -> phalanx_status {
     guarded(|| {
         let mut inside = entered(party)?;
         let arrival = inside.content().arrival()?.take();
@@ -88,4 +91,45 @@ pub extern "C" fn phalanx_party_arrival_forget(party: *mut phalanx_party) -> pha
         *entered(party)?.content().arrival()? = None;
         Ok(())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::barrier::{phalanx_barrier_claim, phalanx_barrier_create, phalanx_barrier_free};
+    use crate::party::{phalanx_party_free, phalanx_party_leave, phalanx_party_wait};
+    use phalanx_status::{PHALANX_BROKEN, PHALANX_OK, PHALANX_OUT_OF_ORDER};
+    use std::ptr;
+
+    /// For Miri: an arrival borrows its party, and both are in one seat.
+    #[test]
+    fn an_arrival_and_its_party_are_used_in_turn() {
+        let (mut barrier, mut parties) = (ptr::null_mut(), [ptr::null_mut(); 2]);
+        // SAFETY: all results have room, or are not wanted.
+        unsafe {
+            assert_eq!(phalanx_barrier_create(2, ptr::null(), &mut barrier), PHALANX_OK);
+            for (rank, party) in parties.iter_mut().enumerate() {
+                assert_eq!(phalanx_barrier_claim(barrier, rank, party), PHALANX_OK);
+            }
+            let [first, second] = parties;
+            for _ in 0..3 {
+                assert_eq!(phalanx_party_arrive(first), PHALANX_OK);
+                assert_eq!(phalanx_party_wait(first, ptr::null_mut()), PHALANX_OUT_OF_ORDER);
+                assert_eq!(phalanx_party_arrival_wait_timeout(first, 0, ptr::null_mut()), PHALANX_PENDING);
+                assert_eq!(phalanx_party_wait(second, ptr::null_mut()), PHALANX_OK);
+                assert_eq!(phalanx_party_arrival_wait_timeout(first, 0, ptr::null_mut()), PHALANX_OK);
+                assert_eq!(phalanx_party_arrive(second), PHALANX_OK);
+                assert_eq!(phalanx_party_arrival_forget(second), PHALANX_OK);
+                assert_eq!(phalanx_party_arrive(first), PHALANX_OK);
+                assert_eq!(phalanx_party_arrival_wait(first, ptr::null_mut()), PHALANX_OK);
+            }
+            // Gone with an arrival each.
+            assert_eq!(phalanx_party_arrive(first), PHALANX_OK);
+            assert_eq!(phalanx_party_arrive(second), PHALANX_OK);
+            assert_eq!(phalanx_party_leave(first), PHALANX_OK);
+            assert_eq!(phalanx_party_free(second), PHALANX_OK);
+            assert_ne!(phalanx_party_wait(second, ptr::null_mut()), PHALANX_BROKEN);
+        }
+        assert_eq!(phalanx_barrier_free(barrier), PHALANX_OK);
+    }
 }

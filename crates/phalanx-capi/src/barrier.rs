@@ -113,7 +113,9 @@ pub(crate) fn reserved(fields: &[u64; 4]) -> Result<(), Failure> {
     if *fields == [0; 4] {
         return Ok(());
     }
-    Err(Failure::invalid("`reserved` is not 0: the options were not set to 0 before they were filled in, or are a later version's"))
+    Err(Failure::invalid(
+        "`reserved` is not 0: the options were not set to 0 before they were filled in, or are a later version's",
+    ))
 }
 
 fn pinned(barrier: *const phalanx_barrier) -> Result<Pin<Barrier>, Failure> {
@@ -211,7 +213,10 @@ pub unsafe extern "C" fn phalanx_barrier_join(
 ///
 /// `reason` is NULL or a text that ends.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn phalanx_barrier_abort(barrier: *const phalanx_barrier, reason: *const c_char) -> phalanx_status {
+pub unsafe extern "C" fn phalanx_barrier_abort(
+    barrier: *const phalanx_barrier,
+    reason: *const c_char,
+) -> phalanx_status {
     guarded(|| {
         // SAFETY: by this function's own contract.
         let reason = unsafe { reason_in(reason) };
@@ -239,7 +244,10 @@ pub(crate) unsafe fn reason_in(reason: *const c_char) -> String {
 ///
 /// `generation` is NULL or points to room for a result.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn phalanx_barrier_reset(barrier: *const phalanx_barrier, generation: *mut u64) -> phalanx_status {
+pub unsafe extern "C" fn phalanx_barrier_reset(
+    barrier: *const phalanx_barrier,
+    generation: *mut u64,
+) -> phalanx_status {
     guarded(|| {
         let next = pinned(barrier)?.reset()?;
         // SAFETY: by this function's own contract.
@@ -254,7 +262,10 @@ pub unsafe extern "C" fn phalanx_barrier_reset(barrier: *const phalanx_barrier, 
 ///
 /// `parties` points to room for a result.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn phalanx_barrier_parties(barrier: *const phalanx_barrier, parties: *mut usize) -> phalanx_status {
+pub unsafe extern "C" fn phalanx_barrier_parties(
+    barrier: *const phalanx_barrier,
+    parties: *mut usize,
+) -> phalanx_status {
     guarded(|| {
         let now = pinned(barrier)?.parties();
         // SAFETY: by this function's own contract.

@@ -74,7 +74,12 @@ pub(crate) unsafe fn copy_text(text: &str, buffer: *mut c_char, size: usize) -> 
 /// # Safety
 ///
 /// As there; `length` points to room for a result, or is NULL.
-pub(crate) unsafe fn give_text(text: &str, buffer: *mut c_char, size: usize, length: *mut usize) -> Result<(), Failure> {
+pub(crate) unsafe fn give_text(
+    text: &str,
+    buffer: *mut c_char,
+    size: usize,
+    length: *mut usize,
+) -> Result<(), Failure> {
     if size > 0 {
         needed(buffer, "buffer")?;
     }

@@ -7,7 +7,9 @@ use crate::reduce::{Number, all_reduce};
 use crate::status::phalanx_status::{self, PHALANX_OUT_OF_ORDER};
 use crate::status::{Failure, guarded};
 use phalanx::{Arrival, Party, Trip};
+use std::cell::UnsafeCell;
 use std::ffi::c_int;
+use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -36,67 +38,85 @@ impl From<Trip> for phalanx_trip {
 
 pub(crate) static PARTIES: Booths<Seat> = Booths::new(Kind::Party);
 
-/// A party, and the arrival that borrows it, if it has arrived and not waited yet.
-pub(crate) struct Seat {
-    /// Comes first: it goes before what it borrows.
-    arrival: Option<Arrival<'static>>,
-    /// From a box. Not used while there is an arrival, which has it then.
-    party: NonNull<Lines>,
-}
+/// A party, and the arrival that borrows it, if it has arrived and not waited yet. Both are behind a raw pointer: who passes this on
+/// claims nothing about what the arrival borrows.
+pub(crate) struct Seat(NonNull<Lines>);
 
 /// A party writes its handle on every trip: it is alone on its lines.
 #[repr(align(128))]
-struct Lines(Party);
+struct Lines {
+    /// Not used while there is an arrival, which has it then.
+    party: UnsafeCell<Party>,
+    arrival: UnsafeCell<Option<Arrival<'static>>>,
+}
 
 // SAFETY: a party may be sent from thread to thread, and an arrival is no more than a party on its way; a seat has both of them alone.
 unsafe impl Send for Seat {}
 
 impl Seat {
     fn new(party: Party) -> Self {
-        Self { arrival: None, party: NonNull::from(Box::leak(Box::new(Lines(party)))) }
+        let lines = Lines { party: UnsafeCell::new(party), arrival: UnsafeCell::new(None) };
+        Self(NonNull::from(Box::leak(Box::new(lines))))
+    }
+
+    fn lines(&self) -> &Lines {
+        // SAFETY: from a box that is there as long as this, and is lent out shared until then.
+        unsafe { self.0.as_ref() }
+    }
+
+    /// The arrival, if there is one.
+    fn pending(&mut self) -> &mut Option<Arrival<'static>> {
+        // SAFETY: only this seat leads there, and `&mut` says that nobody else uses it.
+        unsafe { &mut *self.lines().arrival.get() }
     }
 
     #[inline]
     pub(crate) fn party(&mut self) -> Result<&mut Party, Failure> {
-        if self.arrival.is_some() {
-            return Err(Failure::new(PHALANX_OUT_OF_ORDER, "the party has arrived, and has to wait for that trip first"));
+        if self.pending().is_some() {
+            return Err(Failure::new(
+                PHALANX_OUT_OF_ORDER,
+                "the party has arrived, and has to wait for that trip first",
+            ));
         }
-        // SAFETY: the box is there as long as this seat, and nothing else borrows it.
-        Ok(&mut unsafe { self.party.as_mut() }.0)
+        // SAFETY: only this seat leads there, `&mut` says that nobody else uses it, and no arrival borrows it.
+        Ok(unsafe { &mut *self.lines().party.get() })
     }
 
     /// Arrives, and keeps the arrival.
     pub(crate) fn arrive(&mut self) -> Result<(), Failure> {
         self.party()?;
-        // SAFETY: the box is there as long as this seat, and `arrival` goes before it; meanwhile nothing else borrows it.
-        let party: &'static mut Party = &mut unsafe { self.party.as_mut() }.0;
-        self.arrival = Some(party.arrive());
+        // SAFETY: as in `party`; the party stays where it is until the arrival has gone (`into_party`, `drop`).
+        let party: &'static mut Party = unsafe { &mut *self.lines().party.get() };
+        *self.pending() = Some(party.arrive());
         Ok(())
     }
 
     /// The arrival that is to be waited for.
     pub(crate) fn arrival(&mut self) -> Result<&mut Option<Arrival<'static>>, Failure> {
-        if self.arrival.is_none() {
-            return Err(Failure::new(PHALANX_OUT_OF_ORDER, "the party has not arrived, so there is nothing to wait for"));
+        if self.pending().is_none() {
+            return Err(Failure::new(
+                PHALANX_OUT_OF_ORDER,
+                "the party has not arrived, so there is nothing to wait for",
+            ));
         }
-        Ok(&mut self.arrival)
+        Ok(self.pending())
     }
 
     /// The party, out of its box.
     fn into_party(self) -> Party {
-        let mut seat = std::mem::ManuallyDrop::new(self);
-        seat.arrival = None;
+        let mut seat = ManuallyDrop::new(self);
+        *seat.pending() = None;
         // SAFETY: it is from a box, nothing borrows it any more, and the seat will not drop it.
-        let lines = unsafe { Box::from_raw(seat.party.as_ptr()) };
-        lines.0
+        let lines = unsafe { Box::from_raw(seat.0.as_ptr()) };
+        lines.party.into_inner()
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.arrival = None;
+        *self.pending() = None;
         // SAFETY: it is from a box, and nothing borrows it any more.
-        drop(unsafe { Box::from_raw(self.party.as_ptr()) });
+        drop(unsafe { Box::from_raw(self.0.as_ptr()) });
     }
 }
 

@@ -94,15 +94,14 @@ pub extern "C" fn phalanx_shared_free(barrier: *mut phalanx_shared_barrier) -> p
     guarded(|| {
         let handle = barrier.addr();
         let pin = pinned(barrier)?;
-        let waiting = || if pin.is_broken() { 0 } else { pin.arrived() };
-        if waiting() > 0 {
-            let text = format!("{} of {} threads wait at the shared barrier; it was not freed", waiting(), pin.parties());
+        let waiting = if pin.is_broken() { 0 } else { pin.arrived() };
+        if waiting > 0 {
+            let text = format!("{waiting} of {} threads wait at the shared barrier; it was not freed", pin.parties());
             return Err(Failure::new(PHALANX_BUSY, text));
         }
         pin.end().map_err(|refusal| Failure::refused(refusal, Kind::Shared, handle))?;
-        if waiting() > 0 {
-            pin.abort("the barrier was freed");
-        }
+        // Who has been let in, and has not arrived yet, would wait for callers that nobody lets in any more.
+        pin.abort("the barrier was freed");
         Ok(())
     })
 }

@@ -97,7 +97,10 @@ fn of_barrier(barrier: *const phalanx_barrier) -> Result<Stats, Failure> {
 fn of_rank(stats: &Stats, rank: usize) -> Result<phalanx_party_stats, Failure> {
     let party = stats.party(rank).map(phalanx_party_stats::from);
     party.ok_or_else(|| {
-        let text = format!("there is nothing to tell of rank {rank}: only of the {} ranks that had handles", stats.per_party.len());
+        let text = format!(
+            "there is nothing to tell of rank {rank}: only of the {} ranks that had handles",
+            stats.per_party.len()
+        );
         Failure::new(PHALANX_NO_SUCH_RANK, text)
     })
 }
@@ -108,7 +111,10 @@ fn of_rank(stats: &Stats, rank: usize) -> Result<phalanx_party_stats, Failure> {
 ///
 /// `stats` points to room for a result.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn phalanx_barrier_stats(barrier: *const phalanx_barrier, stats: *mut phalanx_stats) -> phalanx_status {
+pub unsafe extern "C" fn phalanx_barrier_stats(
+    barrier: *const phalanx_barrier,
+    stats: *mut phalanx_stats,
+) -> phalanx_status {
     guarded(|| {
         let now = phalanx_stats::from(&of_barrier(barrier)?);
         // SAFETY: by this function's own contract.

@@ -406,7 +406,8 @@ pub unsafe extern "C" fn phalanx_last_error(buffer: *mut c_char, size: usize) ->
 pub unsafe extern "C" fn phalanx_last_broken(broken: *mut phalanx_broken) -> phalanx_status {
     guarded(|| {
         let last = LAST.try_with(|last| last.try_borrow().ok().and_then(|last| last.broken)).ok().flatten();
-        let last = last.ok_or_else(|| Failure::new(PHALANX_NOT_BROKEN, "no call of this thread was told of a break"))?;
+        let last =
+            last.ok_or_else(|| Failure::new(PHALANX_NOT_BROKEN, "no call of this thread was told of a break"))?;
         // SAFETY: by this function's own contract.
         unsafe { out::give(broken, "broken", last) }
     })

@@ -10,7 +10,9 @@ use crate::handle::{Kind, Pin, Refusal, Shelf};
 use crate::out;
 use crate::party::{deadline, phalanx_trip};
 use crate::reduce::{Number, all_reduce};
-use crate::status::phalanx_status::{self, PHALANX_BUSY, PHALANX_NO_CPU, PHALANX_NO_SUCH_RANK, PHALANX_NO_THREAD, PHALANX_REENTERED};
+use crate::status::phalanx_status::{
+    self, PHALANX_BUSY, PHALANX_NO_CPU, PHALANX_NO_SUCH_RANK, PHALANX_NO_THREAD, PHALANX_REENTERED,
+};
 use crate::status::{Failure, Returned, guarded};
 use phalanx::team::{Member, RunError, Team, TeamError};
 use phalanx::topology::Bind;
@@ -72,7 +74,9 @@ impl From<TeamError> for Failure {
         let text = error.to_string();
         match error {
             TeamError::Spawn { .. } => Self::new(PHALANX_NO_THREAD, text),
-            TeamError::Pin { .. } | TeamError::Place(_) | TeamError::Placement { .. } => Self::new(PHALANX_NO_CPU, text),
+            TeamError::Pin { .. } | TeamError::Place(_) | TeamError::Placement { .. } => {
+                Self::new(PHALANX_NO_CPU, text)
+            }
             _ => Self::invalid(text),
         }
     }
@@ -167,7 +171,11 @@ pub unsafe extern "C" fn phalanx_team_is_pinned(
     guarded(|| {
         let team = pinned(team)?;
         if rank >= team.size() {
-            let text = format!("there is no rank {rank}: the team has {} members, ranks 0 to {}", team.size(), team.size() - 1);
+            let text = format!(
+                "there is no rank {rank}: the team has {} members, ranks 0 to {}",
+                team.size(),
+                team.size() - 1
+            );
             return Err(Failure::new(PHALANX_NO_SUCH_RANK, text));
         }
         // SAFETY: by this function's own contract.
@@ -310,7 +318,10 @@ impl Drop for Entered<'_> {
 
 /// Lets `work` have the member, if that is one of this thread.
 #[inline]
-fn on<R>(member: *const phalanx_member, work: impl FnOnce(&mut Member<'_>) -> Result<R, Failure>) -> Result<R, Failure> {
+fn on<R>(
+    member: *const phalanx_member,
+    work: impl FnOnce(&mut Member<'_>) -> Result<R, Failure>,
+) -> Result<R, Failure> {
     struct Free<'a>(&'a Frame);
     impl Drop for Free<'_> {
         fn drop(&mut self) {
@@ -488,4 +499,47 @@ pub unsafe extern "C" fn phalanx_member_all_reduce_int64(
 ) -> phalanx_status {
     // SAFETY: by this function's own contract.
     unsafe { reduced(member, op, value, result) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use phalanx_status::{PHALANX_OK, PHALANX_STALE};
+    use std::ptr;
+
+    /// Keeps its member in `user`, and returns the sum of the ranks.
+    unsafe extern "C" fn body(user: *mut c_void, member: *const phalanx_member) -> c_int {
+        let (mut rank, mut sum) = (0, 0);
+        // SAFETY: all results have room; `user` is an array with a place for each member.
+        unsafe {
+            assert_eq!(phalanx_member_rank(member, &mut rank), PHALANX_OK);
+            user.cast::<usize>().add(rank).write(member.addr());
+            assert_eq!(phalanx_member_wait(member, ptr::null_mut()), PHALANX_OK);
+            assert_eq!(phalanx_member_all_reduce_int64(member, 0, rank as i64, &mut sum), PHALANX_OK);
+        }
+        sum as c_int - 1
+    }
+
+    /// For Miri: members are found by their numbers, as long as their callbacks are under way.
+    #[test]
+    fn members_are_found_while_their_callbacks_are_under_way() {
+        let mut team = ptr::null_mut();
+        let mut members = [0_usize; 2];
+        let mut results = [9; 2];
+        // SAFETY: all results have room.
+        unsafe {
+            assert_eq!(phalanx_team_create(2, ptr::null(), &mut team), PHALANX_OK);
+            for _ in 0..3 {
+                let user = members.as_mut_ptr().cast();
+                assert_eq!(phalanx_team_run(team, Some(body), user, results.as_mut_ptr()), PHALANX_OK);
+                assert_eq!(results, [0, 0]);
+                assert_ne!(members[0], members[1]);
+                for member in members {
+                    assert_eq!(phalanx_member_wait(pointer::<phalanx_member>(member), ptr::null_mut()), PHALANX_STALE);
+                }
+            }
+        }
+        assert_eq!(phalanx_team_free(team), PHALANX_OK);
+        assert_eq!(phalanx_team_free(team), PHALANX_STALE);
+    }
 }

@@ -99,6 +99,28 @@ static void freed_right_after_the_trip(void) {
     }
 }
 
+/* Who is let in while the barrier is freed does not wait for ever for those who are not. */
+static void *comes_while_it_is_freed(void *argument) {
+    phalanx_status status = phalanx_shared_wait(argument, NULL);
+    CHECK(status == PHALANX_OK || status == PHALANX_BROKEN || status == PHALANX_STALE);
+    if (status == PHALANX_BROKEN) SAYS("the barrier was freed");
+    return NULL;
+}
+
+static void freed_while_threads_come(void) {
+    for (int round = 0; round < scaled(2000); round++) {
+        phalanx_shared_barrier *shared;
+        OK(phalanx_shared_create(2, NULL, &shared));
+        pthread_t thread = start(comes_while_it_is_freed, shared);
+        for (volatile int i = 0; i < round % 64 * 32; i++) {}
+        phalanx_status status = phalanx_shared_free(shared);
+        CHECK(status == PHALANX_OK || status == PHALANX_BUSY);
+        if (status == PHALANX_BUSY) OK(phalanx_shared_wait(shared, NULL));
+        join(thread);
+        if (status == PHALANX_BUSY) OK(phalanx_shared_free(shared));
+    }
+}
+
 /* All at once on the same things: whatever comes of it is a code. */
 struct storm {
     phalanx_barrier *barrier;
@@ -167,6 +189,7 @@ int main(void) {
     refused_while_waiting();
     shared_is_not_freed_under_those_who_wait();
     freed_right_after_the_trip();
+    freed_while_threads_come();
     ends_race();
     return passed("threads");
 }

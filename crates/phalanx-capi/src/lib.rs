@@ -9,7 +9,7 @@
 //! one of those that there are. Here all of that has to be found out at run time, and answered by a code:
 //!
 //! - *Handles are numbers.* What C is given as a pointer is never followed. It says which kind of object it is, in which cell of
-//!   which table that is, and how often the cell had been used before ([`handle`]). Cells are never given back to the system,
+//!   which table that is, and how often the cell had been used before (`handle`). Cells are never given back to the system,
 //!   so looking one up is safe whatever the number is: NULL, an object that is gone, an object of another kind, or noise.
 //! - *One at a time.* A party's cell has a word that whoever uses it takes by a compare and swap, and that also holds the count of
 //!   its lives: so the check that the party lives and that nobody else uses it is one operation, on a line that belongs to the
@@ -23,14 +23,14 @@
 //!
 //! # What never crosses
 //!
-//! No panic leaves these functions: each body runs under `catch_unwind` ([`status::guarded`]). There should be none; one is answered by
+//! No panic leaves these functions: each body runs under `catch_unwind` (`status::guarded`). There should be none; one is answered by
 //! `PHALANX_PANICKED`. Callbacks are `extern "C"`: what unwinds out of one ends the process.
 //!
 //! # Parts
 //!
 //! - [`status`]: codes, causes, and what each thread remembers of its last failure.
-//! - [`handle`]: numbers to objects. [`out`]: results and texts, from and to C.
-//! - [`choice`]: algorithms, policies, operators. [`reduce`]: the operators.
+//! - `handle`: numbers to objects. `out`: results and texts, from and to C.
+//! - [`choice`]: algorithms, policies, operators. `reduce`: the operators.
 //! - [`barrier`], [`party`], [`arrival`], [`shared`], [`team`], [`stats`]: the functions.
 
 #![allow(non_camel_case_types)]

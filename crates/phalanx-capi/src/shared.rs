@@ -230,3 +230,23 @@ pub unsafe extern "C" fn phalanx_shared_state(
         Ok(())
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use phalanx_status::{PHALANX_OK, PHALANX_STALE};
+
+    /// A caller that has been let in and has not arrived yet: nobody comes behind it.
+    #[test]
+    fn who_arrives_at_a_barrier_that_was_freed_does_not_wait() {
+        let mut barrier = std::ptr::null_mut();
+        // SAFETY: there is room for the handle.
+        assert_eq!(unsafe { phalanx_shared_create(2, std::ptr::null(), &mut barrier) }, PHALANX_OK);
+        let caller = pinned(barrier).expect("it lives");
+        assert_eq!(phalanx_shared_free(barrier), PHALANX_OK);
+        assert_eq!(phalanx_shared_free(barrier), PHALANX_STALE);
+        // With a limit: a test that hangs says nothing.
+        let told = caller.wait_timeout(Duration::from_secs(60)).expect_err("one of two");
+        assert!(told.to_string().contains("the barrier was freed"), "{told}");
+    }
+}

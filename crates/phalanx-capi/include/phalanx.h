@@ -21,7 +21,7 @@
  * else is a code, never a crash; but when there is no memory left, the process ends.
  *
  * Not to be called from signal handlers. After fork() the child has none of the parent's threads: it may make new
- * objects, and should leave those of the parent alone.
+ * objects, if no other thread was in a function of phalanx at that moment, and should leave those of the parent alone.
  *
  * Made by cbindgen from the sources; do not edit.
  */

@@ -339,18 +339,14 @@ phalanx_status phalanx_party_arrive(phalanx_party *party);
 
 /// Stays until the trip is decided that the party has arrived at: the second half of phalanx_party_wait(), whose answers it gives.
 ///
-/// Asks for:
-///
-/// `trip` is NULL or points to room for a result.
+/// Must hold: `trip` is NULL or points to room for a result.
 phalanx_status phalanx_party_arrival_wait(phalanx_party *party,
                                           phalanx_trip *trip);
 
 /// phalanx_party_arrival_wait(), but returns PHALANX_PENDING when so many nanoseconds have passed. That breaks nothing, and it may be called
 /// again. With 0 it only looks.
 ///
-/// Asks for:
-///
-/// `trip` is NULL or points to room for a result.
+/// Must hold: `trip` is NULL or points to room for a result.
 phalanx_status phalanx_party_arrival_wait_timeout(phalanx_party *party,
                                                   uint64_t timeout_ns,
                                                   phalanx_trip *trip);
@@ -365,9 +361,7 @@ phalanx_status phalanx_party_arrival_forget(phalanx_party *party);
 ///
 /// `options` may be NULL for all defaults.
 ///
-/// Asks for:
-///
-/// `options` is NULL or points to options whose `name` is NULL or a text that ends; `barrier` points to room for a handle.
+/// Must hold: `options` is NULL or points to options whose `name` is NULL or a text that ends; `barrier` points to room for a handle.
 phalanx_status phalanx_barrier_create(size_t parties,
                                       const phalanx_barrier_options *options,
                                       phalanx_barrier **barrier);
@@ -379,9 +373,7 @@ phalanx_status phalanx_barrier_free(phalanx_barrier *barrier);
 /// Gives out the party of `rank`. A rank whose party was freed may be claimed again: that is how a worker is restarted, before
 /// phalanx_barrier_reset().
 ///
-/// Asks for:
-///
-/// `party` points to room for a handle.
+/// Must hold: `party` points to room for a handle.
 phalanx_status phalanx_barrier_claim(const phalanx_barrier *barrier,
                                      size_t rank,
                                      phalanx_party **party);
@@ -389,18 +381,14 @@ phalanx_status phalanx_barrier_claim(const phalanx_barrier *barrier,
 /// Adds a party, which takes part from the next trip on, while the others go on. It gets the lowest rank whose party has left, or
 /// one more than there were.
 ///
-/// Asks for:
-///
-/// `party` points to room for a handle.
+/// Must hold: `party` points to room for a handle.
 phalanx_status phalanx_barrier_join(const phalanx_barrier *barrier,
                                     phalanx_party **party);
 
 /// Breaks the open trip: all parties that wait, and those that come to wait, are told PHALANX_CAUSE_ABORTED with this reason. On a
 /// broken barrier it changes nothing. `reason` may be NULL; it is copied.
 ///
-/// Asks for:
-///
-/// `reason` is NULL or a text that ends.
+/// Must hold: `reason` is NULL or a text that ends.
 phalanx_status phalanx_barrier_abort(const phalanx_barrier *barrier,
                                      const char *reason);
 
@@ -409,33 +397,25 @@ phalanx_status phalanx_barrier_abort(const phalanx_barrier *barrier,
 ///
 /// `generation`, which may be NULL, gets the number of the next trip.
 ///
-/// Asks for:
-///
-/// `generation` is NULL or points to room for a result.
+/// Must hold: `generation` is NULL or points to room for a result.
 phalanx_status phalanx_barrier_reset(const phalanx_barrier *barrier,
                                      uint64_t *generation);
 
 /// How many parties take part in the open trip.
 ///
-/// Asks for:
-///
-/// `parties` points to room for a result.
+/// Must hold: `parties` points to room for a result.
 phalanx_status phalanx_barrier_parties(const phalanx_barrier *barrier, size_t *parties);
 
 /// The number of the open trip; on a broken barrier, of the broken one. A snapshot.
 ///
-/// Asks for:
-///
-/// `generation` points to room for a result.
+/// Must hold: `generation` points to room for a result.
 phalanx_status phalanx_barrier_generation(const phalanx_barrier *barrier, uint64_t *generation);
 
 /// The ranks that have not arrived at the open trip, ascending; on a broken barrier, those that had not when it broke. A snapshot.
 ///
 /// Writes at most `capacity` of them to `ranks`, and how many there are to `count`, which may be NULL.
 ///
-/// Asks for:
-///
-/// `ranks` has room for `capacity` ranks, or is NULL if that is 0; `count` is NULL or points to room for a result.
+/// Must hold: `ranks` has room for `capacity` ranks, or is NULL if that is 0; `count` is NULL or points to room for a result.
 phalanx_status phalanx_barrier_missing(const phalanx_barrier *barrier,
                                        size_t *ranks,
                                        size_t capacity,
@@ -443,9 +423,7 @@ phalanx_status phalanx_barrier_missing(const phalanx_barrier *barrier,
 
 /// Whether the barrier is broken: 0 or 1.
 ///
-/// Asks for:
-///
-/// `is_broken` points to room for a result.
+/// Must hold: `is_broken` points to room for a result.
 phalanx_status phalanx_barrier_is_broken(const phalanx_barrier *barrier, int *is_broken);
 
 /// What every wait is told while the barrier is broken, in numbers and in words. `broken` may be NULL; so may `buffer` if `size` is 0; so
@@ -453,9 +431,7 @@ phalanx_status phalanx_barrier_is_broken(const phalanx_barrier *barrier, int *is
 ///
 /// Returns PHALANX_NOT_BROKEN if it is not broken.
 ///
-/// Asks for:
-///
-/// `broken` and `length` are NULL or point to room for a result; `buffer` has room for `size` bytes.
+/// Must hold: `broken` and `length` are NULL or point to room for a result; `buffer` has room for `size` bytes.
 phalanx_status phalanx_barrier_broken(const phalanx_barrier *barrier,
                                       phalanx_broken *broken,
                                       char *buffer,
@@ -464,9 +440,7 @@ phalanx_status phalanx_barrier_broken(const phalanx_barrier *barrier,
 
 /// What was chosen for this barrier and why, in a few lines for a person. Texts as with phalanx_barrier_broken().
 ///
-/// Asks for:
-///
-/// `buffer` has room for `size` bytes, or is NULL if that is 0; `length` is NULL or points to room for a result.
+/// Must hold: `buffer` has room for `size` bytes, or is NULL if that is 0; `length` is NULL or points to room for a result.
 phalanx_status phalanx_barrier_explain(const phalanx_barrier *barrier, char *buffer, size_t size, size_t *length);
 
 /// Now, in nanoseconds of this library's monotonic clock: what deadlines are made of. It starts with its first use in the process,
@@ -479,27 +453,21 @@ uint64_t phalanx_now_ns(void);
 /// `trip` may be NULL. Limited by the barrier's `timeout_ns`. Returns PHALANX_BROKEN for all parties of a trip alike, and from then on until
 /// somebody calls phalanx_barrier_reset().
 ///
-/// Asks for:
-///
-/// `trip` is NULL or points to room for a result.
+/// Must hold: `trip` is NULL or points to room for a result.
 phalanx_status phalanx_party_wait(phalanx_party *party,
                                   phalanx_trip *trip);
 
 /// phalanx_party_wait(), but breaks the trip when so many nanoseconds have passed: then all are told PHALANX_CAUSE_TIMED_OUT. 0 does not
 /// wait: the trip is complete if this party is the last to arrive, and breaks otherwise.
 ///
-/// Asks for:
-///
-/// `trip` is NULL or points to room for a result.
+/// Must hold: `trip` is NULL or points to room for a result.
 phalanx_status phalanx_party_wait_timeout(phalanx_party *party,
                                           uint64_t timeout_ns,
                                           phalanx_trip *trip);
 
 /// phalanx_party_wait(), but breaks the trip at a time of phalanx_now_ns(). One in the past does not wait.
 ///
-/// Asks for:
-///
-/// `trip` is NULL or points to room for a result.
+/// Must hold: `trip` is NULL or points to room for a result.
 phalanx_status phalanx_party_wait_deadline(phalanx_party *party, uint64_t deadline_ns, phalanx_trip *trip);
 
 /// Crosses a trip, as phalanx_party_wait(), and combines one value of each party into one for all, by one of enum phalanx_op. In the order of
@@ -508,9 +476,7 @@ phalanx_status phalanx_party_wait_deadline(phalanx_party *party, uint64_t deadli
 /// Every party has to call the same function with the same `op`; otherwise those that called a reduction are told
 /// PHALANX_CAUSE_MISMATCHED.
 ///
-/// Asks for:
-///
-/// `result` points to room for a result.
+/// Must hold: `result` points to room for a result.
 phalanx_status phalanx_party_all_reduce_double(phalanx_party *party,
                                                int op,
                                                double value,
@@ -518,23 +484,17 @@ phalanx_status phalanx_party_all_reduce_double(phalanx_party *party,
 
 /// phalanx_party_all_reduce_double() for integers of 64 bits.
 ///
-/// Asks for:
-///
-/// `result` points to room for a result.
+/// Must hold: `result` points to room for a result.
 phalanx_status phalanx_party_all_reduce_int64(phalanx_party *party, int op, int64_t value, int64_t *result);
 
 /// This party's number.
 ///
-/// Asks for:
-///
-/// `rank` points to room for a result.
+/// Must hold: `rank` points to room for a result.
 phalanx_status phalanx_party_rank(const phalanx_party *party, size_t *rank);
 
 /// The trip that this party arrives at next; after a break, the broken one until the party has moved on.
 ///
-/// Asks for:
-///
-/// `generation` points to room for a result.
+/// Must hold: `generation` points to room for a result.
 phalanx_status phalanx_party_generation(const phalanx_party *party, uint64_t *generation);
 
 /// Arrives at the open trip, does not stay, and takes part in no further one; from the next trip on the others are one fewer. Nothing
@@ -547,9 +507,7 @@ phalanx_status phalanx_party_free(phalanx_party *party);
 
 /// Makes a shared barrier for `parties` callers, 1 to 65536. `options` may be NULL.
 ///
-/// Asks for:
-///
-/// `options` is NULL or points to options; `barrier` points to room for a handle.
+/// Must hold: `options` is NULL or points to options; `barrier` points to room for a handle.
 phalanx_status phalanx_shared_create(size_t parties,
                                      const phalanx_shared_options *options,
                                      phalanx_shared_barrier **barrier);
@@ -562,26 +520,20 @@ phalanx_status phalanx_shared_free(phalanx_shared_barrier *barrier);
 ///
 /// Returns PHALANX_BROKEN for all callers of a trip alike, and from then on until somebody calls phalanx_shared_reset().
 ///
-/// Asks for:
-///
-/// `trip` is NULL or points to room for a result.
+/// Must hold: `trip` is NULL or points to room for a result.
 phalanx_status phalanx_shared_wait(const phalanx_shared_barrier *barrier,
                                    phalanx_shared_trip *trip);
 
 /// phalanx_shared_wait(), but breaks the trip when so many nanoseconds have passed. 0 does not wait.
 ///
-/// Asks for:
-///
-/// `trip` is NULL or points to room for a result.
+/// Must hold: `trip` is NULL or points to room for a result.
 phalanx_status phalanx_shared_wait_timeout(const phalanx_shared_barrier *barrier,
                                            uint64_t timeout_ns,
                                            phalanx_shared_trip *trip);
 
 /// phalanx_shared_wait(), but breaks the trip at a time of phalanx_now_ns(). One in the past does not wait.
 ///
-/// Asks for:
-///
-/// `trip` is NULL or points to room for a result.
+/// Must hold: `trip` is NULL or points to room for a result.
 phalanx_status phalanx_shared_wait_deadline(const phalanx_shared_barrier *barrier,
                                             uint64_t deadline_ns,
                                             phalanx_shared_trip *trip);
@@ -589,9 +541,7 @@ phalanx_status phalanx_shared_wait_deadline(const phalanx_shared_barrier *barrie
 /// Breaks the open trip: its callers, and those who come before phalanx_shared_reset(), are told PHALANX_CAUSE_ABORTED with this reason,
 /// which may be NULL.
 ///
-/// Asks for:
-///
-/// `reason` is NULL or a text that ends.
+/// Must hold: `reason` is NULL or a text that ends.
 phalanx_status phalanx_shared_abort(const phalanx_shared_barrier *barrier,
                                     const char *reason);
 
@@ -602,9 +552,7 @@ phalanx_status phalanx_shared_reset(const phalanx_shared_barrier *barrier);
 /// Whether the shared barrier is broken (0 or 1), how many callers make a trip, and how many have arrived at the open one: a snapshot.
 /// Each may be NULL.
 ///
-/// Asks for:
-///
-/// Each is NULL or points to room for a result.
+/// Must hold: Each is NULL or points to room for a result.
 phalanx_status phalanx_shared_state(const phalanx_shared_barrier *barrier,
                                     int *is_broken,
                                     size_t *parties,
@@ -612,37 +560,27 @@ phalanx_status phalanx_shared_state(const phalanx_shared_barrier *barrier,
 
 /// What the barrier has been through so far.
 ///
-/// Asks for:
-///
-/// `stats` points to room for a result.
+/// Must hold: `stats` points to room for a result.
 phalanx_status phalanx_barrier_stats(const phalanx_barrier *barrier, phalanx_stats *stats);
 
 /// What the party of `rank` has been through so far; a rank that is claimed again goes on counting.
 ///
-/// Asks for:
-///
-/// `stats` points to room for a result.
+/// Must hold: `stats` points to room for a result.
 phalanx_status phalanx_barrier_party_stats(const phalanx_barrier *barrier, size_t rank, phalanx_party_stats *stats);
 
 /// How often the barrier broke for one of enum phalanx_cause (but PHALANX_CAUSE_OTHER).
 ///
-/// Asks for:
-///
-/// `breaks` points to room for a result.
+/// Must hold: `breaks` points to room for a result.
 phalanx_status phalanx_barrier_breaks(const phalanx_barrier *barrier, int cause, uint64_t *breaks);
 
 /// What the barrier of a team's members has been through, since the last run that broke it.
 ///
-/// Asks for:
-///
-/// `stats` points to room for a result.
+/// Must hold: `stats` points to room for a result.
 phalanx_status phalanx_team_stats(const phalanx_team *team, phalanx_stats *stats);
 
 /// As phalanx_barrier_party_stats(), of the member with this rank.
 ///
-/// Asks for:
-///
-/// `stats` points to room for a result.
+/// Must hold: `stats` points to room for a result.
 phalanx_status phalanx_team_member_stats(const phalanx_team *team, size_t rank, phalanx_party_stats *stats);
 
 /// How many barriers, parties, shared barriers and teams this process has not freed yet: for tests that look for leaks, which tools
@@ -664,9 +602,7 @@ const char *phalanx_version(void);
 /// Copies at most `size` bytes to `buffer`, the terminating NUL included, and returns the length of the whole text without
 /// it, like snprintf(). A text that is cut is cut between characters. With `size` 0 `buffer` may be NULL.
 ///
-/// Asks for:
-///
-/// `buffer` has room for `size` bytes, or is NULL.
+/// Must hold: `buffer` has room for `size` bytes, or is NULL.
 size_t phalanx_last_error(char *buffer,
                           size_t size);
 
@@ -676,17 +612,13 @@ size_t phalanx_last_error(char *buffer,
 ///
 /// Returns PHALANX_NOT_BROKEN if there was none.
 ///
-/// Asks for:
-///
-/// `broken` points to room for a result, or is NULL.
+/// Must hold: `broken` points to room for a result, or is NULL.
 phalanx_status phalanx_last_broken(phalanx_broken *broken);
 
 /// Makes a team of `members` threads, 1 to 65536, or as many as the process may use CPUs if that is 0. The thread that calls
 /// phalanx_team_run() is one of them. `options` may be NULL.
 ///
-/// Asks for:
-///
-/// `options` is NULL or points to options whose `name` and `bind` are NULL or texts that end; `team` points to room for a handle.
+/// Must hold: `options` is NULL or points to options whose `name` and `bind` are NULL or texts that end; `team` points to room for a handle.
 phalanx_status phalanx_team_create(size_t members,
                                    const phalanx_team_options *options,
                                    phalanx_team **team);
@@ -697,24 +629,18 @@ phalanx_status phalanx_team_free(phalanx_team *team);
 
 /// How many members the team has.
 ///
-/// Asks for:
-///
-/// `size` points to room for a result.
+/// Must hold: `size` points to room for a result.
 phalanx_status phalanx_team_size(const phalanx_team *team, size_t *size);
 
 /// Whether the thread of `rank` is pinned to a CPU: 0 or 1. Never that of a caller.
 ///
-/// Asks for:
-///
-/// `is_pinned` points to room for a result.
+/// Must hold: `is_pinned` points to room for a result.
 phalanx_status phalanx_team_is_pinned(const phalanx_team *team, size_t rank, int *is_pinned);
 
 /// Breaks the members' open trip: those who wait at the team's barrier, and those who come to it in this run, are told PHALANX_CAUSE_ABORTED
 /// with this reason, which may be NULL. Has no effect while nothing runs.
 ///
-/// Asks for:
-///
-/// `reason` is NULL or a text that ends.
+/// Must hold: `reason` is NULL or a text that ends.
 phalanx_status phalanx_team_abort(const phalanx_team *team,
                                   const char *reason);
 
@@ -727,9 +653,7 @@ phalanx_status phalanx_team_abort(const phalanx_team *team,
 ///
 /// PHALANX_REENTERED from inside a run of this team, PHALANX_BUSY while another thread runs it.
 ///
-/// Asks for:
-///
-/// `body` can be called with `user` on several threads at once; `results` is NULL or has room for as many values as the team has
+/// Must hold: `body` can be called with `user` on several threads at once; `results` is NULL or has room for as many values as the team has
 /// members.
 phalanx_status phalanx_team_run(const phalanx_team *team,
                                 phalanx_member_body body,
@@ -738,24 +662,18 @@ phalanx_status phalanx_team_run(const phalanx_team *team,
 
 /// This member's number, from 0.
 ///
-/// Asks for:
-///
-/// `rank` points to room for a result.
+/// Must hold: `rank` points to room for a result.
 phalanx_status phalanx_member_rank(const phalanx_member *member, size_t *rank);
 
 /// How many members there are.
 ///
-/// Asks for:
-///
-/// `size` points to room for a result.
+/// Must hold: `size` points to room for a result.
 phalanx_status phalanx_member_size(const phalanx_member *member, size_t *size);
 
 /// This member's part of the `count` things numbered from 0: from `begin` to below `end`. In the order of the ranks, no two parts differing
 /// by more than one.
 ///
-/// Asks for:
-///
-/// `begin` and `end` point to room for a result.
+/// Must hold: `begin` and `end` point to room for a result.
 phalanx_status phalanx_member_chunk(const phalanx_member *member,
                                     size_t count,
                                     size_t *begin,
@@ -763,37 +681,27 @@ phalanx_status phalanx_member_chunk(const phalanx_member *member,
 
 /// Waits until all members have come here; phalanx_party_wait() of the team's barrier.
 ///
-/// Asks for:
-///
-/// `trip` is NULL or points to room for a result.
+/// Must hold: `trip` is NULL or points to room for a result.
 phalanx_status phalanx_member_wait(const phalanx_member *member, phalanx_trip *trip);
 
 /// phalanx_member_wait(), but breaks the trip when so many nanoseconds have passed.
 ///
-/// Asks for:
-///
-/// `trip` is NULL or points to room for a result.
+/// Must hold: `trip` is NULL or points to room for a result.
 phalanx_status phalanx_member_wait_timeout(const phalanx_member *member, uint64_t timeout_ns, phalanx_trip *trip);
 
 /// phalanx_member_wait(), but breaks the trip at a time of phalanx_now_ns().
 ///
-/// Asks for:
-///
-/// `trip` is NULL or points to room for a result.
+/// Must hold: `trip` is NULL or points to room for a result.
 phalanx_status phalanx_member_wait_deadline(const phalanx_member *member, uint64_t deadline_ns, phalanx_trip *trip);
 
 /// Combines one value of each member into one for all; see phalanx_party_all_reduce_double().
 ///
-/// Asks for:
-///
-/// `result` points to room for a result.
+/// Must hold: `result` points to room for a result.
 phalanx_status phalanx_member_all_reduce_double(const phalanx_member *member, int op, double value, double *result);
 
 /// phalanx_member_all_reduce_double() for integers of 64 bits.
 ///
-/// Asks for:
-///
-/// `result` points to room for a result.
+/// Must hold: `result` points to room for a result.
 phalanx_status phalanx_member_all_reduce_int64(const phalanx_member *member, int op, int64_t value, int64_t *result);
 
 #ifdef __cplusplus

@@ -47,7 +47,7 @@
 //! # Limits
 //!
 //! glibc on x86-64 and AArch64: on other systems the crate does not build. Not for programs with more rights than their user, where
-//! the linker ignores the variable. Helgrind and DRD know glibc's barriers by name and not these.
+//! the linker ignores the variable. Helgrind, DRD and ThreadSanitizer know glibc's barriers by name and not these.
 
 #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
 compile_error!("phalanx-preload knows pthread_barrier_t of Linux on x86-64 and AArch64 only");

@@ -5,9 +5,15 @@ use crate::say::say;
 use crate::settings::Target;
 use crate::slots::{self, SLOTS, UNSEEN};
 use crate::threads::spell;
+use std::ffi::{CStr, c_char};
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+unsafe extern "C" {
+    /// glibc's: the last part of what the program was called by.
+    static program_invocation_short_name: *const c_char;
+}
 
 /// Prints what there is, to where it was asked for.
 pub(crate) fn print(target: &Target) {
@@ -34,8 +40,9 @@ fn render(pid: u32) -> Option<String> {
         return None;
     }
     lines.sort_by_key(|line| std::cmp::Reverse(sum(&line.sums.waited)));
-    let program = std::fs::read_to_string("/proc/self/comm").unwrap_or_default();
-    let mut text = format!("phalanx: barriers of {} (process {pid}), by the time spent waiting\n", program.trim_end());
+    // SAFETY: set by the C library before any of this runs, to a string that ends.
+    let program = unsafe { CStr::from_ptr(program_invocation_short_name) }.to_string_lossy();
+    let mut text = format!("phalanx: barriers of {program} (process {pid}), by the time spent waiting\n");
     let mut rows = vec![HEAD.map(str::to_owned)];
     rows.extend(lines.into_iter().map(row));
     if rows.len() == 1 {

@@ -32,11 +32,19 @@
 //   BUG 28 arguments: attributes that are gone are looked at later
 //   BUG 29 one_cpu: more than 32 callers are not counted
 //   BUG 30 shared: makes every barrier one of its process alone
+//   BUG 31 manners: init starts a thread that takes signals
+//   BUG 32 manners: a wait changes errno
+//   BUG 33 manners: a wait needs much stack
+//   BUG 34 manners: init leaves a file open
+//   BUG 35 manners: init needs a file
+//   BUG 36 manners: init installs a handler
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -75,6 +83,21 @@ static void lock(atomic_uint *word) {
 }
 static void unlock(atomic_uint *word) { atomic_store(word, 0); }
 
+static void *stay(void *nothing) {
+    for (;;) pause();
+    return nothing;
+}
+
+static void ignore(int signal) { (void)signal; }
+
+static void misbehave(void) {
+    static bool before;
+    pthread_t thread;
+    if (HAS(31) && !before && pthread_create(&thread, NULL, stay, NULL) == 0) before = true;
+    if (HAS(34)) (void)!open("/dev/null", O_RDONLY);
+    if (HAS(36)) signal(SIGUSR2, ignore);
+}
+
 static bool now_and_then(void) { return atomic_fetch_add(&trips, 1) % 512 == 511; }
 
 int pthread_barrier_init(pthread_barrier_t *barrier, const pthread_barrierattr_t *attributes, unsigned count) {
@@ -83,6 +106,12 @@ int pthread_barrier_init(pthread_barrier_t *barrier, const pthread_barrierattr_t
     if ((count == 0 && !HAS(14)) || (count >= INT32_MAX && !HAS(15))) return EINVAL;
     if (attributes) pthread_barrierattr_getpshared(attributes, &shared);
     if (HAS(19) && !malloc(48)) return ENOMEM;
+    misbehave();
+    if (HAS(35)) {
+        int file = open("/proc/self/status", O_RDONLY);
+        if (file < 0) return errno;
+        close(file);
+    }
     if (HAS(20)) {
         lock(&records_lock);
         sched_yield();
@@ -144,7 +173,11 @@ int pthread_barrier_wait(pthread_barrier_t *barrier) {
     unlock(&shim->lock);
     if (HAS(1) && place == 0 && shim->count > 1 && bad) mine--;
     if (HAS(2) && place == 0 && bad) serial = true;
-    int answer = serial ? PTHREAD_BARRIER_SERIAL_THREAD : 0;
+    int answer = serial ? PTHREAD_BARRIER_SERIAL_THREAD : 0, error = errno;
+    if (HAS(33)) {
+        volatile char much[64 * 1024];
+        for (size_t at = sizeof much; at > 0; at -= 1024) much[at - 1] = 1;
+    }
     while (atomic_load(&shim->generation) == mine) {
         if (HAS(11)) getenv("PHALANX_SPIN");
         if (HAS(18)) pthread_testcancel();
@@ -159,6 +192,7 @@ int pthread_barrier_wait(pthread_barrier_t *barrier) {
         sched_yield();
         shim->at = barrier;
     }
+    errno = HAS(32) ? EAGAIN : error;
     return answer;
 }
 

@@ -58,13 +58,16 @@ impl Hatch<'_> {
     pub(crate) fn long_wait(
         self,
         plan: Plan,
+        epoch: Instant,
         ready: &dyn Fn() -> bool,
         every: Option<Duration>,
         look: &mut dyn FnMut(Duration),
     ) -> Stint {
         let lessons = Lessons::unpack(self.lessons.load(Ordering::Relaxed));
-        let plan = if plan.learns && lessons.pause > 0 { plan.at_once() } else { plan };
-        let mut pace = Pace::resume(plan, (u64::from(lessons.average), lessons.penance));
+        let start = now();
+        let seldom = lessons.are_long_ago(epoch, start, plan.spin);
+        let plan = if plan.learns && (lessons.pause > 0 || seldom) { plan.at_once() } else { plan };
+        let mut pace = Pace::resume(plan, (u64::from(lessons.average) * GRAIN, lessons.penance));
         let mut stint = Stint::default();
         for polls in 1..=pace.lingering() {
             if ready() {
@@ -72,7 +75,6 @@ impl Hatch<'_> {
             }
             relax(polls);
         }
-        let start = now();
         let (mut looked, mut due) = (start, every);
         let stay = Stay { hatch: self, met_rival: Cell::new(false) };
         let waited = loop {
@@ -92,7 +94,8 @@ impl Hatch<'_> {
         };
         pace.learn(waited);
         stint.waited = waited;
-        let learned = lessons.after(pace.lessons(), stint.parks > 0 || stay.met_rival.get());
+        let in_vain = stint.parks > 0 || stay.met_rival.get();
+        let learned = if seldom { lessons } else { lessons.after(pace.lessons(), in_vain) }.at(epoch, start + waited);
         if learned != lessons {
             self.lessons.store(learned.pack(), Ordering::Relaxed);
         }
@@ -166,8 +169,8 @@ impl Nook for Stay<'_> {
 /// priority on one CPU), it is what the wait consists of, and no average tells: the wait is as long as the budget.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Lessons {
-    /// Average of the long waits, in nanoseconds; some four seconds at most.
-    average: u32,
+    /// Average of the long waits, in units of 64 ns; some four milliseconds at most.
+    average: u16,
     /// Long waits left without spinning.
     penance: u8,
     /// Long waits in vain in a row.
@@ -176,7 +179,20 @@ struct Lessons {
     doubled: u8,
     /// Long waits left for which everybody sleeps at once.
     pause: u16,
+    /// When the last one ended, in units of 65.536 µs, modulo 2^27.
+    ended: u32,
 }
+
+/// The unit of the average, and that of the time.
+const GRAIN: u64 = 64;
+const TICK: u128 = 1 << 16;
+
+/// Bits of the time.
+const ENDED: u32 = 27;
+
+/// Where the last long wait ended so many spin budgets ago, spinning gains less than a hundredth, and in a program that sleeps
+/// in between costs a multiple of all else: nobody stays awake.
+const SELDOM: u32 = 100;
 
 /// Long waits in a row that have to be in vain: everything else on the machine needs a CPU now and then.
 const ACCIDENTS: u8 = 3;
@@ -187,26 +203,47 @@ const DOUBLED: u8 = 6;
 
 impl Lessons {
     fn unpack(word: u64) -> Self {
+        let bits = |from: u32, count: u32| (word >> from & ((1 << count) - 1)) as u32;
         Self {
-            average: word as u32,
-            penance: (word >> 32) as u8,
-            vain: (word >> 40) as u8 & 0xF,
-            doubled: (word >> 44) as u8 & 0xF,
-            pause: (word >> 48) as u16,
+            average: bits(0, 16) as u16,
+            penance: bits(16, 5) as u8,
+            vain: bits(21, 2) as u8,
+            doubled: bits(23, 3) as u8,
+            pause: bits(26, 11) as u16,
+            ended: bits(37, ENDED),
         }
     }
 
     fn pack(self) -> u64 {
         u64::from(self.average)
-            | u64::from(self.penance) << 32
-            | u64::from(self.vain & 0xF) << 40
-            | u64::from(self.doubled & 0xF) << 44
-            | u64::from(self.pause) << 48
+            | u64::from(self.penance.min(31)) << 16
+            | u64::from(self.vain.min(3)) << 21
+            | u64::from(self.doubled.min(7)) << 23
+            | u64::from(self.pause.min(2047)) << 26
+            | u64::from(self.ended) << 37
+    }
+
+    fn tick(epoch: Instant, time: Instant) -> u32 {
+        let ticks = time.saturating_duration_since(epoch).as_nanos() / TICK;
+        ticks as u32 & ((1 << ENDED) - 1)
+    }
+
+    /// Whether the last long wait ended [`SELDOM`] spin budgets before `start`. (Processes that share a barrier have clocks of their own
+    /// here, and so may find it long ago when it was not.)
+    fn are_long_ago(self, epoch: Instant, start: Instant, spin: Duration) -> bool {
+        let since = Self::tick(epoch, start).wrapping_sub(self.ended) & ((1 << ENDED) - 1);
+        self.ended != 0 && u128::from(since) * TICK > spin.saturating_mul(SELDOM).as_nanos()
+    }
+
+    /// With a wait that ended then.
+    fn at(self, epoch: Instant, end: Instant) -> Self {
+        // 0 is never.
+        Self { ended: Self::tick(epoch, end).max(1), ..self }
     }
 
     /// Behind one more long wait.
     fn after(self, (average, penance): (u64, u8), in_vain: bool) -> Self {
-        let average = u32::try_from(average).unwrap_or(u32::MAX);
+        let average = u16::try_from(average / GRAIN).unwrap_or(u16::MAX);
         let same = Self { average, penance, ..self };
         if self.pause > 0 {
             return Self { pause: self.pause - 1, ..same };
@@ -229,11 +266,14 @@ mod tests {
 
     #[test]
     fn lessons_survive_the_word() {
-        let lessons = Lessons { average: 0xDEAD_BEEF, penance: 0x12, vain: 3, doubled: 4, pause: 0x5678 };
+        let lessons = Lessons { average: 0xBEEF, penance: 17, vain: 2, doubled: 6, pause: 1024, ended: 0x5AB_CDEF };
         assert_eq!(Lessons::unpack(lessons.pack()), lessons);
         assert_eq!(Lessons::unpack(0), Lessons::default());
         let long = Lessons::default().after((u64::MAX, 3), false);
-        assert_eq!((long.average, long.penance), (u32::MAX, 3));
+        assert_eq!((long.average, long.penance), (u16::MAX, 3));
+        let most =
+            Lessons { average: u16::MAX, penance: 31, vain: 3, doubled: 7, pause: 2047, ended: (1 << ENDED) - 1 };
+        assert_eq!((most.pack(), Lessons::unpack(u64::MAX)), (u64::MAX, most));
     }
 
     #[test]
@@ -260,15 +300,34 @@ mod tests {
             let plan = Plan::new(policy, Some(Duration::MAX), 2, 2, &crate::wait::Calibration::unmeasured());
             let looks = Cell::new(0);
             let ready = || looks.replace(looks.get() + 1) > 3 || words.0.load(Ordering::Relaxed) != 0;
-            hatch.long_wait(plan, &ready, None, &mut |_| {});
+            hatch.long_wait(plan, now(), &ready, None, &mut |_| {});
             words.0.swap(0, Ordering::Relaxed) == Hatch::MARK
         };
         assert!(!wait(WaitPolicy::SpinPark) && !wait(WaitPolicy::SpinYield));
         let looks = Cell::new(0);
         let plan = Plan::new(WaitPolicy::Adaptive, Some(Duration::MAX), 2, 2, &crate::wait::Calibration::unmeasured());
         let ready = || looks.replace(looks.get() + 1) > 100 || words.0.load(Ordering::Relaxed) != 0;
-        hatch.long_wait(plan, &ready, None, &mut |_| {});
+        hatch.long_wait(plan, now(), &ready, None, &mut |_| {});
         assert_eq!(words.0.load(Ordering::Relaxed), Hatch::MARK, "it goes to sleep at its first look");
         assert_eq!(Lessons::unpack(words.2.load(Ordering::Relaxed)).pause, 6);
+    }
+
+    #[test]
+    fn nobody_stays_awake_for_trips_that_are_far_apart() {
+        let (epoch, spin) = (now(), Duration::from_micros(40));
+        let at = |millis| epoch + Duration::from_millis(millis);
+        let lessons = Lessons::default();
+        assert!(!lessons.are_long_ago(epoch, at(1000), spin), "there has been none");
+        let lessons = lessons.at(epoch, at(1000));
+        let seldom = [1000, 1003, 1005, 1010].map(|millis| lessons.are_long_ago(epoch, at(millis), spin));
+        assert_eq!(seldom, [false, false, true, true]);
+        // Across the end of the time that fits, some hours.
+        let wrap = Duration::from_nanos((TICK as u64) << ENDED);
+        let lessons = lessons.at(epoch, epoch + wrap - Duration::from_millis(1));
+        assert!(
+            !lessons.are_long_ago(epoch, epoch + wrap, spin)
+                && lessons.are_long_ago(epoch, epoch + wrap + spin * 150, spin)
+        );
+        assert_eq!(Lessons::default().at(epoch, epoch).ended, 1);
     }
 }

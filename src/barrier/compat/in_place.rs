@@ -42,11 +42,11 @@
 //! is refused; while somebody leaves, it waits for those.
 
 use crate::observe::watchdog::{Thread, watch_by_number};
-use crate::primitive::{AtomicU32, AtomicU64, Futex, Ordering, Presence, owning_looks, settle};
+use crate::primitive::{AtomicU32, AtomicU64, Futex, Ordering, Presence, now, owning_looks, settle};
 use crate::topology::{available_cpus, current_cpus, startup_mask};
 use crate::wait::{Calibration, Hatch, Plan, Settings, Stint, WaitPolicy, calibration, outlast};
 use std::num::NonZeroU32;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use crate::primitive::Reach;
 
@@ -114,6 +114,8 @@ pub struct Means {
     mask: usize,
     costs: Calibration,
     owns: bool,
+    /// What times are counted from.
+    epoch: Instant,
     /// The plan where everybody has a CPU.
     plenty: Plan,
 }
@@ -143,7 +145,7 @@ impl Means {
 
     fn new(policy: WaitPolicy, spin: Option<Duration>, cpus: usize, mask: usize, costs: Calibration) -> Self {
         let plenty = Plan::new(policy, spin, 1, cpus, &costs);
-        Self { policy, spin, cpus, mask, costs, owns: owning_looks(), plenty }
+        Self { policy, spin, cpus, mask, costs, owns: owning_looks(), epoch: now(), plenty }
     }
 
     fn plan(&self, parties: u32) -> Plan {
@@ -236,7 +238,7 @@ impl InPlace {
         let Place { end, index } = self.arrive();
         let last = index + 1 == parties;
         if !last && !self.is_over_soon(end, parties, means) {
-            self.hatch().long_wait(means.plan(parties), &|| self.is_over(end), None, &mut |_| {});
+            self.hatch().long_wait(means.plan(parties), means.epoch, &|| self.is_over(end), None, &mut |_| {});
         }
         self.leave();
         last
@@ -251,7 +253,7 @@ impl InPlace {
         let mut stint = Stint::default();
         if index + 1 < parties && !self.is_over_soon(end, parties, means) {
             let mut look = |waited| look(Sight { batch, arrived: self.arrived_at(end), waited });
-            stint = self.hatch().long_wait(means.plan(parties), &|| self.is_over(end), every, &mut look);
+            stint = self.hatch().long_wait(means.plan(parties), means.epoch, &|| self.is_over(end), every, &mut look);
         }
         self.leave();
         let Stint { waited, spins, yields, parks } = stint;

@@ -183,6 +183,16 @@ mod tests {
     }
 
     #[test]
+    fn the_mask_is_the_kernels_and_a_cpu_that_is_not_there_is_not_online() {
+        let mask = status_list("/proc/thread-self/status").unwrap();
+        let fixed = rustix::thread::sched_getaffinity(None).unwrap();
+        assert_eq!(mask, Vec::from_iter((0..Fixed::MAX_CPU).filter(|&cpu| fixed.is_set(cpu))));
+        assert!(is_online(sched_getcpu()) && !is_online(1 << 20));
+        assert!(visit(mask[0]) && !visit(1 << 20), "a mask without a CPU is refused");
+        assert!(send_to(mask));
+    }
+
+    #[test]
     fn all_threads_of_this_process_are_known_and_can_be_visited() {
         let before = status_list("/proc/thread-self/status").unwrap();
         let cpus = cpus_in_use().unwrap();

@@ -86,3 +86,27 @@ impl Queue {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn naps_grow_from_a_tenth_of_a_millisecond_to_sixteen_times_that() {
+        let naps = [0, 3, 4, 8, 12, 16, 20, u32::MAX].map(|fruitless| nap(fruitless).as_micros());
+        assert_eq!(naps, [100, 100, 200, 400, 800, 1600, 1600, 1600]);
+    }
+
+    #[test]
+    fn a_sleep_that_nobody_ends_ends_by_its_limit_and_a_word_that_has_changed_allows_none() {
+        let (queue, word) = (Queue::new(), AtomicU32::new(7));
+        for reach in [Reach::Process, Reach::Machine] {
+            let start = super::super::now();
+            let long = Duration::from_millis(20);
+            assert!(!queue.sleep(&word, 7, Some(start + long), 0, reach), "it was told to look then");
+            assert!(start.elapsed() >= long);
+            assert!(!queue.sleep(&word, 8, None, 0, reach));
+            assert!(!queue.sleep(&word, 8, None, PATIENCE + 1, reach));
+        }
+    }
+}

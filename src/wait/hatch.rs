@@ -330,4 +330,38 @@ mod tests {
         );
         assert_eq!(Lessons::default().at(epoch, epoch).ended, 1);
     }
+
+    #[test]
+    fn a_wait_that_ends_with_a_sleep_was_in_vain_and_one_without_was_not() {
+        let words = (AtomicU64::new(0), Futex::new(0), AtomicU64::new(0));
+        let hatch = Hatch { word: &words.0, bell: &words.1, lessons: &words.2, reach: Reach::Process };
+        let lessons = || Lessons::unpack(words.2.load(Ordering::Relaxed));
+        let plan = |policy| Plan::new(policy, Some(Duration::MAX), 2, 2, &crate::wait::Calibration::unmeasured());
+        let epoch = now();
+        // Comes at the second look behind the announcement of a sleep.
+        let marked = || words.0.load(Ordering::Relaxed) != 0;
+        let looks = Cell::new(0);
+        let twice = || marked() && looks.replace(looks.get() + 1) > 0;
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !marked() {
+                    std::thread::yield_now();
+                }
+                hatch.wake_spuriously();
+            });
+            let stint = hatch.long_wait(plan(WaitPolicy::Park), epoch, &twice, None, &mut |_| {});
+            assert_eq!((stint.parks, stint.yields), (1, 0));
+        });
+        assert_eq!(lessons().vain, 1);
+        let looks = Cell::new(0);
+        let soon = || looks.replace(looks.get() + 1) > 50;
+        let stint = hatch.long_wait(plan(WaitPolicy::SpinYield), epoch, &soon, None, &mut |_| {});
+        assert_eq!((stint.spins, stint.yields, stint.parks), (51, 0, 0));
+        assert_eq!(lessons().vain, 0);
+        let (looks, plan) = (Cell::new(0), plan(WaitPolicy::SpinYield).at_once());
+        let yields = Plan { yields: Duration::MAX, ..plan };
+        let soon = || looks.replace(looks.get() + 1) > 50;
+        let stint = hatch.long_wait(yields, epoch, &soon, None, &mut |_| {});
+        assert_eq!((stint.spins, stint.yields, stint.parks), (0, 51, 0));
+    }
 }

@@ -14,8 +14,8 @@
 //! # State
 //!
 //! All of a barrier is in its 32 bytes, so nothing is allocated by `_init`, nothing freed by `_destroy`, and processes may share it,
-//! if all of them have this library. What waiting costs ([`Means`]) is one static: made by the first `_init` of a process (a
-//! measurement of well under a millisecond, by a thread that is gone afterwards), read by `_wait` without a lock, an allocation,
+//! if all of them have this library. How to wait here ([`Means`]) is one static: made by the first `_init` of a process (0.2 ms for
+//! the mask, the quota and the environment; nothing is timed, no thread is started), read by `_wait` without a lock, an allocation,
 //! an environment or thread-local storage. Who waits before it is there, or in a process that makes no barriers, goes by the CPU
 //! mask alone.
 //!
@@ -27,12 +27,12 @@
 //!
 //! - **No unwinding.** Every function is `extern "C"`, which aborts where a panic would cross. `_wait` has nothing that panics; what
 //!   formats, allocates or asks the system is behind `catch_unwind`.
-//! - **No cancellation point.** The waits are system calls of our own, not the C library's; what calls the C library (the
-//!   measurement, reports) does so with cancellation disabled.
+//! - **No cancellation point.** The waits are system calls of our own, not the C library's; what calls the C library (the first
+//!   `_init`, reports) does so with cancellation disabled.
 //! - **`errno`** stays as it was.
 //! - **Fork.** There is no lock that the child could find taken. The child's own barriers work, also those that were forked along, as
 //!   far as they are not waited at by threads that the child does not have.
-//! - **Signals** are blocked in the thread that measures, so none of the program's handlers runs there.
+//! - **Threads and signals**: no thread is ever started, no handler installed.
 //!
 //! # What is undefined, and what happens
 //!
@@ -78,10 +78,10 @@ const _: () = assert!(
 /// The greatest count that glibc takes.
 const MOST_PARTIES: c_uint = c_uint::MAX / 2 - 1;
 
-/// What waiting costs: measured by the first `pthread_barrier_init`.
+/// How to wait here: found out by the first `pthread_barrier_init`.
 static MEANS: Once<Means> = Once::new();
 
-/// The same without a measurement, for a process that waits at barriers of others.
+/// The same by the CPU mask alone, for a process that waits at barriers of others.
 static PLAIN: Once<Means> = Once::new();
 
 /// Makes a barrier of the caller's 32 bytes.
@@ -128,10 +128,7 @@ unsafe extern "C" fn init_from(
     }
     let shared = shared == libc::PTHREAD_PROCESS_SHARED;
     let reach = if shared { Reach::Machine } else { Reach::Process };
-    MEANS.fill(|| {
-        let _unsignalled = Unsignalled::new();
-        catch_unwind(Means::here).unwrap_or_else(|_| Means::plain())
-    });
+    MEANS.fill(|| catch_unwind(Means::here).unwrap_or_else(|_| Means::plain()));
     let barrier = barrier.cast::<InPlace>();
     let observe = settings::settings().observe();
     // SAFETY: the caller's memory, large enough and aligned (asserted above). What is in there may be a barrier that the program makes
@@ -217,28 +214,4 @@ pub unsafe extern "C" fn pthread_barrier_destroy(barrier: *mut pthread_barrier_t
         }
     }
     0
-}
-
-/// Until it is dropped, no signal's handler runs in the calling thread, nor in a thread that it starts.
-struct Unsignalled {
-    before: libc::sigset_t,
-}
-
-impl Unsignalled {
-    fn new() -> Self {
-        // SAFETY: a set of signals is an array of integers; the pointers are good for the calls.
-        unsafe {
-            let (mut all, mut before) = (std::mem::zeroed(), std::mem::zeroed());
-            libc::sigfillset(&mut all);
-            libc::pthread_sigmask(libc::SIG_BLOCK, &all, &mut before);
-            Self { before }
-        }
-    }
-}
-
-impl Drop for Unsignalled {
-    fn drop(&mut self) {
-        // SAFETY: the pointer is good for the call.
-        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.before, std::ptr::null_mut()) };
-    }
 }

@@ -2,6 +2,7 @@
 
 use crate::say::say;
 use phalanx::compat::in_place::patience;
+use phalanx::topology::startup_mask;
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -83,6 +84,8 @@ static AT_LOAD: extern "C" fn() = at_load;
 extern "C" fn at_load() {
     // That it panics is not known to happen; if it does, the barriers are not observed.
     let _ = catch_unwind(|| SETTINGS.get_or_init(read));
+    // The mask of the process, before its first thread pins itself and then makes a barrier for threads on other CPUs.
+    let _ = catch_unwind(startup_mask);
 }
 
 fn read() -> Settings {

@@ -71,6 +71,57 @@ fn statistics_say_who_came_last_and_how_long_the_others_waited() {
     assert_eq!(silent.err, "");
 }
 
+/// The first thread pins itself, and then makes a barrier for two, each with a CPU of its own.
+const PINNED: &str = r#"
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+static pthread_barrier_t barrier;
+static cpu_set_t all;
+static volatile long sink;
+static void pin(int which) {
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+        if (CPU_ISSET(cpu, &all) && which-- == 0) CPU_SET(cpu, &one);
+    pthread_setaffinity_np(pthread_self(), sizeof one, &one);
+}
+static void *cross(void *late) {
+    if (late) pin(1);
+    for (int trip = 0; trip < 5000; trip++) {
+        if (late) for (int i = 0; i < 3000; i++) sink++;
+        pthread_barrier_wait(&barrier);
+    }
+    return NULL;
+}
+int main(void) {
+    pthread_t other;
+    sched_getaffinity(0, sizeof all, &all);
+    if (CPU_COUNT(&all) < 2) return 77;
+    pin(0);
+    if (pthread_barrier_init(&barrier, NULL, 2)) return 3;
+    pthread_create(&other, NULL, cross, &all);
+    cross(NULL);
+    pthread_join(other, NULL);
+    puts("done");
+    return 0;
+}
+"#;
+
+/// The mask was read with the first barrier, and so was that of a thread with one CPU: everybody yielded, and nobody spun.
+#[test]
+fn a_thread_that_pins_itself_before_it_makes_a_barrier_does_not_take_the_others_cpus_away() {
+    let Some(pinned) = program("cc", &[], "pinned", PINNED) else { return };
+    let ended = run(&mut preloaded(&pinned, &[("PHALANX_PRELOAD_STATS", "1"), ("PHALANX_WAIT_POLICY", "spin-park")]));
+    if ended.status == 77 {
+        return println!("SKIPPED: there is one CPU");
+    }
+    finished(&ended);
+    let line = cells(&ended.err, "2");
+    assert!(line[6].parse::<u64>().unwrap() > 0, "nobody spun: {line:?}");
+}
+
 #[test]
 fn statistics_go_to_a_file_of_the_process() {
     let Some(late) = program("cc", &[], "late_to_file", LATE) else { return };

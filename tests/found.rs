@@ -336,3 +336,23 @@ fn who_finds_a_mismatch_late_does_not_break_what_was_reset_since() {
         }
     });
 }
+
+/// Two breaks beside each other, each told to all of its trip: a newcomer that does not wait for ever for the trip before its own to be
+/// over breaks its own, and an abort then the open one. The storm took that for two answers about one trip.
+#[test]
+fn a_newcomer_out_of_patience_and_an_abort_break_a_trip_each() {
+    watched("found: newcomer and abort", patience(), |_| {
+        let barrier = Barrier::new(2).unwrap();
+        let mut parties = barrier.take_parties().unwrap();
+        let mut newcomer = barrier.join().unwrap();
+        let own = newcomer.wait_timeout(Duration::from_millis(1)).unwrap_err();
+        assert!(matches!(own.cause(), Cause::TimedOut { rank: 2, .. }), "{own}");
+        assert_eq!((own.generation(), barrier.is_broken()), (1, false));
+        let open = barrier.abort("storm");
+        assert_eq!(open.generation(), 0);
+        for party in parties.iter_mut().chain([&mut newcomer]) {
+            assert_eq!(party.wait().unwrap_err(), open);
+        }
+        barrier.reset().unwrap();
+    });
+}

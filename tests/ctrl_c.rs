@@ -41,7 +41,8 @@ fn child_that_runs_until_it_is_interrupted() {
     assert!(CancelToken::on_ctrl_c().unwrap().is_same(&token));
     let team = Team::builder().threads(2).build().unwrap();
     let mut count = Lockstep::builder(Count).cancel_on(&token).build(&team).unwrap();
-    println!("running");
+    // Not "running": the harness says that before this.
+    println!("under way");
     let report = count.run(Stop::never()).unwrap();
     assert_eq!(report.ended(), &Ended::Cancelled { reason: "interrupted".into() });
     assert!(count.parts().all(|part| *part == report.tick()), "half a tick");
@@ -55,7 +56,7 @@ fn start() -> (Child, BufReader<std::process::ChildStdout>) {
     child.args(["--exact", "--ignored", "--nocapture", "child_that_runs_until_it_is_interrupted"]);
     let mut child = child.stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap());
-    until(&mut lines, "running");
+    until(&mut lines, "under way");
     (child, lines)
 }
 

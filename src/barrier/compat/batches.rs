@@ -187,6 +187,12 @@ impl Batches {
         self
     }
 
+    /// A caller has a place, and no more is heard of it.
+    #[cfg(all(test, phalanx_loom))]
+    pub(super) fn take_a_place(&self) {
+        self.state.fetch_add(1, Ordering::AcqRel);
+    }
+
     pub(super) fn parties(&self) -> usize {
         self.parties as usize
     }
@@ -234,21 +240,23 @@ impl Batches {
                 self.await_turn(place)?;
             }
             action().map_err(|message| self.break_full(place, message))?;
-            self.release(place.batch);
+            self.release();
         }
         Ok(place.index as usize)
     }
 
     /// Step 2, after the action.
     #[inline]
-    fn release(&self, batch: u64) {
+    fn release(&self) {
         // [step] The open batch moves on, and n callers are no longer counted, at once. Release: carries what the
         // action did to whoever learns from `state` that the batch is over.
         let before = State(self.state.fetch_add(BATCH.wrapping_sub(self.parties), Ordering::Release));
         // [over] Release: pairs with the Acquire load of `is_over`; carries every caller's arrival.
-        self.go.fetch_add(1, Ordering::Release);
+        let over = self.go.fetch_add(1, Ordering::Release);
+        // Of the batch that this step has let go: another one than this caller's, if the last of the next batch was faster between
+        // the two steps.
         if !self.door.look().undisturbed() {
-            self.door.wake_sleepers(batch);
+            self.door.wake_sleepers(over);
         }
         if before.is_broken() {
             self.reset_if_wanted();

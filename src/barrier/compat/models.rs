@@ -237,3 +237,23 @@ fn compat_action_panics() {
         drop(aborter.join().unwrap());
     });
 }
+
+/// The last of a batch may step `go` before the last of the batch before does, whose step then lets the sleepers of both go. (It
+/// woke those of its own batch, and the others slept for ever: found by random schedules.)
+#[test]
+fn compat_one_who_is_overtaken_wakes_the_sleepers_of_both() {
+    explore(2, || {
+        let stage = Stage::new(2, 0, true);
+        stage.batches.take_a_place();
+        let others: Vec<_> = (0..2)
+            .map(|_| {
+                let stage = Arc::clone(&stage);
+                thread::spawn(move || stage.batches.cross(Limit::Never, || Ok(())).unwrap())
+            })
+            .collect();
+        let mine = stage.batches.cross(Limit::Never, || Ok(())).unwrap();
+        let mut indices: Vec<_> = others.into_iter().map(|other| other.join().unwrap()).chain([mine]).collect();
+        indices.sort_unstable();
+        assert_eq!(indices, [0, 1, 1]);
+    });
+}

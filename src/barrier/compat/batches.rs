@@ -351,7 +351,9 @@ impl Batches {
     /// out of the count.
     #[cold]
     fn rule(&self, batch: u64) -> Ruling {
-        match self.tell(|breaks| breaks.told_in(batch)) {
+        // One look at both: between two, the batch may be broken and a reset go past it.
+        let mut breaks = lock(&self.breaks);
+        match self.tell_by(&mut breaks, |breaks| breaks.told_in(batch)) {
             Some(broken) => Ruling::Broken(broken),
             None if distance(self.state().batch(), batch) > 0 => Ruling::Over,
             None => Ruling::Open,
@@ -360,7 +362,10 @@ impl Batches {
 
     /// Step 5: finds the record, and takes the caller out of the count of those who are to be told.
     fn tell(&self, record: impl Fn(&Break) -> Option<&Broken>) -> Option<Broken> {
-        let mut breaks = lock(&self.breaks);
+        self.tell_by(&mut lock(&self.breaks), record)
+    }
+
+    fn tell_by(&self, breaks: &mut Breaks, record: impl Fn(&Break) -> Option<&Broken>) -> Option<Broken> {
         if let Some(broken) = breaks.present.as_ref().and_then(&record).cloned() {
             // Relaxed: whoever reads the count of a broken state for more than a hint holds the lock.
             self.state.fetch_sub(1, Ordering::Relaxed);

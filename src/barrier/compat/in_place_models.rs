@@ -83,7 +83,7 @@ fn compat_in_place_callers_sleep() {
 
 #[test]
 fn compat_in_place_three_callers_sleep() {
-    two_trips(2, 3, true);
+    two_trips(1, 3, true);
 }
 
 /// Four callers of two parties: two batches, in whichever order, and each caller sees one that it can have met.

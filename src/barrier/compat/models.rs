@@ -257,3 +257,33 @@ fn compat_one_who_is_overtaken_wakes_the_sleepers_of_both() {
         assert_eq!(indices, [0, 1, 1]);
     });
 }
+
+/// A caller that looks for a break, before the last of its batch has panicked, and then at the batch that is open, behind a reset: it
+/// once took its batch for complete, and the others were told of the panic.
+#[test]
+fn compat_is_reset_between_the_two_looks_of_a_caller() {
+    explore(3, || {
+        let stage = Stage::new(2, 0, false);
+        let acting = Arc::new(AtomicU32::new(0));
+        let others: Vec<_> = (0..2)
+            .map(|_| {
+                let (stage, acting) = (Arc::clone(&stage), Arc::clone(&acting));
+                thread::spawn(move || {
+                    let panics = || {
+                        acting.store(1, Ordering::Relaxed);
+                        Err("model".to_owned())
+                    };
+                    stage.batches.cross(Limit::Never, panics)
+                })
+            })
+            .collect();
+        while acting.load(Ordering::Relaxed) == 0 {
+            thread::yield_now();
+        }
+        // Somebody early, so that the reset has something to break, and raises the alarm.
+        stage.batches.take_a_place();
+        stage.batches.reset(false);
+        let told: Vec<_> = others.into_iter().map(|other| other.join().unwrap()).collect();
+        assert!(told[0].is_err() && told[0] == told[1], "{told:?}");
+    });
+}

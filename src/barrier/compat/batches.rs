@@ -618,7 +618,7 @@ mod tests {
     fn a_batch_is_over_when_its_last_caller_has_opened_the_next_one() {
         let batches = with_callers(2, 3);
         assert!(matches!(batches.rule(0), Ruling::Open) && !batches.is_over(0));
-        batches.release(0);
+        batches.release();
         assert_eq!(shown(&batches), (1, false, 1, 1));
         assert!(matches!(batches.rule(0), Ruling::Over) && batches.is_over(0));
         assert!(matches!(batches.rule(1), Ruling::Open) && !batches.is_over(1));
@@ -631,7 +631,7 @@ mod tests {
             assert_eq!([0, 1].map(|batch| batches.arrived_at(batch)), [Some(2), None]);
             batches.state.fetch_add(3, Ordering::Relaxed);
             assert_eq!(batches.arrived_at(0), Some(3), "full, and two are early for the next");
-            batches.release(0);
+            batches.release();
             assert_eq!([0, 1].map(|batch| batches.arrived_at(batch)), [None, Some(2)]);
             batches.break_open(&abort("enough"));
             assert_eq!(batches.arrived_at(1), None);
@@ -644,7 +644,7 @@ mod tests {
             let full = with_callers(2, 2);
             full.break_batch(0, &abort("late"));
             assert_eq!(shown(&full), (0, false, 2, 0));
-            full.release(0);
+            full.release();
             full.break_batch(0, &abort("late"));
             assert_eq!(shown(&full), (1, false, 0, 1));
             let waiting = with_callers(2, 1);
@@ -691,7 +691,7 @@ mod tests {
             batches.break_open(&abort("early"));
             batches.reset(true);
             assert_eq!(shown(&batches), (0, true, 3, 0), "not before");
-            batches.release(0);
+            batches.release();
             assert_eq!(shown(&batches), (2, false, 0, 2));
             assert_eq!(told(&batches, 1), Some(abort("early")));
             assert!(!lock(&batches.breaks).reset_when_over);

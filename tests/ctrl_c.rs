@@ -37,6 +37,11 @@ impl World for Count {
 #[test]
 #[ignore = "a child of the tests below"]
 fn child_that_runs_until_it_is_interrupted() {
+    // Should nobody interrupt it, because its parent has failed.
+    std::thread::spawn(|| {
+        std::thread::sleep(2 * LIMIT);
+        std::process::exit(1);
+    });
     let token = CancelToken::on_ctrl_c().unwrap();
     assert!(CancelToken::on_ctrl_c().unwrap().is_same(&token));
     let team = Team::builder().threads(2).build().unwrap();

@@ -76,11 +76,12 @@ impl<T: Copy + Send> Values<'_, T> {
             return mine;
         }
         let parity = (self.generation & 1) as usize;
-        // SAFETY: a `Values` is only made by `carry`, for a trip that is complete and to which every party brought a
-        // `T` (step 2) or nothing because it left (`has`), or whose one reader knows who brought one (`of_rank`, and the
-        // label names the rank); put in this very place before it arrived, which the completion of the trip has acquired. The
-        // party writes this place again for trip `generation + 2`, behind the arrival of everybody at `generation + 1`,
-        // and this party arrives there only when `carry` has returned.
+        // It is there: a `Values` is only made by `carry`, for a trip that is complete and to which every party brought a `T`
+        // (step 2) or nothing because it left (`has`), or whose one reader knows who brought one (`of_rank`, and the label
+        // names the rank). It stays: its party writes this place again for trip `generation + 2`, behind the arrival of everybody at
+        // `generation + 1`, and this party arrives there only when `carry` has returned.
+        // SAFETY: a `T`, put in this very place before its party arrived, which the completion of the trip has acquired; not
+        // written again before `carry` has returned.
         unsafe {
             if Berth::<1>::fits::<T>() {
                 self.era.luggage(index).small[parity].get()

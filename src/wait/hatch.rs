@@ -65,8 +65,8 @@ impl Hatch<'_> {
     ) -> Stint {
         let lessons = Lessons::unpack(self.lessons.load(Ordering::Relaxed));
         let start = now();
-        let seldom = lessons.are_long_ago(epoch, start, plan.spin);
-        let plan = if plan.learns && (lessons.pause > 0 || seldom) { plan.at_once() } else { plan };
+        let seldom = plan.learns && lessons.are_long_ago(epoch, start, plan.spin);
+        let plan = if seldom || plan.learns && lessons.pause > 0 { plan.at_once() } else { plan };
         let mut pace = Pace::resume(plan, (u64::from(lessons.average) * GRAIN, lessons.penance));
         let mut stint = Stint::default();
         for polls in 1..=pace.lingering() {
@@ -194,6 +194,9 @@ const ENDED: u32 = 27;
 /// in between costs a multiple of all else: nobody stays awake.
 const SELDOM: u32 = 100;
 
+/// Who does not spin yields where CPUs are scarce: that too is worth its while among trips in quick succession.
+const LEAST_SPIN: Duration = Duration::from_micros(10);
+
 /// Long waits in a row that have to be in vain: everything else on the machine needs a CPU now and then.
 const ACCIDENTS: u8 = 3;
 
@@ -232,7 +235,7 @@ impl Lessons {
     /// here, and so may find it long ago when it was not.)
     fn are_long_ago(self, epoch: Instant, start: Instant, spin: Duration) -> bool {
         let since = Self::tick(epoch, start).wrapping_sub(self.ended) & ((1 << ENDED) - 1);
-        self.ended != 0 && u128::from(since) * TICK > spin.saturating_mul(SELDOM).as_nanos()
+        self.ended != 0 && u128::from(since) * TICK > spin.max(LEAST_SPIN).saturating_mul(SELDOM).as_nanos()
     }
 
     /// With a wait that ended then.
@@ -321,6 +324,8 @@ mod tests {
         let lessons = lessons.at(epoch, at(1000));
         let seldom = [1000, 1003, 1005, 1010].map(|millis| lessons.are_long_ago(epoch, at(millis), spin));
         assert_eq!(seldom, [false, false, true, true]);
+        let without_spinning = [1000, 1003].map(|millis| lessons.are_long_ago(epoch, at(millis), Duration::ZERO));
+        assert_eq!(without_spinning, [false, true]);
         // Across the end of the time that fits, some hours.
         let wrap = Duration::from_nanos((TICK as u64) << ENDED);
         let lessons = lessons.at(epoch, epoch + wrap - Duration::from_millis(1));

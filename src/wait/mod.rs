@@ -2,7 +2,8 @@
 //!
 //! A waiter polls what its algorithm told it to poll, looks now and then at the barrier's *attention word* and at the
 //! clock, and in the end sleeps on that same word. Abort, timeout, break, parking and the counts of all that
-//! (`tally.rs`, which the watchdog reads) therefore exist once, here, and an algorithm knows only words and ranks.
+//! (`tally.rs`, which the watchdog reads) therefore exist once, here, and an algorithm knows only words and ranks. The barrier in the
+//! caller's 32 bytes has no room for a door; its hatch (`hatch.rs`) leads to the same long wait (`long_wait.rs`).
 //!
 //! # State: the attention word
 //!
@@ -20,7 +21,8 @@
 //!
 //! Two bits for sleepers, because everybody who leaves a trip looks, and the first to leave may be asleep again, for
 //! the next trip, before the last one looks: with one bit each of n parties would wake all the others. Parties are at
-//! most one trip apart, so two are enough.
+//! most one trip apart, so two are enough. Callers without handles may be farther apart: batches that share a bit then wake each
+//! other for nothing, and whoever lets a batch go wakes for that one, which need not be its own (`compat/batches.rs`).
 //!
 //! # Protocol: parking
 //!

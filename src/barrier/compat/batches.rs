@@ -23,13 +23,15 @@
 //! 1. `fetch_add` of 1 to `state`. `BROKEN` in the old value: step 5. Else the old count p is the place: batch `open +
 //!    p / n`, index `p % n`. (p is n or more while the last of a full batch is on its way, or runs the action.)
 //! 2. Index n - 1, the last of its batch: wait until the batch is the open one, run the action, take n from the count
-//!    and step the open batch in one `fetch_add`, step `go`, look for sleepers.
+//!    and step the open batch in one `fetch_add`, step `go`, look for sleepers. The last of the next batch may step `go` between
+//!    the two; so the sleepers to wake are those of the batch that the own step of `go` has let go.
 //! 3. The others wait until `go` is beyond their batch. Then, unless `untold` is 0, step 5.
 //! 4. A break is a CAS of `state` that sets `BROKEN`, under the lock of `breaks`. It breaks the batch `open + count /
 //!    n`, the one that has too few callers; a full one before it is complete and goes on its way. Whoever wanted to
 //!    break a batch that turns out to be full breaks nothing. Only a panic of the action breaks a full batch.
 //! 5. To be told: under the lock, take 1 from the count and return the record for the batch; after a reset, the record
-//!    is among the past ones, and goes with the last who is told.
+//!    is among the past ones, and goes with the last who is told. Whether there is one and whether the batch is over is one
+//!    look: between two of them a break and a reset fit.
 //! 6. Reset: under the lock, once no full batch is on its way: open the batch after all that had places; file the
 //!    records with the count, which is how many have still to be told; let them go (`go`). An action that resets its
 //!    own barrier leaves this step to its caller.

@@ -8,7 +8,7 @@
 //!
 //! Pedigree: the ticket of Reed and Kanodia, "Synchronization with eventcounts and sequencers", CACM 22(2), 1979: one count that is
 //! advanced and awaited. Cost per trip, n callers: one read-modify-write of the count each and one of `left`, in the same line if the
-//! caller has aligned it; the last arrival is the release, so two parties need two transfers of one line (on AMD 105 ns a trip in place of 170 with plain looks; two virtual CPUs, busy).
+//! caller has aligned it; the last arrival is the release, so two parties need two transfers of one line (docs/preload.md has times).
 //!
 //! # State
 //!
@@ -156,11 +156,19 @@ impl Means {
         Plan::new(self.policy, self.spin, parties, self.cpus, &self.costs).with_a_cpu_each(parties <= self.mask)
     }
 
+    /// How many bare polls a wait begins with. Where parties outnumber CPUs, one: the others need this one. A quota is no such reason, as
+    /// in [`Plan::with_a_cpu_each`].
+    #[inline(always)]
+    fn tight(&self, parties: u32) -> u32 {
+        if parties as usize <= self.mask { self.plenty.tight } else { 1 }
+    }
+
     /// With the budgets fixed: a model must not measure.
     #[cfg(all(test, any(phalanx_loom, phalanx_shuttle)))]
     pub(super) fn modelled(plan: Plan) -> Self {
         Self {
             cpus: usize::MAX,
+            mask: usize::MAX,
             plenty: plan,
             ..Self::new(WaitPolicy::Adaptive, None, 1, 1, Calibration::unmeasured())
         }
@@ -309,8 +317,7 @@ impl InPlace {
     /// Step 3, the bare polls.
     #[inline(always)]
     fn is_over_soon(&self, end: u64, parties: u32, means: &Means) -> bool {
-        // One poll where parties outnumber CPUs: the others need this one.
-        let tight = if parties as usize <= means.cpus { means.plenty.tight } else { 1 };
+        let tight = means.tight(parties);
         if means.owns && parties == 2 {
             return (0..tight).any(|_| self.is_over_to_own(end));
         }
@@ -437,5 +444,6 @@ mod tests {
         assert_eq!(means.plan(2), Plan::new(WaitPolicy::Adaptive, None, 2, 2, &Calibration::unmeasured()));
         assert!(!means.plan(2).scarce && means.plan(3).scarce);
         assert!(means.plan(4).tight > means.plan(5).tight, "a CPU each, but no time on it");
+        assert!((1..6).all(|parties| means.tight(parties) == means.plan(parties).tight));
     }
 }

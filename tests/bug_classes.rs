@@ -342,10 +342,11 @@ fn b16_one_caller_too_many_is_not_released() {
                     released.fetch_add(1, SeqCst);
                 });
             }
-            until(|| released.load(SeqCst) == 2);
+            until(|| released.load(SeqCst) == 2 && barrier.arrived() == 1);
             thread::sleep(Duration::from_millis(5));
-            assert_eq!((released.load(SeqCst), barrier.arrived()), (2, 1));
+            let before = (released.load(SeqCst), barrier.arrived());
             assert_eq!(barrier.wait().index(), 1);
+            assert_eq!(before, (2, 1));
         });
         assert_eq!(released.load(SeqCst), 3);
     });

@@ -105,10 +105,13 @@ fn an_early_callers_limit_holds_while_the_action_runs() {
 fn an_action_may_abort_and_reset() {
     for reset in few([false, true]) {
         let barrier: Arc<OnceLock<compat::Barrier>> = Arc::new(OnceLock::new());
-        let seen = Arc::clone(&barrier);
-        let action = move || match reset {
-            true => seen.get().unwrap().reset(),
-            false => drop(seen.get().unwrap().abort("from the action")),
+        let seen = Arc::downgrade(&barrier);
+        let action = move || {
+            let barrier = seen.upgrade().expect("somebody waits at it");
+            match reset {
+                true => barrier.get().unwrap().reset(),
+                false => drop(barrier.get().unwrap().abort("from the action")),
+            }
         };
         barrier.set(compat::Barrier::with_action(1, action)).unwrap();
         let (done, ended) = mpsc::channel();

@@ -405,7 +405,8 @@ impl fmt::Display for Cause {
 pub struct Missing {
     /// The rank.
     pub rank: usize,
-    /// The name of the thread that last waited with this rank's handle; `None` if it has no name or never waited.
+    /// The name of the thread that last waited with this rank's handle: std's, or where that has none, what the system calls the
+    /// thread (on Linux; 15 bytes) unless it calls the program so. `None` if it has no name or never waited.
     pub thread: Option<String>,
     /// The CPU on which that thread last ran, where the system tells.
     pub cpu: Option<usize>,

@@ -2,7 +2,7 @@
 
 use crate::error::{Broken, Cause, ClaimError, MAX_PARTIES, Missing};
 use crate::fate::Census;
-use crate::observe::watchdog::{Known, last_cpu, started_at};
+use crate::observe::watchdog::{Known, given_name, last_cpu, started_at};
 use crate::primitive::{Mutex, ask_thread_id, lock};
 
 /// The life of a rank's handle.
@@ -91,6 +91,13 @@ struct Thread {
     start: Option<u64>,
 }
 
+impl Thread {
+    /// std knows the names of the threads that it has started; of others, a C program's, the system does.
+    fn name(&self) -> Option<String> {
+        self.name.clone().or_else(|| given_name(self.id?))
+    }
+}
+
 impl Threads {
     pub(crate) fn new() -> Self {
         Self(Mutex::new(Vec::new()))
@@ -119,7 +126,7 @@ impl Threads {
     /// The thread that waits with the handle of `rank`, as far as it has said so.
     pub(crate) fn known(&self, rank: usize) -> Option<Known> {
         let thread = lock(&self.0).get(rank)?.clone()?;
-        Some(Known { name: thread.name, id: thread.id, start: thread.start })
+        Some(Known { name: thread.name(), id: thread.id, start: thread.start })
     }
 
     /// The record of a break, with what is known of the missing.
@@ -129,7 +136,7 @@ impl Threads {
             let thread = threads.get(*rank).and_then(Option::as_ref);
             Missing {
                 rank: *rank,
-                thread: thread.and_then(|thread| thread.name.clone()),
+                thread: thread.and_then(Thread::name),
                 cpu: thread.and_then(|thread| last_cpu(thread.id?)),
             }
         };
@@ -152,6 +159,33 @@ mod tests {
         claims.remove(3);
         assert_eq!(claims.add(|rank| rank != 3), None);
         assert_eq!(claims.add(|_| true), Some(3));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_thread_that_std_gave_no_name_is_called_what_the_system_calls_it() {
+        let threads = Threads::new();
+        std::thread::scope(|scope| {
+            let (told, has_asked) = std::sync::mpsc::channel();
+            let (asks, has_come) = std::sync::mpsc::channel::<String>();
+            let threads = &threads;
+            scope.spawn(move || {
+                threads.introduce(1, false);
+                for name in has_come {
+                    std::fs::write(format!("/proc/self/task/{}/comm", ask_thread_id().unwrap()), name).unwrap();
+                    told.send(()).unwrap();
+                }
+            });
+            let program = std::fs::read_to_string("/proc/self/comm").unwrap();
+            for (name, known) in [("solver-7", Some("solver-7".to_owned())), (program.trim_end(), None)] {
+                asks.send(name.to_owned()).unwrap();
+                has_asked.recv().unwrap();
+                let census = Census { generation: 0, arrived: 1, missing: vec![0, 1] };
+                let missing = threads.describe(Cause::Reset, census).missing().to_vec();
+                assert_eq!((&missing[0].thread, &missing[1].thread), (&None, &known));
+                assert_eq!(threads.known(1).unwrap().name, known);
+            }
+        });
     }
 
     #[cfg(target_os = "linux")]

@@ -1,5 +1,5 @@
 /* What breaks a trip and what mends it: limits that name who is missing, aborts, drops, resets; and what is said of it. */
-#define _POSIX_C_SOURCE 200809L
+#define _GNU_SOURCE /* pthread_setname_np */
 #include "check.h"
 
 static const uint64_t ms = 1000000;
@@ -77,6 +77,34 @@ static void limits_name_who_is_missing(void) {
     OK(phalanx_barrier_broken(barrier, &broken, text, sizeof text, &count));
     CHECK(broken.cause == PHALANX_CAUSE_TIMED_OUT && count == strlen(text) && contains(text, "ranks 0, 3"));
     unmake(4, barrier, parties);
+}
+
+/* Has crossed once, and is late for the next trip. */
+static void *crosses_once(void *argument) {
+    struct told *told = argument;
+    pthread_setname_np(pthread_self(), "solver-1");
+    told->status = phalanx_party_wait(told->party, NULL);
+    until_arrived(NULL, told->shared, 1); /* stays until the other has been told */
+    OK(phalanx_shared_wait(told->shared, NULL));
+    return NULL;
+}
+
+static void threads_are_named_as_they_were_named(void) {
+    phalanx_barrier *barrier;
+    phalanx_party *parties[2];
+    struct told late = {0};
+    make(2, 0, &barrier, parties);
+    OK(phalanx_shared_create(2, NULL, &late.shared));
+    late.party = parties[1];
+    pthread_t thread = start(crosses_once, &late);
+    OK(phalanx_party_wait(parties[0], NULL));
+    ANSWERS(PHALANX_BROKEN, phalanx_party_wait_timeout(parties[0], 10 * ms, NULL));
+    SAYS("trip 1 broken: rank 0 timed out after 10 ms; not arrived: rank 1 (`solver-1`");
+    OK(phalanx_shared_wait(late.shared, NULL));
+    join(thread);
+    OK(late.status);
+    OK(phalanx_shared_free(late.shared));
+    unmake(2, barrier, parties);
 }
 
 static void limits_of_all_kinds(void) {
@@ -301,6 +329,7 @@ int main(void) {
     setup();
     each_thread_has_its_own_last_error();
     limits_name_who_is_missing();
+    threads_are_named_as_they_were_named();
     limits_of_all_kinds();
     abort_and_reset();
     drop_and_restart();

@@ -79,5 +79,5 @@ pub use report::{Absent, Present, Report, Thread};
 pub use subject::Handle;
 pub(crate) use subject::{Known, Presence, Seat, Sight, Snapshot, Subject, TripId};
 pub use thread_state::{Asleep, ThreadState};
-pub(crate) use thread_state::{last_cpu, started_at};
+pub(crate) use thread_state::{given_name, last_cpu, started_at};
 pub(crate) use vigil::Orders;

@@ -207,6 +207,16 @@ pub(super) fn name(thread: u32) -> Option<String> {
     Some(name)
 }
 
+/// The name that a thread of this process was given in the system's own way (`pthread_setname_np`), by itself or by the thread that
+/// started it; `None` if it is called what the whole program is.
+pub(crate) fn given_name(thread: u32) -> Option<String> {
+    // A model's threads are all one, and it asks millions of times.
+    if cfg!(all(test, any(phalanx_loom, phalanx_shuttle))) {
+        return None;
+    }
+    name(thread).filter(|given| name(std::process::id()).is_none_or(|program| *given != program))
+}
+
 /// The system call of `/proc/self/task/TID/syscall`: a number and its arguments, or `running`, or -1.
 pub(super) fn parse_syscall(line: &str) -> Option<String> {
     let number: u32 = line.split_ascii_whitespace().next()?.parse().ok()?;

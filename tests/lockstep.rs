@@ -309,7 +309,7 @@ fn a_run_is_paused_stepped_resumed_and_stopped_from_outside() {
                 // Until nothing moves: a pause holds behind the tick that is under way or the next one.
                 let mut tick = handle.tick();
                 loop {
-                    thread::sleep(nap(5));
+                    thread::sleep(nap(if cfg!(miri) { 50 } else { 5 }));
                     match handle.tick() {
                         now if now == tick => return tick,
                         now => tick = now,

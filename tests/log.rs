@@ -303,10 +303,11 @@ fn a_sink_may_use_the_barrier() {
         for act in few([false, true]) {
             let home: Arc<OnceLock<Barrier>> = Arc::default();
             let lines = Lines::default();
-            let (at_hand, write) = (Arc::clone(&home), lines.sink());
+            let (at_hand, write) = (Arc::downgrade(&home), lines.sink());
             let log = Log::trips(move |line| {
                 write(line);
-                let barrier = at_hand.get().unwrap();
+                let home = at_hand.upgrade().unwrap();
+                let barrier = home.get().unwrap();
                 let seen = (barrier.arrived(), barrier.missing(), barrier.explain(), barrier.is_broken());
                 assert!(seen.0 <= barrier.parties());
                 if field(line, "trip") == Some("9") {
@@ -337,10 +338,10 @@ fn a_sink_that_never_stops_is_stopped() {
     watched("a_sink_that_never_stops_is_stopped", patience(), |_| {
         let home: Arc<OnceLock<Barrier>> = Arc::default();
         let lines = Lines::default();
-        let (at_hand, write) = (Arc::clone(&home), lines.sink());
+        let (at_hand, write) = (Arc::downgrade(&home), lines.sink());
         let log = Log::breaks(move |line| {
             write(line);
-            if let Some(barrier) = at_hand.get() {
+            if let Some(barrier) = at_hand.upgrade().as_ref().and_then(|home| home.get()) {
                 barrier.abort("again");
                 let _ = barrier.reset();
             }

@@ -22,7 +22,7 @@ impl Random {
     /// The next number, in (0, 1).
     pub(crate) fn next(&mut self) -> f64 {
         self.0 = multiply(self.0, A);
-        self.0 as f64 * 0.5_f64.powi(46)
+        self.0 as f64 / (1_u64 << 46) as f64
     }
 
     /// Goes on by `steps` numbers at once.

@@ -157,7 +157,7 @@ mod tests {
     fn pauses_have_an_end() {
         let rivals = Rivals::new();
         let mut trip = 0;
-        for _ in 0..30 {
+        for _ in 0..12 {
             rivals.slow_yield(trip);
             trip += pause(&rivals, trip) + 1;
         }

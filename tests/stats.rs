@@ -319,9 +319,13 @@ fn who_is_waited_for_is_last_on_the_trips_that_are_looked_at() {
         run(watch, &barrier, trips, |rank, _| std::thread::sleep(nap(if rank == 1 { 2 } else { 0 })));
         let stats = barrier.stats();
         let late = stats.party(1).unwrap();
-        // On a busy machine another one is late now and then.
-        assert!(late.looks >= 2 && late.last_share() >= Some(0.5), "{stats}");
-        assert_eq!(stats.to_string().lines().nth(2).unwrap().split_whitespace().next(), Some("1"), "{stats}");
+        assert!(late.looks >= 2, "{stats}");
+        // Looks are relaxed, and Miri shows them old words.
+        if !cfg!(miri) {
+            // On a busy machine another one is late now and then.
+            assert!(late.last_share() >= Some(0.5), "{stats}");
+            assert_eq!(stats.to_string().lines().nth(2).unwrap().split_whitespace().next(), Some("1"), "{stats}");
+        }
     });
 }
 
@@ -407,7 +411,7 @@ mod timed {
                 let (stats, timing) = (barrier.stats(), timing(&barrier));
                 let text = format!("{algorithm}\n{stats}");
                 assert_eq!(timing.stragglers()[0], 2, "{text}");
-                assert!(stats.party(2).unwrap().last_share() >= Some(0.6), "{text}");
+                assert!(cfg!(miri) || stats.party(2).unwrap().last_share() >= Some(0.6), "{text}");
                 // Sleeps are never shorter.
                 assert!(timing.skew.quantile(0.5) >= nap / 2, "{text}");
                 let late = timing.party(2).unwrap();
@@ -420,7 +424,7 @@ mod timed {
                 assert!(timing.imbalance() > Some(1.2), "{text}");
                 assert!(timing.waiting_share() > Some(0.3), "{text}");
                 let first = stats.to_string().lines().nth(2).map(str::to_owned).unwrap();
-                assert_eq!(first.split_whitespace().next(), Some("2"), "{text}");
+                assert!(cfg!(miri) || first.split_whitespace().next() == Some("2"), "{text}");
             }
         });
     }

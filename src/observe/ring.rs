@@ -179,14 +179,15 @@ mod tests {
                 let mut pen = Pen::new(Arc::clone(&ring));
                 let writer = scope.spawn(move || (0..events).for_each(|number| pen.write(event(number))));
                 let mut last = 0;
+                let mut writer = Some(writer);
                 loop {
-                    let ended = writer.is_finished();
+                    let ended = writer.take_if(|writer| writer.is_finished()).map(|writer| writer.join().unwrap());
                     let copied = ring.read();
                     check(&copied);
                     let end = copied.first + copied.events.len() as u64;
                     assert!(end >= last && copied.events.len() <= kept, "{last} {copied:?}");
                     last = end;
-                    if ended {
+                    if ended.is_some() {
                         assert_eq!((end, copied.events.len()), (events, kept));
                         break;
                     }

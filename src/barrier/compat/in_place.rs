@@ -430,7 +430,7 @@ mod tests {
                     );
                     assert!(sights.iter().all(|sight| sight.batch == 7 && (1..=3).contains(&sight.arrived)));
                     assert_eq!(sights.last().unwrap().arrived, 2);
-                    assert!(passage.parks > 0 && passage.waited >= *waits.last().unwrap());
+                    assert!((cfg!(miri) || passage.parks > 0) && passage.waited >= *waits.last().unwrap());
                 }
                 assert_eq!(barrier.retire(), Ok(()));
                 assert_eq!(barrier.now_open(), (8, 0));

@@ -434,7 +434,7 @@ fn workers_are_where_the_plan_says() {
         let cpus = team.run(|_| phalanx::topology::current_cpu()).unwrap();
         for (rank, cpu) in cpus.into_iter().enumerate().skip(1) {
             assert!(team.is_pinned(rank));
-            assert_eq!(cpu, team.placement().cpu(rank).map(|cpu| cpu.id));
+            assert_eq!(cpu, team.placement().cpu(rank).map(|cpu| cpu.id).filter(|_| !cfg!(miri)));
         }
         assert!(!team.is_pinned(0) && !team.is_pinned(99));
         let pinned = team.pin_caller().unwrap().unwrap();

@@ -429,7 +429,7 @@ mod tests {
                         "{waits:?}"
                     );
                     assert!(sights.iter().all(|sight| sight.batch == 7 && (1..=3).contains(&sight.arrived)));
-                    assert_eq!(sights.last().unwrap().arrived, 2);
+                    assert!(sights.iter().any(|sight| sight.arrived == 2));
                     assert!((cfg!(miri) || passage.parks > 0) && passage.waited >= *waits.last().unwrap());
                 }
                 assert_eq!(barrier.retire(), Ok(()));

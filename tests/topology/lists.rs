@@ -53,7 +53,7 @@ fn cpu_lists() {
 
 #[test]
 fn a_long_line_of_overlaps_is_no_bomb() {
-    let text = vec!["0-65535"; if cfg!(miri) { 100 } else { 100_000 }].join(",");
+    let text = vec!["0-65535"; if cfg!(miri) { 3 } else { 100_000 }].join(",");
     assert_eq!(text.parse::<CpuSet>().unwrap().len(), MAX_CPU_IDS);
     assert!(matches!(text.parse::<Bind>(), Err(ParseBindError::List(_))));
 }

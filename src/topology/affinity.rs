@@ -66,7 +66,7 @@ pub fn current_mask() -> Option<CpuSet> {
 ///
 /// # Platform notes
 ///
-/// Linux: `getcpu(2)`. `None` elsewhere.
+/// Linux: `getcpu(2)`. `None` elsewhere, and under Miri.
 #[must_use]
 pub fn current_cpu() -> Option<usize> {
     os::cpu()

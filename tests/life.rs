@@ -83,6 +83,8 @@ fn what_does_not_change_the_picture_is_allowed() {
     let plain = rle::parse(b"x = 3, y = 3, rule = B3/S23\nbob$2bo$3o!").expect("a glider");
     for text in [
         &b"\xef\xbb\xbfx = 3, y = 3, rule = B3/S23\r\nbob$2bo$3o!\r\n"[..],
+        b"x = 3, y = 3\rbob$2bo$3o!",
+        b"x = 3, y = 3, rule = B3/S23\rbob$2bo$3o!",
         b"#C one\n\n#C two\nx=3,y=3\nbo$2bo$3o!",
         b"x = 3 , y = 3 , rule = b3/s23  \nbo$ 2\n b o\n$oo\no$!",
         b"x = 3, y = 3, rule = 23/3\nbo$\n#C between\n2bo$3o!\nand text !$ behind it \xff",
@@ -102,7 +104,7 @@ fn what_does_not_change_the_picture_is_allowed() {
 fn each_fault_is_found_at_its_line_and_column() {
     let outside = |row, end| Problem::Outside { row, end, width: 3, height: 3 };
     let header = |expected, found: Option<u8>| Problem::Header { expected, found };
-    let cases: [(&[u8], usize, usize, Problem); 19] = [
+    let cases: [(&[u8], usize, usize, Problem); 20] = [
         (b"", 1, 1, header("x", None)),
         (b"#C only a comment", 1, 18, header("x", None)),
         (b"bob$2bo$3o!", 1, 1, header("x", Some(b'b'))),
@@ -114,6 +116,7 @@ fn each_fault_is_found_at_its_line_and_column() {
         (b"x = 3, y = 4294967296\n!", 1, 12, Problem::TooLarge),
         (b"x = 3, y = 3, rule = B36/S23\n!", 1, 22, Problem::Rule("B36/S23".into())),
         (b"x = 3, y = 3, rule = B3/S23:T9,9\n!", 1, 22, Problem::Rule("B3/S23:T9,9".into())),
+        (b"x = 3, y = 3, rule =\r23/3\n!", 1, 21, Problem::Rule(String::new())),
         (b"x = 3, y = 3\nbo$2bq$3o!", 2, 6, Problem::Unexpected(b'q')),
         (b"x = 3, y = 3\n\xff", 2, 1, Problem::Unexpected(0xff)),
         (b"x = 3, y = 3\nbo$\n4o!", 3, 1, outside(1, 4)),

@@ -111,6 +111,13 @@ impl<'a> Cursor<'a> {
         self.bytes[start..self.at].trim_ascii()
     }
 
+    /// The rest of the header, as [`rest_of_line`](Self::rest_of_line); a carriage return alone ends it too.
+    fn rest_of_header(&mut self) -> &'a [u8] {
+        let start = self.at;
+        self.skip(|byte| byte != b'\n' && byte != b'\r');
+        self.bytes[start..self.at].trim_ascii()
+    }
+
     /// The comment lines before the header.
     fn preamble(&mut self, pattern: &mut Pattern) {
         loop {
@@ -148,7 +155,7 @@ impl<'a> Cursor<'a> {
             self.expect(b'=', "=")?;
             self.skip_inline();
             let place = *self;
-            let rule = self.rest_of_line();
+            let rule = self.rest_of_header();
             // 23/3 is how older files spell B3/S23.
             if !rule.eq_ignore_ascii_case(b"B3/S23") && rule != b"23/3" {
                 let rule = String::from_utf8_lossy(rule).chars().take(40).collect();

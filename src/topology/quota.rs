@@ -63,16 +63,17 @@ pub fn quota_from_root(root: &Path) -> Option<f64> {
 }
 
 fn limit(version: Version, group: &Path) -> Option<f64> {
+    let positive = |text: &str| text.trim().parse::<i64>().ok().filter(|&number| number > 0);
+    // Unlimited is `max` in version 2, which is no number, and -1 in version 1.
     let (quota, period) = match version {
-        Version::One => (read(&group.join("cpu.cfs_quota_us"))?, read(&group.join("cpu.cfs_period_us"))?),
+        Version::One => {
+            (positive(&read(&group.join("cpu.cfs_quota_us"))?)?, positive(&read(&group.join("cpu.cfs_period_us"))?)?)
+        }
         Version::Two => {
             let line = read(&group.join("cpu.max"))?;
             let mut fields = line.split_ascii_whitespace();
-            (fields.next()?.to_owned(), fields.next()?.to_owned())
+            (positive(fields.next()?)?, positive(fields.next()?)?)
         }
     };
-    // Unlimited is `max` in version 2, which is no number, and -1 in version 1.
-    let quota = quota.trim().parse::<i64>().ok().filter(|&quota| quota > 0)?;
-    let period = period.trim().parse::<i64>().ok().filter(|&period| period > 0)?;
     Some(quota as f64 / period as f64)
 }

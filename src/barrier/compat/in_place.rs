@@ -246,10 +246,21 @@ impl InPlace {
         let Place { end, index } = self.arrive();
         let last = index + 1 == parties;
         if !last && !self.is_over_soon(end, parties, means) {
-            self.hatch().long_wait(means.plan(parties), means.epoch, &|| self.is_over(end), None, &mut |_| {});
+            self.wait_longer(end, means);
         }
         self.leave();
         last
+    }
+
+    /// Step 3, behind the bare polls.
+    #[cold]
+    #[inline(never)]
+    fn wait_longer(&self, end: u64, means: &Means) {
+        let (hatch, over) = (self.hatch(), || self.is_over(end));
+        if means.plenty.learns && hatch.sleep_through(means.epoch, over) {
+            return;
+        }
+        hatch.long_wait(means.plan(self.parties()), means.epoch, &over, None, &mut |_| {});
     }
 
     /// [`wait`](Self::wait), and says how it went. `look` is called each `every`, as long as the trip is not complete.
@@ -294,6 +305,12 @@ impl InPlace {
     #[cfg(all(test, phalanx_loom))]
     pub(super) fn give_back(&self) {
         self.presence.give_back();
+    }
+
+    /// Long waits are slept through from here on: checked in a model.
+    #[cfg(all(test, phalanx_loom))]
+    pub(super) fn pause(&self) {
+        self.hatch().pause();
     }
 
     /// Wakes every sleeping caller for no reason, for tests (C12).

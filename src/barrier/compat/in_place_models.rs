@@ -16,6 +16,14 @@ struct Stage {
 }
 
 impl Stage {
+    /// Callers who sleep without a plan, since waits of the past were slept through.
+    fn pausing(parties: u32) -> Arc<Self> {
+        let barrier = InPlace::new(NonZeroU32::new(parties).unwrap(), Reach::Process, 0);
+        barrier.pause();
+        let means = Means::modelled(Plan { learns: true, ..Plan::modelled(false) });
+        Arc::new(Self { barrier, means, data: (0..parties).map(|_| AtomicU32::new(0)).collect() })
+    }
+
     fn new(parties: u32, callers: usize, parks: bool) -> Arc<Self> {
         let parties = NonZeroU32::new(parties).unwrap();
         // Near the wrap of `left` (C6).
@@ -40,9 +48,9 @@ impl Stage {
 }
 
 /// `callers` cross twice, and whoever is the last of the second trip gives the memory back at once.
-fn two_trips(bound: usize, callers: u32, parks: bool) {
+fn two_trips(bound: usize, callers: u32, stage: impl Fn() -> Arc<Stage> + Send + Sync + 'static) {
     explore(bound, move || {
-        let stage = Stage::new(callers, callers as usize, parks);
+        let stage = stage();
         let cross = |stage: Arc<Stage>, who| {
             let lasts = [stage.cross(who, 1), stage.cross(who, 2)];
             if lasts[1] {
@@ -67,23 +75,29 @@ fn two_trips(bound: usize, callers: u32, parks: bool) {
 
 #[test]
 fn compat_in_place_callers_cross() {
-    two_trips(4, 2, false);
+    two_trips(4, 2, || Stage::new(2, 2, false));
 }
 
 /// Two of two look so as to own the line, three never do.
 #[test]
 fn compat_in_place_three_callers_cross() {
-    two_trips(2, 3, false);
+    two_trips(2, 3, || Stage::new(3, 3, false));
 }
 
 #[test]
 fn compat_in_place_callers_sleep() {
-    two_trips(3, 2, true);
+    two_trips(3, 2, || Stage::new(2, 2, true));
 }
 
 #[test]
 fn compat_in_place_three_callers_sleep() {
-    two_trips(1, 3, true);
+    two_trips(1, 3, || Stage::new(3, 3, true));
+}
+
+/// Two who sleep through a pause of many waits, with a plan that would spin for ever.
+#[test]
+fn compat_in_place_callers_sleep_through() {
+    two_trips(3, 2, || Stage::pausing(2));
 }
 
 /// Four callers of two parties: two batches, in whichever order, and each caller sees one that it can have met.

@@ -428,7 +428,7 @@ mod tests {
             words.0.store(0, Ordering::Relaxed);
             words.2.store(Lessons { pause: left, vain: 2, ..Lessons::default() }.pack(), Ordering::Relaxed);
             let looks = Cell::new(0);
-            let thrice = || looks.replace(looks.get() + 1) == 4;
+            let fifth = || looks.replace(looks.get() + 1) == 4;
             let done = std::sync::atomic::AtomicBool::new(false);
             let slept = std::thread::scope(|scope| {
                 scope.spawn(|| {
@@ -437,7 +437,7 @@ mod tests {
                         hatch.wake_spuriously();
                     }
                 });
-                let slept = hatch.sleep_through(epoch, thrice);
+                let slept = hatch.sleep_through(epoch, fifth);
                 done.store(true, std::sync::atomic::Ordering::SeqCst);
                 slept
             });

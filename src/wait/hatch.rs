@@ -106,9 +106,8 @@ impl Hatch<'_> {
     /// Sleeps until `ready` answers true, without a look at the clock; or does nothing and answers false, unless long waits are to be
     /// slept through for a while ([`Lessons`]).
     ///
-    /// A wait that comes long after the last one finds nothing of itself in the caches, so this one touches little: between trips
-    /// 10 ms apart (EPYC, virtual) a thread spends 1.6 µs more on a trip by [`long_wait`](Self::long_wait) than by the C library's
-    /// barrier, and 0.8 µs by this.
+    /// A wait that comes long after the last one finds nothing of itself in the caches, so this one touches little: it is the parking of
+    /// `long_wait.rs` without the plan and the clock. What it saves: docs/results/2026-11-29-epyc-2cpu-preload/again.md.
     #[inline]
     pub(crate) fn sleep_through(self, epoch: Instant, ready: impl Fn() -> bool) -> bool {
         if Lessons::unpack(self.lessons.load(Ordering::Relaxed)).pause == 0 {

@@ -65,7 +65,7 @@ ROWS = [
     ("10 ms slept by 2", "sparse 2 100 10000 sleep", "CPU time", 1 / 1.1),
     ("10 ms slept by 8", "sparse 8 100 10000 sleep", "CPU time", 1 / 1.1),
     ("10 ms slept by 1 of 2", "sparse 2 100 10000 sleep straggler", "CPU time", 1 / 1.1),
-    # In a program of one second (7 ms of CPU) the start of the library weighs as much as all trips.
+    # In a program of one second (6 ms of CPU) the start of the library outweighs what its trips cost more.
     ("10 ms slept by 2, for 5 s", "sparse 2 500 10000 sleep", "CPU time", 1 / 1.1),
     ("10 ms slept by 1 of 2, for 5 s", "sparse 2 500 10000 sleep straggler", "CPU time", 1 / 1.1),
     (BESIDE + "4 threads", "trips 4 50", "trip", "never slower"),

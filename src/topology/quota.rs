@@ -7,7 +7,7 @@
 //! Sources: the kernel's `Documentation/admin-guide/cgroup-v2.rst` (`cpu.max`) and
 //! `Documentation/scheduler/sched-bwc.rst` (`cpu.cfs_quota_us`, `cpu.cfs_period_us`).
 
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 use super::cgroup::{Version, groups_of, hierarchies, lines_of_descent};
 use super::sysfs::read;
@@ -29,8 +29,8 @@ use super::sysfs::read;
 ///
 /// # Platform notes
 ///
-/// Linux only, `None` elsewhere: control groups of version 1 and 2, mounted wherever `/proc/self/mountinfo` says. An
-/// ancestor above the root of a container's cgroup namespace cannot be seen, and neither can its quota.
+/// Linux only, `None` elsewhere: control groups of version 1 and 2, mounted below `/sys/fs/cgroup` as usual, or wherever
+/// `/proc/self/mountinfo` says. An ancestor above the root of a container's cgroup namespace cannot be seen, and neither can its quota.
 #[must_use]
 pub fn quota() -> Option<f64> {
     // Under Miri `/proc` is not that of the program.
@@ -53,22 +53,43 @@ pub fn quota() -> Option<f64> {
 #[must_use]
 pub fn quota_from_root(root: &Path) -> Option<f64> {
     let groups = read(&root.join("proc/self/cgroup"))?;
-    let hierarchies = hierarchies(root, "cpu");
-    let limits = groups_of(&groups, "cpu").flat_map(|(version, path)| {
-        let lines = lines_of_descent(&hierarchies, version, path);
-        let limits = lines.into_iter().flatten().filter_map(move |group| limit(version, &root.join(group)));
-        limits.collect::<Vec<f64>>()
+    let groups: Vec<_> = groups_of(&groups, "cpu").collect();
+    // A controller is in one hierarchy at a time: where version 1 has it, the group of version 2 limits nothing.
+    let first = groups.iter().any(|(version, _)| *version == Version::One);
+    let groups = groups.into_iter().filter(|(version, _)| !first || *version == Version::One);
+    let limits = groups.filter_map(|(version, path)| {
+        let line = usual_line(root, version, path).unwrap_or_else(|| {
+            let lines = lines_of_descent(&hierarchies(root, "cpu"), version, path);
+            lines.into_iter().flatten().map(|group| root.join(group)).collect()
+        });
+        line.iter().filter_map(|group| limit(version, group)).reduce(f64::min)
     });
     limits.reduce(f64::min)
 }
+
+/// The folders of a group and its ancestors, if it is found where the mount point usually is.
+///
+/// The mount table would say for certain, but costs more than all else here, the more the longer it is. (Deceived is who sees a part
+/// of the hierarchy only, in which another group has the same path: groups are not named so.)
+fn usual_line(root: &Path, version: Version, path: &str) -> Option<Vec<PathBuf>> {
+    let (point, witness) = match version {
+        Version::One => ("sys/fs/cgroup/cpu", QUOTA),
+        Version::Two => ("sys/fs/cgroup", "cgroup.controllers"),
+    };
+    let below = Path::new(path.strip_prefix('/')?);
+    let plain = below.components().all(|part| matches!(part, Component::Normal(_)));
+    let point = root.join(point);
+    let there = plain && read(&point.join(below).join(witness)).is_some();
+    there.then(|| below.ancestors().map(|group| point.join(group)).collect())
+}
+
+const QUOTA: &str = "cpu.cfs_quota_us";
 
 fn limit(version: Version, group: &Path) -> Option<f64> {
     let positive = |text: &str| text.trim().parse::<i64>().ok().filter(|&number| number > 0);
     // Unlimited is `max` in version 2, which is no number, and -1 in version 1.
     let (quota, period) = match version {
-        Version::One => {
-            (positive(&read(&group.join("cpu.cfs_quota_us"))?)?, positive(&read(&group.join("cpu.cfs_period_us"))?)?)
-        }
+        Version::One => (positive(&read(&group.join(QUOTA))?)?, positive(&read(&group.join("cpu.cfs_period_us"))?)?),
         Version::Two => {
             let line = read(&group.join("cpu.max"))?;
             let mut fields = line.split_ascii_whitespace();

@@ -53,7 +53,54 @@ fn quota_where_both_versions_are_mounted() {
     ]);
     assert_eq!(root.quota(), Some(3.0));
     root.put("sys/fs/cgroup/unified/b/cpu.max", b"200000 100000");
+    assert_eq!(root.quota(), Some(3.0), "the controller is in one hierarchy at a time");
+    root.put("proc/self/cgroup", b"2:memory:/a\n0::/b\n");
     assert_eq!(root.quota(), Some(2.0));
+}
+
+#[test]
+fn quota_without_a_mount_table() {
+    let root = Root::with(&[
+        ("proc/self/cgroup", "0::/a/b\n"),
+        ("sys/fs/cgroup/a/b/cgroup.controllers", "cpu memory\n"),
+        ("sys/fs/cgroup/a/b/cpu.max", "250000 100000\n"),
+        ("sys/fs/cgroup/a/cpu.max", "150000 100000\n"),
+        ("sys/fs/cgroup/cpu.max", "max 100000\n"),
+    ]);
+    assert_eq!(root.quota(), Some(1.5));
+    root.put("sys/fs/cgroup/cpu.max", b"50000 100000\n");
+    assert_eq!(root.quota(), Some(0.5), "the mount point is an ancestor, too");
+    // Nothing that is there without the file shows that it is the file system.
+    root.put("proc/self/cgroup", b"0::/a\n");
+    assert_eq!(root.quota(), None);
+    for path in ["a/b", "/a/../a/b", "/../a/b"] {
+        root.put("proc/self/cgroup", format!("0::{path}\n").as_bytes());
+        assert_eq!(root.quota(), None, "{path}");
+    }
+    let root = Root::with(&[
+        ("proc/self/cgroup", "4:cpu:/x\n0::/\n"),
+        ("sys/fs/cgroup/cpu/x/cpu.cfs_quota_us", "-1\n"),
+        ("sys/fs/cgroup/cpu/x/cpu.cfs_period_us", "100000\n"),
+        ("sys/fs/cgroup/cgroup.controllers", "cpu\n"),
+        ("sys/fs/cgroup/cpu.max", "100000 100000\n"),
+    ]);
+    assert_eq!(root.quota(), None);
+    root.put("sys/fs/cgroup/cpu/cpu.cfs_quota_us", b"50000\n");
+    root.put("sys/fs/cgroup/cpu/cpu.cfs_period_us", b"100000\n");
+    assert_eq!(root.quota(), Some(0.5));
+}
+
+/// As the engines of containers do: the table says what the usual place shows.
+#[test]
+fn a_group_that_is_not_in_the_usual_place_is_looked_up() {
+    let root = Root::with(&[
+        ("proc/self/cgroup", "0::/docker/0a1b/inner\n"),
+        ("proc/self/mountinfo", "30 23 0:26 /docker/0a1b /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"),
+        ("sys/fs/cgroup/cgroup.controllers", "cpu\n"),
+        ("sys/fs/cgroup/inner/cgroup.controllers", "cpu\n"),
+        ("sys/fs/cgroup/inner/cpu.max", "50000 100000\n"),
+    ]);
+    assert_eq!(root.quota(), Some(0.5));
 }
 
 #[test]

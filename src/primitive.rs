@@ -634,16 +634,39 @@ impl Futex {
         self.queue.sleep(&self.word, expected, expires, fruitless, reach)
     }
 
+    /// [`Futex::sleep`] until a wake and without any limit, for who has found that the kernel [obeys](Futex::obeys). Behind a failure go on
+    /// with [`Futex::recover_from_doze`].
+    #[inline(always)]
+    pub(crate) fn doze(&self, expected: u32) -> Result<(), DozeFailure> {
+        self.queue.doze(&self.word, expected).map_err(DozeFailure)
+    }
+
+    /// Rests as [`Futex::sleep`] would have done by itself.
+    #[cold]
+    pub(crate) fn recover_from_doze(&self, failure: DozeFailure, expected: u32, fruitless: u32) {
+        self.queue.recover_from_doze(failure.0, &self.word, expected, fruitless);
+    }
+
+    /// Whether no sleep and no wake of this process has been refused so far.
+    pub(crate) fn obeys() -> bool {
+        queue::Queue::obeys()
+    }
+
     /// Wakes every sleeper. Call after the word has changed.
     pub(crate) fn wake_all(&self) {
         self.wake_all_within(Reach::Process);
     }
 
     /// [`Futex::wake_all`] for those who sleep within the same reach.
+    #[inline]
     pub(crate) fn wake_all_within(&self, reach: Reach) {
         self.queue.wake_all(&self.word, reach);
     }
 }
+
+/// Why no wake has ended a [`Futex::doze`].
+#[derive(Debug)]
+pub(crate) struct DozeFailure(queue::Failure);
 
 #[cfg(all(
     any(target_os = "linux", target_os = "android"),
@@ -668,6 +691,9 @@ mod queue {
         gate: Mutex<()>,
         bell: Condvar,
     }
+
+    /// There is none.
+    pub(super) type Failure = std::convert::Infallible;
 
     impl Queue {
         constant_unless_modelled! {
@@ -707,6 +733,19 @@ mod queue {
             let _ = expires;
             drop(self.bell.wait(gate));
             false
+        }
+
+        pub(super) fn doze(&self, word: &AtomicU32, expected: u32) -> Result<(), Failure> {
+            self.sleep(word, expected, None, 0, Reach::Process);
+            Ok(())
+        }
+
+        pub(super) fn recover_from_doze(&self, failure: Failure, _: &AtomicU32, _: u32, _: u32) {
+            match failure {}
+        }
+
+        pub(super) fn obeys() -> bool {
+            true
         }
 
         pub(super) fn wake_all(&self, _word: &AtomicU32, _reach: Reach) {

@@ -10,6 +10,9 @@
 //! | wakes at once again and again (`EINTR`, `EAGAIN` although the word is the same: a storm of signals, a filter that lies) | after [`PATIENCE`] times the sleeper rests for a nap each time |
 //! | refuses the clock's sleep as well | the sleeper yields |
 //!
+//! Without that look sleeps only who [dozes](Queue::doze): at a barrier of C programs, of which nobody else knows, behind sleeps that wakes
+//! of this process have ended. A filter that comes later and refuses them lets it sleep on, as it would in the C library.
+//!
 //! The look every [`LONGEST`] costs a sleeper some 10 µs of each second. It would also hide a wake that this crate forgot: hence
 //! [`Queue::sleep`] says whether nothing but the look ended the sleep, and the tests demand that nobody has overslept (`wait`).
 
@@ -45,6 +48,9 @@ fn flags(reach: Reach) -> Flags {
     }
 }
 
+/// Why a sleep was not ended by a wake.
+pub(super) type Failure = Errno;
+
 /// The kernel keeps the queue.
 #[derive(Debug)]
 pub(super) struct Queue;
@@ -55,6 +61,7 @@ impl Queue {
     }
 
     /// Whether it slept for [`LONGEST`], and nobody woke it, nor was refused to.
+    #[inline]
     pub(super) fn sleep(
         &self,
         word: &AtomicU32,
@@ -67,19 +74,47 @@ impl Queue {
         let left = expires.map_or(most, |at| at.saturating_duration_since(super::now()).min(most));
         let timeout = Timespec { tv_sec: left.as_secs() as _, tv_nsec: left.subsec_nanos().into() };
         match futex::wait(word, flags(reach), expected, Some(&timeout)) {
-            Ok(()) => return false,
-            Err(Errno::TIMEDOUT) => return left == LONGEST && !REFUSED.load(Ordering::Relaxed),
-            Err(Errno::AGAIN | Errno::INTR) => {
+            Ok(()) => false,
+            Err(errno) => Self::recover(errno, word, expected, left, fruitless),
+        }
+    }
+
+    /// Sleeps until a wake of this process, without a limit: a timer, which a sleep hardly ever needs, costs an idle CPU some microseconds
+    /// where it is virtual. For words whose wakes have come so far ([`Queue::obeys`]).
+    #[inline(always)]
+    pub(super) fn doze(&self, word: &AtomicU32, expected: u32) -> Result<(), Failure> {
+        futex::wait(word, Flags::PRIVATE, expected, None)
+    }
+
+    /// Rests behind a failed [`Queue::doze`] as [`Queue::sleep`] does.
+    #[cold]
+    pub(super) fn recover_from_doze(&self, errno: Failure, word: &AtomicU32, expected: u32, fruitless: u32) {
+        Self::recover(errno, word, expected, LONGEST, fruitless);
+    }
+
+    /// Whether the kernel has refused nothing so far.
+    pub(super) fn obeys() -> bool {
+        !REFUSED.load(Ordering::Relaxed)
+    }
+
+    /// What follows a sleep of at most `left` that no wake has ended.
+    #[cold]
+    #[inline(never)]
+    fn recover(errno: Errno, word: &AtomicU32, expected: u32, left: Duration, fruitless: u32) -> bool {
+        match errno {
+            Errno::TIMEDOUT => return left == LONGEST && !REFUSED.load(Ordering::Relaxed),
+            Errno::AGAIN | Errno::INTR => {
                 if fruitless < PATIENCE || word.load(Ordering::Relaxed) != expected {
                     return false;
                 }
             }
-            Err(_) => REFUSED.store(true, Ordering::Relaxed),
+            _ => REFUSED.store(true, Ordering::Relaxed),
         }
         rest(left.min(nap(fruitless)));
         false
     }
 
+    #[inline]
     pub(super) fn wake_all(&self, word: &AtomicU32, reach: Reach) {
         if futex::wake(word, flags(reach), ALL).is_err() {
             REFUSED.store(true, Ordering::Relaxed);
@@ -108,5 +143,8 @@ mod tests {
             assert!(!queue.sleep(&word, 8, None, 0, reach));
             assert!(!queue.sleep(&word, 8, None, PATIENCE + 1, reach));
         }
+        let failure = queue.doze(&word, 8).unwrap_err();
+        assert_eq!(failure, Errno::AGAIN);
+        queue.recover_from_doze(failure, &word, 8, PATIENCE + 1);
     }
 }

@@ -23,7 +23,7 @@
 //! are relaxed: they carry nothing, and a read-modify-write does not cut the release sequences of the word.
 
 use super::long_wait::{Goal, LongWait, Nook};
-use super::{Limit, Pace, Plan, Seen, Stop, note_overslept};
+use super::{Limit, Pace, Plan, Seen, Stop};
 use crate::primitive::{AtomicU64, Futex, Ordering, Reach, now, relax};
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -95,7 +95,12 @@ impl Hatch<'_> {
         pace.learn(waited);
         stint.waited = waited;
         let in_vain = stint.parks > 0 || stay.met_rival.get();
-        let after = if seldom { lessons.after_one_of_few(in_vain) } else { lessons.after(pace.lessons(), in_vain) };
+        let after = if seldom {
+            // A pause is slept through without a limit, so only where wakes have come.
+            lessons.after_one_of_few(in_vain && Futex::obeys())
+        } else {
+            lessons.after(pace.lessons(), in_vain)
+        };
         let learned = after.at(epoch, start + waited);
         if learned != lessons {
             self.lessons.store(learned.pack(), Ordering::Relaxed);
@@ -103,43 +108,80 @@ impl Hatch<'_> {
         stint
     }
 
-    /// Sleeps until `ready` answers true, without a look at the clock; or does nothing and answers false, unless long waits are to be
-    /// slept through for a while ([`Lessons`]).
+    /// Whether waits are far apart, and to be slept through for a while.
+    #[inline(always)]
+    pub(crate) fn sleeps_through(self) -> bool {
+        // Relaxed: a hint.
+        self.lessons.load(Ordering::Relaxed) & APART != 0
+    }
+
+    /// Sleeps until `ready` answers true, without a look at the clock and without a limit, if [`sleeps_through`](Self::sleeps_through) and
+    /// within a process. What times are counted from is asked for by the last wait of a pause, which may do without it.
     ///
-    /// A wait that comes long after the last one finds nothing of itself in the caches, so this one touches little: it is the parking of
-    /// `long_wait.rs` without the plan and the clock. What it saves: docs/results/2026-11-29-epyc-2cpu-preload/again.md.
-    #[inline]
-    pub(crate) fn sleep_through(self, epoch: Instant, ready: impl Fn() -> bool) -> bool {
-        if Lessons::unpack(self.lessons.load(Ordering::Relaxed)).pause == 0 {
-            return false;
-        }
-        let stay = Stay { hatch: self, met_rival: Cell::new(false) };
+    /// A wait that comes long after the last one finds nothing of itself in the caches, so this one touches little: the barrier, and code
+    /// that is in one piece. It is the parking of `long_wait.rs` without the plan and the clock. What it saves:
+    /// docs/results/2026-11-29-epyc-2cpu-preload/sleepers.md.
+    #[inline(always)]
+    pub(crate) fn sleep_through(self, epoch: impl Fn() -> Option<Instant>, ready: impl Fn() -> bool) {
         let mut sleeps: u32 = 0;
+        let mut woken = true;
         loop {
-            let kept = stay.announce(0); // (1) and (2)
+            let kept = self.announce(); // (1) and (2)
             if ready() {
                 break; // (3)
             }
-            let slept_through = stay.sleep(kept, None, sleeps); // (4)
+            // (4)
+            if let Err(failure) = self.bell.doze(kept) {
+                self.bell.recover_from_doze(failure, kept, sleeps);
+                woken = false;
+            }
             if ready() {
-                if slept_through {
-                    note_overslept();
-                }
                 break;
             }
             sleeps = sleeps.saturating_add(1);
+            woken = false;
         }
         // What others have made of it meanwhile, since each of them counts one too.
-        let lessons = Lessons::unpack(self.lessons.load(Ordering::Relaxed));
-        let left = Lessons { pause: lessons.pause.saturating_sub(1), ..lessons };
-        // The next wait wants to know how far apart they are.
-        let left = if left.pause == 0 { left.at(epoch, now()) } else { left };
-        self.lessons.store(left.pack(), Ordering::Relaxed);
-        true
+        let word = self.lessons.load(Ordering::Relaxed);
+        if woken && word & PAUSES > ONE_PAUSE {
+            self.lessons.store(word - ONE_PAUSE, Ordering::Relaxed); // Relaxed: a hint.
+        } else {
+            self.end_pause(word, epoch());
+        }
+    }
+
+    /// The end of a pause: the next wait wants to know how far apart they are. It comes early where something else than a wake ends a sleep.
+    #[cold]
+    #[inline(never)]
+    fn end_pause(self, word: u64, epoch: Option<Instant>) {
+        let lessons = Lessons { pause: 0, apart: false, ..Lessons::unpack(word) };
+        let lessons = epoch.map_or(lessons, |epoch| lessons.at(epoch, now()));
+        self.lessons.store(lessons.pack(), Ordering::Relaxed); // Relaxed: a hint.
+    }
+
+    /// Says that the barrier is made now: a first wait long behind that is one of those that are far apart.
+    pub(crate) fn begin(self, epoch: Instant) {
+        // Relaxed: a hint.
+        self.lessons.store(Lessons::default().at(epoch, now()).pack(), Ordering::Relaxed);
+    }
+
+    /// Steps (1) and (2).
+    #[inline(always)]
+    fn announce(self) -> u32 {
+        loop {
+            // Relaxed: the order of the word's modifications decides.
+            self.word.fetch_or(Self::MARK, Ordering::Relaxed); // (1)
+            // [kept] Acquire: pairs with `ring`; whoever sees that bell sees its clearing of the mark.
+            let kept = self.bell.word().load(Ordering::Acquire); // (2)
+            // Relaxed: ordered by the line above.
+            if self.word.load(Ordering::Relaxed) & Self::MARK != 0 {
+                return kept;
+            }
+        }
     }
 
     /// Steps (b) and (c), for a releaser that has found the mark.
-    #[cold]
+    #[inline]
     pub(crate) fn ring(self) {
         // Relaxed: the mark carries nothing.
         self.word.fetch_and(!Self::MARK, Ordering::Relaxed);
@@ -151,7 +193,7 @@ impl Hatch<'_> {
     /// Begins a pause, the longest that there is.
     #[cfg(test)]
     pub(crate) fn pause(self) {
-        let pause = Lessons { pause: PAUSE << DOUBLED, ..Lessons::default() };
+        let pause = Lessons { pause: PAUSE << DOUBLED, apart: true, ..Lessons::default() };
         self.lessons.store(pause.pack(), Ordering::Relaxed); // Relaxed: a hint, in a test.
     }
 
@@ -187,16 +229,7 @@ impl Nook for Stay<'_> {
     }
 
     fn announce(&self, _generation: u64) -> u32 {
-        loop {
-            // Relaxed: the order of the word's modifications decides.
-            self.hatch.word.fetch_or(Hatch::MARK, Ordering::Relaxed); // (1)
-            // [kept] Acquire: pairs with `ring`; whoever sees that bell sees its clearing of the mark.
-            let kept = self.hatch.bell.word().load(Ordering::Acquire); // (2)
-            // Relaxed: ordered by the line above.
-            if self.hatch.word.load(Ordering::Relaxed) & Hatch::MARK != 0 {
-                return kept;
-            }
-        }
+        self.hatch.announce()
     }
 
     fn sleep(&self, kept: u32, expires: Option<Instant>, fruitless: u32) -> bool {
@@ -210,8 +243,8 @@ impl Nook for Stay<'_> {
 /// took a time slice, was; after three in a row nobody stays awake for a while, and then one is enough for twice as long. Spinning in
 /// vain costs its budget where everybody has a CPU. Where the one who is missing has been kept out by it (threads of unequal real-time
 /// priority on one CPU), it is what the wait consists of, and no average tells: the wait is as long as the budget.
-/// Waits that are far apart are paused for in the same way, though not for as many: there nobody stays awake in any case, and the pause
-/// does without the clock.
+/// Waits that are far apart are paused for in the same way, though not for as many: there nobody stays awake in any case, not even for
+/// the bare polls, and the pause does without the clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Lessons {
     /// Average of the long waits, in units of 64 ns; some four milliseconds at most.
@@ -224,8 +257,10 @@ struct Lessons {
     doubled: u8,
     /// Long waits left for which everybody sleeps at once.
     pause: u16,
-    /// When the last one ended, in units of 65.536 µs, modulo 2^27.
+    /// When the last one ended, in units of 65.536 µs, modulo 2^26.
     ended: u32,
+    /// Whether the pause is one of waits that are far apart.
+    apart: bool,
 }
 
 /// The unit of the average, and that of the time.
@@ -233,7 +268,12 @@ const GRAIN: u64 = 64;
 const TICK: u128 = 1 << 16;
 
 /// Bits of the time.
-const ENDED: u32 = 27;
+const ENDED: u32 = 26;
+
+/// In the word: a pause of waits that are far apart; a wait of a pause, and all of them.
+const APART: u64 = 1 << 63;
+const ONE_PAUSE: u64 = 1 << 26;
+const PAUSES: u64 = 2047 << 26;
 
 /// Where the last long wait ended so many spin budgets ago, spinning gains less than a hundredth, and in a program that sleeps
 /// in between costs a multiple of all else: nobody stays awake.
@@ -262,6 +302,7 @@ impl Lessons {
             doubled: bits(23, 3) as u8,
             pause: bits(26, 11) as u16,
             ended: bits(37, ENDED),
+            apart: word & APART != 0,
         }
     }
 
@@ -270,8 +311,9 @@ impl Lessons {
             | u64::from(self.penance.min(31)) << 16
             | u64::from(self.vain.min(3)) << 21
             | u64::from(self.doubled.min(7)) << 23
-            | u64::from(self.pause.min(2047)) << 26
+            | (u64::from(self.pause.min(2047)) * ONE_PAUSE)
             | u64::from(self.ended) << 37
+            | if self.apart { APART } else { 0 }
     }
 
     fn tick(epoch: Instant, time: Instant) -> u32 {
@@ -283,7 +325,9 @@ impl Lessons {
     /// here, and so may find it long ago when it was not.)
     fn are_long_ago(self, epoch: Instant, start: Instant, spin: Duration) -> bool {
         let since = Self::tick(epoch, start).wrapping_sub(self.ended) & ((1 << ENDED) - 1);
-        self.ended != 0 && u128::from(since) * TICK > spin.max(LEAST_SPIN).saturating_mul(SELDOM).as_nanos()
+        // What ended in the tick that is 0 is told as of the next, and may seem to lie ahead.
+        let behind = self.ended != 0 && since < 1 << (ENDED - 1);
+        behind && u128::from(since) * TICK > spin.max(LEAST_SPIN).saturating_mul(SELDOM).as_nanos()
     }
 
     /// With a wait that ended then.
@@ -298,7 +342,8 @@ impl Lessons {
             return self;
         }
         let few = Self { doubled: self.doubled.min(DOUBLED_FOR_FEW), ..self };
-        few.after((u64::from(self.average) * GRAIN, self.penance), true)
+        let after = few.after((u64::from(self.average) * GRAIN, self.penance), true);
+        Self { apart: after.pause > 0, ..after }
     }
 
     /// Behind one more long wait.
@@ -306,7 +351,8 @@ impl Lessons {
         let average = u16::try_from(average / GRAIN).unwrap_or(u16::MAX);
         let same = Self { average, penance, ..self };
         if self.pause > 0 {
-            return Self { pause: self.pause - 1, ..same };
+            let pause = self.pause - 1;
+            return Self { pause, apart: self.apart && pause > 0, ..same };
         }
         if !in_vain {
             return Self { vain: 0, doubled: 0, ..same };
@@ -326,14 +372,19 @@ mod tests {
 
     #[test]
     fn lessons_survive_the_word() {
-        let lessons = Lessons { average: 0xBEEF, penance: 17, vain: 2, doubled: 6, pause: 1024, ended: 0x5AB_CDEF };
-        assert_eq!(Lessons::unpack(lessons.pack()), lessons);
+        for apart in [false, true] {
+            let lessons =
+                Lessons { average: 0xBEEF, penance: 17, vain: 2, doubled: 6, pause: 1024, ended: 0x2AB_CDEF, apart };
+            assert_eq!(Lessons::unpack(lessons.pack()), lessons);
+        }
         assert_eq!(Lessons::unpack(0), Lessons::default());
         let long = Lessons::default().after((u64::MAX, 3), false);
         assert_eq!((long.average, long.penance), (u16::MAX, 3));
-        let most =
-            Lessons { average: u16::MAX, penance: 31, vain: 3, doubled: 7, pause: 2047, ended: (1 << ENDED) - 1 };
+        let ended = (1 << ENDED) - 1;
+        let most = Lessons { average: u16::MAX, penance: 31, vain: 3, doubled: 7, pause: 2047, ended, apart: true };
         assert_eq!((most.pack(), Lessons::unpack(u64::MAX)), (u64::MAX, most));
+        assert_eq!(Lessons::unpack(PAUSES), Lessons { pause: 2047, ..Lessons::default() });
+        assert_eq!(Lessons::unpack(most.pack() - ONE_PAUSE), Lessons { pause: 2046, ..most });
     }
 
     #[test]
@@ -385,14 +436,15 @@ mod tests {
         assert_eq!(seldom, [false, false, true, true]);
         let without_spinning = [1000, 1003].map(|millis| lessons.are_long_ago(epoch, at(millis), Duration::ZERO));
         assert_eq!(without_spinning, [false, true]);
-        // Across the end of the time that fits, some hours.
-        let wrap = Duration::from_nanos((TICK as u64) << ENDED);
+        // Across the end of the time that fits.
+        let wrap = Duration::from_nanos((TICK as u64) << ENDED); // Some seventy minutes.
         let lessons = lessons.at(epoch, epoch + wrap - Duration::from_millis(1));
         assert!(
             !lessons.are_long_ago(epoch, epoch + wrap, spin)
                 && lessons.are_long_ago(epoch, epoch + wrap + spin * 150, spin)
         );
-        assert_eq!(Lessons::default().at(epoch, epoch).ended, 1);
+        let first = Lessons::default().at(epoch, epoch);
+        assert_eq!((first.ended, first.are_long_ago(epoch, epoch, spin)), (1, false));
     }
 
     #[test]
@@ -404,10 +456,28 @@ mod tests {
         let mut lessons = met(fresh, &[true, true, true]);
         for doubled in [0, 1, 2, 2, 2] {
             assert_eq!((lessons.pause, lessons.average, lessons.penance), (PAUSE << doubled, 70, 3));
-            lessons = met(Lessons { pause: 0, ..lessons }, &[true]);
+            assert!(lessons.apart);
+            // Of those who look at the clock all the same, since somebody wants the time, each counts one, too.
+            lessons = met(lessons, &vec![true; usize::from(lessons.pause)]);
+            assert_eq!((lessons.pause, lessons.apart), (0, false));
+            lessons = met(lessons, &[true]);
         }
-        let behind = Lessons { pause: 0, ..lessons }.after((0, 0), false);
+        let behind = Lessons { pause: 0, apart: false, ..lessons }.after((0, 0), false);
         assert_eq!((behind.vain, behind.doubled), (0, 0), "one in quick succession that was worth staying awake for");
+        let in_vain = [true; 3].iter().fold(fresh, |lessons, &vain| lessons.after((0, 0), vain));
+        assert_eq!((in_vain.pause, in_vain.apart), (PAUSE, false), "waits in quick succession begin another pause");
+    }
+
+    #[test]
+    fn a_first_wait_long_behind_the_making_is_one_of_those_far_apart() {
+        let words = (AtomicU64::new(0), Futex::new(0), AtomicU64::new(0));
+        let hatch = Hatch { word: &words.0, bell: &words.1, lessons: &words.2, reach: Reach::Process };
+        let (epoch, spin) = (now(), Duration::from_micros(10));
+        let long_ago =
+            |after| Lessons::unpack(words.2.load(Ordering::Relaxed)).are_long_ago(epoch, now() + after, spin);
+        assert!(!long_ago(Duration::from_secs(1)), "nobody has said when it was made");
+        hatch.begin(epoch);
+        assert!(long_ago(Duration::from_secs(1)) && (!long_ago(Duration::ZERO) || cfg!(miri)));
     }
 
     #[test]
@@ -416,33 +486,43 @@ mod tests {
         let hatch = Hatch { word: &words.0, bell: &words.1, lessons: &words.2, reach: Reach::Process };
         let lessons = || Lessons::unpack(words.2.load(Ordering::Relaxed));
         let epoch = now();
-        assert!(!hatch.sleep_through(epoch, || unreachable!()), "there is no pause");
+        assert!(!hatch.sleeps_through(), "there is no pause");
         hatch.pause();
-        assert_eq!(lessons().pause, PAUSE << DOUBLED);
-        // Comes between the announcement and the sleep, then behind the second sleep.
+        assert_eq!((hatch.sleeps_through(), lessons().pause), (true, PAUSE << DOUBLED));
+        // Comes between the announcement and the sleep.
         let marked = || words.0.load(Ordering::Relaxed) != 0;
-        assert!(hatch.sleep_through(epoch, marked));
-        assert_eq!((lessons().pause, lessons().ended), ((PAUSE << DOUBLED) - 1, 0));
-        for left in [2, 1] {
+        hatch.sleep_through(|| unreachable!(), marked);
+        assert_eq!((lessons().pause, lessons().apart, lessons().ended), ((PAUSE << DOUBLED) - 1, true, 0));
+        for (left, knows) in [(2, false), (1, true), (1, false)] {
             words.0.store(0, Ordering::Relaxed);
-            words.2.store(Lessons { pause: left, vain: 2, ..Lessons::default() }.pack(), Ordering::Relaxed);
-            let looks = Cell::new(0);
-            let fifth = || looks.replace(looks.get() + 1) == 4;
-            let done = std::sync::atomic::AtomicBool::new(false);
-            let slept = std::thread::scope(|scope| {
-                scope.spawn(|| {
-                    while !done.load(std::sync::atomic::Ordering::SeqCst) {
-                        std::thread::sleep(Duration::from_millis(1));
-                        hatch.wake_spuriously();
-                    }
-                });
-                let slept = hatch.sleep_through(epoch, fifth);
-                done.store(true, std::sync::atomic::Ordering::SeqCst);
-                slept
-            });
-            assert_eq!((slept, lessons().pause, lessons().vain, lessons().ended > 0), (true, left - 1, 2, left == 1));
+            let pause = Lessons { pause: left, vain: 2, apart: true, ..Lessons::default() };
+            words.2.store(pause.pack(), Ordering::Relaxed);
+            hatch.sleep_through(|| knows.then_some(epoch), marked);
+            let rest = Lessons { pause: left - 1, apart: left > 1, ended: 0, ..pause };
+            assert_eq!((Lessons { ended: 0, ..lessons() }, lessons().ended > 0), (rest, knows));
         }
-        assert!(!hatch.sleep_through(epoch, || unreachable!()), "the pause is over");
+        assert!(!hatch.sleeps_through(), "the pause is over");
+    }
+
+    #[test]
+    fn a_sleep_that_nobody_ends_for_good_ends_the_pause() {
+        let words = (AtomicU64::new(0), Futex::new(0), AtomicU64::new(0));
+        let hatch = Hatch { word: &words.0, bell: &words.1, lessons: &words.2, reach: Reach::Process };
+        hatch.pause();
+        let looks = Cell::new(0);
+        let done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(std::sync::atomic::Ordering::SeqCst) {
+                    std::thread::sleep(Duration::from_millis(1));
+                    hatch.wake_spuriously();
+                }
+            });
+            // Behind the second sleep.
+            hatch.sleep_through(|| Some(now()), || looks.replace(looks.get() + 1) == 3);
+            done.store(true, std::sync::atomic::Ordering::SeqCst);
+        });
+        assert_eq!((looks.get(), hatch.sleeps_through()), (4, false));
     }
 
     #[test]

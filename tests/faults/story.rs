@@ -4,8 +4,10 @@
 use super::child::or_die;
 use super::common::{Watch, until};
 use super::{POLITE, SLEEPING, barrier};
+use phalanx::compat::in_place::{InPlace, Means, Reach};
 use phalanx::team::Team;
 use phalanx::{Algorithm, Barrier, Broken, Party, Trip, WaitPolicy, compat};
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -31,6 +33,7 @@ pub(crate) fn play(watch: &Watch, midway: impl FnOnce()) -> Vec<String> {
         }
     }
     told.push(callers(watch));
+    told.push(far_apart());
     told.push(team());
     told
 }
@@ -166,6 +169,30 @@ fn callers(watch: &Watch) -> String {
     });
     let late = barrier.wait_timeout(Duration::from_millis(5)).unwrap_err();
     format!("callers: {leaders} leaders, then {} at {}", late.cause().kind(), late.generation())
+}
+
+/// Callers of a barrier in place whose trips are so far apart that they would sleep without a limit, if wakes came.
+fn far_apart() -> String {
+    let (barrier, means) = (InPlace::new(NonZeroU32::MIN.saturating_add(1), Reach::Process, 0), Means::plain());
+    barrier.begin(&means);
+    let came = [0; 16].map(AtomicUsize::new);
+    let cross = |rank| {
+        let lasts = came.iter().enumerate().filter(|(trip, came)| {
+            if trip % 2 == rank {
+                thread::sleep(Duration::from_millis(6));
+            }
+            came.fetch_add(1, SeqCst);
+            let last = barrier.wait(&means);
+            or_die(|| assert_eq!(came.load(SeqCst), 2, "released early"));
+            last
+        });
+        lasts.count()
+    };
+    let lasts: usize = thread::scope(|scope| {
+        let threads = [0, 1].map(|rank| scope.spawn(move || cross(rank)));
+        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+    });
+    format!("far apart: {} trips, {lasts} last callers", came.len())
 }
 
 fn team() -> String {

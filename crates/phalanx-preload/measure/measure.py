@@ -65,7 +65,7 @@ ROWS = [
     ("10 ms slept by 2", "sparse 2 100 10000 sleep", "CPU time", 1 / 1.1),
     ("10 ms slept by 8", "sparse 8 100 10000 sleep", "CPU time", 1 / 1.1),
     ("10 ms slept by 1 of 2", "sparse 2 100 10000 sleep straggler", "CPU time", 1 / 1.1),
-    # In a program of one second (6 ms of CPU) the start of the library outweighs what its trips cost more.
+    # In a program of one second (6 ms of CPU) the start of the library weighs as much as its trips; `sleepers.py` tells them apart.
     ("10 ms slept by 2, for 5 s", "sparse 2 500 10000 sleep", "CPU time", 1 / 1.1),
     ("10 ms slept by 1 of 2, for 5 s", "sparse 2 500 10000 sleep straggler", "CPU time", 1 / 1.1),
     (BESIDE + "4 threads", "trips 4 50", "trip", "never slower"),
@@ -90,6 +90,18 @@ def say(text):
 
 def output_of(*command):
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+
+
+def describe_state():
+    """The commit, and whether there is more."""
+    return output_of("git", "rev-parse", "--short=10", "HEAD") + (" with changes" if output_of("git", "status", "--porcelain") else "")
+
+
+def describe_machine():
+    """CPUs, kernel, C library and compiler."""
+    model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    compiler = output_of("gcc", "--version").splitlines()[0]
+    return f"{os.cpu_count()} CPUs, {model.group(1) if model else platform.machine()}; Linux {platform.release()}; {' '.join(platform.libc_ver())}; {compiler}"
 
 
 def build():
@@ -269,7 +281,7 @@ def main():
     parser.add_argument("--out", help="where the table goes as well")
     options = parser.parse_args()
     # What was measured is what is there now, whatever is committed meanwhile.
-    commit = output_of("git", "rev-parse", "--short=10", "HEAD") + (" with changes" if output_of("git", "status", "--porcelain") else "")
+    commit = describe_state()
     started = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
     if options.first:
         take_precedence()
@@ -291,9 +303,8 @@ def main():
         line, verdict = judge(row, rounds, library, options.first)
         verdicts[verdict[:6]] += 1
         lines.append(line)
-    model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     text = "\n".join([
-        f"Machine: {os.cpu_count()} CPUs, {model.group(1) if model else platform.machine()}; Linux {platform.release()}; {' '.join(platform.libc_ver())}; {output_of('gcc', '--version').splitlines()[0]}",
+        f"Machine: {describe_machine()}",
         f"Commit: {commit}. Started: {started}. Others had {100 * statistics.median(busy or [0]):.0f} % of the machine in half of the rounds, {100 * max(busy or [0]):.0f} % at most{', of what was left to them' if options.first else ''}.",
         f"Command: `{' '.join(['crates/phalanx-preload/measure/measure.py', *sys.argv[1:]])}`",
         f"Preloaded: {'`' + library.name + '`' if library else 'nothing: glibc against glibc'}",

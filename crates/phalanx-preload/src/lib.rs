@@ -14,10 +14,13 @@
 //! # State
 //!
 //! All of a barrier is in its 32 bytes, so nothing is allocated by `_init`, nothing freed by `_destroy`, and processes may share it,
-//! if all of them have this library. How to wait here ([`Means`]) is one static: made by the first `_init` of a process (0.2 ms for
+//! if all of them have this library. How to wait here ([`Means`]) is one static: made by the first `_init` of a process (0.1 ms for
 //! the mask, the quota and the environment; nothing is timed, no thread is started), read by `_wait` without a lock, an allocation,
-//! an environment or thread-local storage. Who waits before it is there, or in a process that makes no barriers, goes by the CPU
+//! an environment or thread-local storage, and by those alone who may stay awake: where trips are far apart each line of memory that a
+//! wait touches shows in the program's CPU time. Who waits before it is there, or in a process that makes no barriers, goes by the CPU
 //! mask alone.
+//!
+//! The unwinder that Rust's standard library needs is linked into the library (`build.rs`).
 //!
 //! What is counted for `PHALANX_PRELOAD_STATS` and `PHALANX_WATCHDOG` is in tables (`slots`, `lines`), whose number is in
 //! the barrier's note. Without these variables the note is 0, and that is all that `_wait` looks at: it is in the line that it reads
@@ -136,9 +139,14 @@ unsafe extern "C" fn init_from(
     let old = if observe { unsafe { (*barrier).note() } } else { 0 };
     // SAFETY: as above.
     unsafe { barrier.write(InPlace::new(parties, reach, 0)) };
+    // SAFETY: written above.
+    let barrier = unsafe { &*barrier };
+    if let Some(means) = MEANS.get() {
+        barrier.begin(means);
+    }
     if observe {
-        // SAFETY: written above. A barrier that cannot be observed because of a panic works all the same.
-        let _ = catch_unwind(|| observe::adopt(unsafe { &*barrier }, old, shared, place));
+        // A barrier that cannot be observed because of a panic works all the same.
+        let _ = catch_unwind(|| observe::adopt(barrier, old, shared, place));
     }
     0
 }
@@ -159,32 +167,33 @@ pub unsafe extern "C" fn pthread_barrier_wait(barrier: *mut pthread_barrier_t) -
     if barrier.parties() == 0 {
         return EINVAL;
     }
-    let last = match MEANS.get() {
-        Some(means) if barrier.note() == 0 => barrier.wait(means),
-        _ => wait_otherwise(barrier),
+    let last = match barrier.note() {
+        0 => barrier.wait_with(|| MEANS.get().or_else(plain)),
+        note => wait_observed(barrier, note),
     };
     if last { libc::PTHREAD_BARRIER_SERIAL_THREAD } else { 0 }
 }
 
-/// Observed, or without means.
+/// In a process that makes no barriers, or before its first is made.
 #[cold]
 #[inline(never)]
-fn wait_otherwise(barrier: &InPlace) -> bool {
-    if MEANS.get().is_none() {
-        PLAIN.fill(Means::plain);
-    }
-    let plain;
-    let means = match MEANS.get().or_else(|| PLAIN.get()) {
+fn plain() -> Option<&'static Means> {
+    PLAIN.fill(Means::plain);
+    PLAIN.get()
+}
+
+#[cold]
+#[inline(never)]
+fn wait_observed(barrier: &InPlace, note: u32) -> bool {
+    let local;
+    let means = match MEANS.get().or_else(plain) {
         Some(means) => means,
         None => {
-            plain = Means::plain();
-            &plain
+            local = Means::plain();
+            &local
         }
     };
-    match barrier.note() {
-        0 => barrier.wait(means),
-        note => observe::wait(barrier, note, means),
-    }
+    observe::wait(barrier, note, means)
 }
 
 /// Returns when everybody has left whom the barrier has let go. Its memory is the caller's again then; nothing else belongs to it.

@@ -26,7 +26,7 @@
 //!
 //! 1. `fetch_add` to `count`. The old count p is the place: batch `p / n`, index `p % n`.
 //! 2. Index n - 1, the last of its batch: everybody is released by step 1. Ring if there was a mark.
-//! 3. The others wait until the count is `(p / n + 1) * n` or more.
+//! 3. The others wait until the count is `(p / n + 1) * n` or more. Where waits are far apart (`wait/hatch.rs`) they sleep at once.
 //! 4. Everybody: `left` + 1, and nothing is touched behind it.
 //! 5. To give the memory back: refuse if the count is no multiple of n (somebody waits); wait until `left` is the count.
 //!
@@ -38,7 +38,8 @@
 //!
 //! # Limits
 //!
-//! A process that is killed while it waits is counted for ever, as in every pthread barrier. Destroying a barrier while somebody waits
+//! A process that is killed while it waits is counted for ever, as in every pthread barrier. Where waits are far apart nobody looks up from a
+//! sleep by itself: a system call filter that begins to refuse wakes then leaves those asleep who are. Destroying a barrier while somebody waits
 //! is refused; while somebody leaves, it waits for those.
 
 use crate::observe::watchdog::{Thread, watch_by_number};
@@ -239,28 +240,51 @@ impl InPlace {
         (arrivals / parties, (arrivals % parties) as u32)
     }
 
+    /// Says that the barrier is made now, so that its first wait can be known for one that comes long after. May be left out.
+    pub fn begin(&self, means: &Means) {
+        self.hatch().begin(means.epoch);
+    }
+
     /// Arrives, and stays until as many callers as the barrier has parties have arrived; true for the last of them.
     #[inline]
     pub fn wait(&self, means: &Means) -> bool {
+        self.wait_with(|| Some(means))
+    }
+
+    /// [`wait`](Self::wait), with means that are looked up by those alone who may stay awake; where there are none, by [`Means::plain`].
+    #[inline(always)]
+    pub fn wait_with<'m>(&self, means: impl Fn() -> Option<&'m Means>) -> bool {
         let parties = self.parties();
         let Place { end, index } = self.arrive();
         let last = index + 1 == parties;
-        if !last && !self.is_over_soon(end, parties, means) {
-            self.wait_longer(end, means);
+        if !last {
+            let hatch = self.hatch();
+            // What has been learned of a barrier that processes share may be another one's, whose waits go by another policy.
+            if hatch.sleeps_through() && hatch.reach == Reach::Process {
+                hatch.sleep_through(|| Some(means()?.epoch), || self.is_over(end));
+            } else if let Some(means) = means() {
+                if !self.is_over_soon(end, parties, means) {
+                    self.wait_longer(end, means);
+                }
+            } else {
+                self.wait_plainly(end);
+            }
         }
         self.leave();
         last
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn wait_plainly(&self, end: u64) {
+        self.wait_longer(end, &Means::plain());
     }
 
     /// Step 3, behind the bare polls.
     #[cold]
     #[inline(never)]
     fn wait_longer(&self, end: u64, means: &Means) {
-        let (hatch, over) = (self.hatch(), || self.is_over(end));
-        if means.plenty.learns && hatch.sleep_through(means.epoch, over) {
-            return;
-        }
-        hatch.long_wait(means.plan(self.parties()), means.epoch, &over, None, &mut |_| {});
+        self.hatch().long_wait(means.plan(self.parties()), means.epoch, &|| self.is_over(end), None, &mut |_| {});
     }
 
     /// [`wait`](Self::wait), and says how it went. `look` is called each `every`, as long as the trip is not complete.
@@ -376,6 +400,7 @@ impl InPlace {
         self.left.fetch_add(1, Ordering::Release);
     }
 
+    #[inline(always)]
     fn hatch(&self) -> Hatch<'_> {
         let reach = if self.note.load(Ordering::Relaxed) & 1 == 0 { Reach::Process } else { Reach::Machine };
         Hatch { word: &self.count, bell: &self.bell, lessons: &self.lessons, reach }

@@ -38,6 +38,9 @@
 //   BUG 34 manners: init leaves a file open
 //   BUG 35 manners: init needs a file
 //   BUG 36 manners: init installs a handler
+//   BUG 37 apart: a wait long behind the last trip is ended by a signal
+//   BUG 38 apart: who comes last to a trip long behind the last one wakes nobody
+//   BUG 39 apart: a trip in quick succession behind some that were far apart is over for the first to come
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -51,6 +54,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef BUG
@@ -96,6 +100,17 @@ static void misbehave(void) {
     if (HAS(31) && !before && pthread_create(&thread, NULL, stay, NULL) == 0) before = true;
     if (HAS(34)) (void)!open("/dev/null", O_RDONLY);
     if (HAS(36)) signal(SIGUSR2, ignore);
+}
+
+// Milliseconds since the last call, by whichever thread; and how many calls in a row came long behind the last.
+static atomic_ulong last_trip;
+static atomic_uint seldom;
+static unsigned long since_last_trip(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    unsigned long now = (unsigned long)time.tv_sec * 1000 + (unsigned long)time.tv_nsec / 1000000;
+    unsigned long since = now - atomic_exchange(&last_trip, now);
+    return since;
 }
 
 static bool now_and_then(void) { return atomic_fetch_add(&trips, 1) % 512 == 511; }
@@ -158,7 +173,14 @@ int pthread_barrier_wait(pthread_barrier_t *barrier) {
     bool bad = now_and_then();
     if (HAS(29) && place == 32) atomic_store(&shim->arrived, 0);
     unsigned enough = shim->count - (HAS(13) && bad && atomic_load(&shim->inside) > shim->count);
-    bool serial = place + 1 == enough;
+    bool serial = place + 1 == enough, late = false;
+    if (HAS(37) || HAS(38) || HAS(39)) {
+        // A straggler's trip begins when the first of the others comes.
+        unsigned long since = place == 0 || serial ? since_last_trip() : 0;
+        late = since >= 4;
+        if (late) atomic_fetch_add(&seldom, 1);
+        if (HAS(39) && place == 0 && shim->count > 1 && !late && atomic_exchange(&seldom, 0) > 4) mine--;
+    }
     if (serial) {
         if (HAS(12)) {
             unlock(&shim->lock);
@@ -167,7 +189,7 @@ int pthread_barrier_wait(pthread_barrier_t *barrier) {
         }
         atomic_store(&shim->arrived, 0);
         atomic_fetch_add(&shim->generation, 1);
-        if (!(HAS(23) && bad)) futex(shim, FUTEX_WAKE, INT32_MAX);
+        if (!(HAS(23) && bad) && !(HAS(38) && late)) futex(shim, FUTEX_WAKE, INT32_MAX);
         if (HAS(3) && bad) serial = false;
     }
     unlock(&shim->lock);
@@ -183,7 +205,7 @@ int pthread_barrier_wait(pthread_barrier_t *barrier) {
         if (HAS(18)) pthread_testcancel();
         if (futex(shim, FUTEX_WAIT, mine) == 0 || errno != EINTR) continue;
         if (HAS(4)) answer = EINTR;
-        if (HAS(4) || HAS(5)) break;
+        if (HAS(4) || HAS(5) || (HAS(37) && late)) break;
     }
     atomic_fetch_sub(&in_waits, 1);
     // The last touch: behind it the memory may be gone.

@@ -1,0 +1,141 @@
+#!/usr/bin/env python3
+"""Measures the CPU time of whole programs that do nothing but sleep between trips, on glibc's barriers and on preloaded ones.
+
+Such a program uses so little (6 ms in a second) that the start of a library and a few cold cache lines show. So this is finer than
+measure.py: in a round each kind runs once, in an order that is drawn, and what is said is the mean over all rounds of what a kind
+takes more than glibc (mean of its two runs of the same round) with its standard error, and the ratios.
+
+    glibc, glibc again    as it is, twice
+    empty                 a library is preloaded that holds nothing
+    least                 one with the least that a barrier can be (least.c)
+    preload               ours; with --other FILE others too
+
+With --crowd N, N processes of each kind run at the same time, each started up to 20 ms behind the last: then all have the same minute,
+rounds are steadier, and caches warmer than they are for a program alone.
+
+Usage: sleepers.py [--rounds N] [--crowd N] [--other FILE]... [--rows WORD] [--preload FILE] [--out FILE]
+"""
+
+import argparse
+import os
+import random
+import statistics
+import subprocess
+import sys
+import time
+from datetime import datetime, timezone
+from pathlib import Path
+
+sys.dont_write_bytecode = True  # the folder is the repository's
+from measure import BUILD, HERE, Failed, build, describe_machine, describe_state, find_preload, say
+
+# What, the program of measure.py, and how many of these make as many rounds as one of the last.
+ROWS = [
+    ("the start: 2 trips", "sparse 2 2 10000 sleep", 10),
+    ("2 sleep, 1 s", "sparse 2 100 10000 sleep", 1),
+    ("1 of 2 sleeps, 1 s", "sparse 2 100 10000 sleep straggler", 1),
+    ("8 sleep, 1 s", "sparse 8 100 10000 sleep", 1),
+]
+GLIBC, AGAIN = "glibc", "glibc again"
+
+
+def build_libraries():
+    """The library with nothing in it, and the least barrier."""
+    flags = ["gcc", "-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o"]
+    subprocess.run([*flags, BUILD / "empty.so", "-x", "c", "-nostdlib", os.devnull], check=True)
+    subprocess.run([*flags, BUILD / "least.so", HERE / "least.c"], check=True)
+    return {"empty": BUILD / "empty.so", "least": BUILD / "least.so"}
+
+
+def cpu_times(command, kinds, crowd):
+    """CPU time in ms of one process of each kind, by name; the mean of `crowd` of them, if that is not 0."""
+    program, *words = command.split()
+    sums, started = dict.fromkeys(kinds, 0.0), {}
+    silent = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
+
+    def end(child):
+        child, status, usage = os.wait4(child, 0)
+        name = started.pop(child)
+        if status != 0:
+            raise Failed(f"{command} with {name} ended with status {status:#x}")
+        sums[name] += 1e3 * (usage.ru_utime + usage.ru_stime)
+
+    order = list(kinds) * max(crowd, 1)
+    random.shuffle(order)
+    for name in order:
+        # Not fork: what a child does before its exec would count as the program's.
+        child = os.posix_spawn(str(BUILD / program), [program, *words], kinds[name], file_actions=silent)
+        started[child] = name
+        if crowd:
+            time.sleep(random.random() * 0.02)
+        else:
+            end(child)
+    for child in list(started):
+        end(child)
+    return {name: total / max(crowd, 1) for name, total in sums.items()}
+
+
+def lines(what, command, rounds):
+    """The lines of a row: one for each kind."""
+    glibc = [(round_[GLIBC] + round_[AGAIN]) / 2 for round_ in rounds]
+    for name in rounds[0]:
+        more = [round_[name] - base for round_, base in zip(rounds, glibc)]
+        ratios = [base / round_[name] for round_, base in zip(rounds, glibc)]
+        error = statistics.stdev(more) / len(more) ** 0.5
+        yield (
+            f"| {what} | `{command}` | {name} | {statistics.mean(round_[name] for round_ in rounds):.3f} | {statistics.mean(more):+.3f} ± {error:.3f} "
+            f"| {statistics.mean(glibc) / statistics.mean(round_[name] for round_ in rounds):.3f} | {statistics.median(ratios):.3f} | {len(rounds)} |"
+        )
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--rounds", type=int, default=30, help="of each row that takes a second")
+    parser.add_argument("--crowd", type=int, default=0, help="processes of each kind at the same time")
+    parser.add_argument("--rows", default="", help="only rows whose command or name holds this word")
+    parser.add_argument("--other", action="append", default=[], help="another library to preload")
+    parser.add_argument("--preload", help="our library, instead of one that is built")
+    parser.add_argument("--out", help="where the table goes as well")
+    options = parser.parse_args()
+    if options.rounds < 2 or options.crowd < 0:
+        parser.error("at least 2 rounds, and a crowd of at least 0")
+    state = describe_state()
+    build()
+    libraries = build_libraries()
+    ours = find_preload(options.preload)
+    if ours:
+        libraries["preload"] = ours
+    for other in options.other:
+        if not Path(other).is_file():
+            raise Failed(f"there is no {other}")
+        libraries[Path(other).name] = Path(other).resolve()
+    plain = {k: v for k, v in os.environ.items() if not k.startswith("PHALANX_") and k != "LD_PRELOAD"}
+    kinds = {GLIBC: plain, **{name: {**plain, "LD_PRELOAD": str(path)} for name, path in libraries.items()}, AGAIN: plain}
+    rows = [row for row in ROWS if options.rows in row[0] or options.rows in row[1]]
+    if not rows:
+        raise Failed(f"no row has {options.rows!r} in it")
+    started, table = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"), []
+    for what, command, times in rows:
+        cpu_times(command, kinds, options.crowd)  # warms up
+        rounds = [cpu_times(command, kinds, options.crowd) for _ in range(options.rounds * times)]
+        table += lines(what, command, rounds)
+        say(f"{what}: {len(rounds)} rounds")
+    text = "\n".join([
+        f"Machine: {describe_machine()}",
+        f"Commit: {state}. Started: {started}.",
+        f"Command: `{' '.join(['crates/phalanx-preload/measure/sleepers.py', *sys.argv[1:]])}`",
+        "",
+        "| what | command | | CPU time, ms | more than glibc, ms | glibc / it: of the means | median of the ratios | rounds |",
+        "|---|---|---|---|---|---|---|---|",
+        *table,
+    ])
+    print(text)
+    if options.out:
+        Path(options.out).write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (Failed, subprocess.CalledProcessError) as error:
+        sys.exit(f"sleepers: {error}")

@@ -29,12 +29,14 @@ from pathlib import Path
 sys.dont_write_bytecode = True  # the folder is the repository's
 from measure import BUILD, HERE, Failed, build, describe_machine, describe_state, find_preload, say
 
-# What, the program of measure.py, and how many of these make as many rounds as one of the last.
+# What, the program of measure.py, and how many rounds it gets for each that is asked for.
 ROWS = [
     ("the start: 2 trips", "sparse 2 2 10000 sleep", 10),
     ("2 sleep, 1 s", "sparse 2 100 10000 sleep", 1),
     ("1 of 2 sleeps, 1 s", "sparse 2 100 10000 sleep straggler", 1),
     ("8 sleep, 1 s", "sparse 8 100 10000 sleep", 1),
+    ("2 sleep, 5 s", "sparse 2 500 10000 sleep", 0.4),
+    ("1 of 2 sleeps, 5 s", "sparse 2 500 10000 sleep straggler", 0.4),
 ]
 GLIBC, AGAIN = "glibc", "glibc again"
 
@@ -117,7 +119,7 @@ def main():
     started, table = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"), []
     for what, command, times in rows:
         cpu_times(command, kinds, options.crowd)  # warms up
-        rounds = [cpu_times(command, kinds, options.crowd) for _ in range(options.rounds * times)]
+        rounds = [cpu_times(command, kinds, options.crowd) for _ in range(max(2, round(options.rounds * times)))]
         table += lines(what, command, rounds)
         say(f"{what}: {len(rounds)} rounds")
     text = "\n".join([

@@ -1,7 +1,7 @@
 //! Links the unwinder into the library, where it can be.
 //!
 //! Rust's standard library takes its unwinder from `libgcc_s.so.1`. A program in C loads that for our sake alone, and looks up some
-//! symbols more: a fifth of what a start costs more with us than without (`measure/sleepers.py`). The static `libgcc_eh.a` is the same
+//! symbols more: a third of what a start cost more with us than without (docs/results/2026-11-29-epyc-2cpu-preload/sleepers.md). The static `libgcc_eh.a` is the same
 //! code. As of everything else in here, none of its symbols leaves the library, so a program in C++ keeps its own unwinder; and no
 //! exception crosses between the two, because none crosses our functions.
 //!

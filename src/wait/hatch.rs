@@ -1,8 +1,9 @@
 //! A door for a barrier that has no room for one: the caller's 32 bytes of `compat/in_place.rs`.
 //!
 //! What differs from [`Door`](super::Door): nothing is ever broken here; the mark of a sleeper stands in the word that the last
-//! arrival changes by a read-modify-write in any case, so neither side needs a fence; and what all parties have learned of their
-//! waits is one word, because there are no handles that could keep it.
+//! arrival changes by a read-modify-write in any case, so neither side needs a fence; what all parties have learned of their
+//! waits is one word, because there are no handles that could keep it (`lessons.rs`); and beside rivals two ways of waiting compete
+//! (`contest.rs`).
 //!
 //! # Protocol: parking
 //!
@@ -22,6 +23,8 @@
 //! (2) acquires and (c) releases: who has seen the new bell finds the mark as (b) left it, or later. (1), (b) and the look at the mark
 //! are relaxed: they carry nothing, and a read-modify-write does not cut the release sequences of the word.
 
+use super::contest::{Contest, Look, Wait, Way, place_of};
+use super::lessons::{APART, GRAIN, Lessons, ONE_PAUSE, PAUSES};
 use super::long_wait::{Goal, LongWait, Nook};
 use super::{Limit, Pace, Plan, Seen, Stop};
 use crate::primitive::{AtomicU64, Futex, Ordering, Reach, now, relax};
@@ -65,8 +68,15 @@ impl Hatch<'_> {
     ) -> Stint {
         let lessons = Lessons::unpack(self.lessons.load(Ordering::Relaxed));
         let start = now();
-        let seldom = plan.learns && lessons.are_long_ago(epoch, start, plan.spin);
-        let plan = if seldom || plan.learns && lessons.pause > 0 { plan.at_once() } else { plan };
+        let contest = self.contest(plan);
+        let way = contest.and_then(|contest| contest.way(self.look(epoch, start)));
+        if way == Some(Way::Asleep) && every.is_none() && contest.is_some_and(Contest::wakes_come) && Futex::obeys() {
+            let (parks, _) = self.doze_until(ready);
+            return Stint { waited: now().saturating_duration_since(start), parks, ..Stint::default() };
+        }
+        let seldom = plan.learns && way.is_none() && lessons.are_long_ago(epoch, start, plan.spin);
+        let pause = plan.learns && way.map_or(lessons.pause > 0, |way| way == Way::Asleep);
+        let plan = if seldom || pause { plan.at_once() } else { plan };
         let mut pace = Pace::resume(plan, (u64::from(lessons.average) * GRAIN, lessons.penance));
         let mut stint = Stint::default();
         for polls in 1..=pace.lingering() {
@@ -94,10 +104,16 @@ impl Hatch<'_> {
         };
         pace.learn(waited);
         stint.waited = waited;
-        let in_vain = stint.parks > 0 || stay.met_rival.get();
+        let slept = stint.parks > 0;
+        let met_rival = stay.met_rival.get().then(|| self.look(epoch, start + waited));
+        let in_vain = slept || met_rival.is_some();
+        let wait = Wait { start: start.saturating_duration_since(epoch), met_rival, slept };
+        let contends = contest.is_some_and(|contest| contest.note(way, wait));
         let after = if seldom {
             // A pause is slept through without a limit, so only where wakes have come.
             lessons.after_one_of_few(in_vain && Futex::obeys())
+        } else if contends {
+            lessons.with(pace.lessons())
         } else {
             lessons.after(pace.lessons(), in_vain)
         };
@@ -123,6 +139,19 @@ impl Hatch<'_> {
     /// docs/results/2026-11-29-epyc-2cpu-preload/sleepers.md.
     #[inline(always)]
     pub(crate) fn sleep_through(self, epoch: impl Fn() -> Option<Instant>, ready: impl Fn() -> bool) {
+        let (_, woken) = self.doze_until(&ready);
+        // What others have made of it meanwhile, since each of them counts one too.
+        let word = self.lessons.load(Ordering::Relaxed);
+        if woken && word & PAUSES > ONE_PAUSE {
+            self.lessons.store(word - ONE_PAUSE, Ordering::Relaxed); // Relaxed: a hint.
+        } else {
+            self.end_pause(word, epoch());
+        }
+    }
+
+    /// Sleeps until `ready` answers true, without a limit: how many sleeps that took, and whether a wake that was meant ended the only one.
+    #[inline(always)]
+    fn doze_until(self, ready: &(impl Fn() -> bool + ?Sized)) -> (u32, bool) {
         let mut sleeps: u32 = 0;
         let mut woken = true;
         loop {
@@ -135,19 +164,29 @@ impl Hatch<'_> {
                 self.bell.recover_from_doze(failure, kept, sleeps);
                 woken = false;
             }
+            sleeps = sleeps.saturating_add(1);
             if ready() {
                 break;
             }
-            sleeps = sleeps.saturating_add(1);
             woken = false;
         }
-        // What others have made of it meanwhile, since each of them counts one too.
-        let word = self.lessons.load(Ordering::Relaxed);
-        if woken && word & PAUSES > ONE_PAUSE {
-            self.lessons.store(word - ONE_PAUSE, Ordering::Relaxed); // Relaxed: a hint.
-        } else {
-            self.end_pause(word, epoch());
-        }
+        (sleeps, woken)
+    }
+
+    /// Where the contest of this barrier would be: within a process, whose threads have one clock and one place for it.
+    fn contest(self, plan: Plan) -> Option<&'static Contest> {
+        if plan.learns && self.reach == Reach::Process { place_of(self.who()) } else { None }
+    }
+
+    /// The barrier, as the contest knows it.
+    fn who(self) -> u64 {
+        std::ptr::from_ref(self.word).addr() as u64
+    }
+
+    fn look(self, epoch: Instant, time: Instant) -> Look {
+        // Relaxed: arrivals are counted for a rate. They are above the mark.
+        let arrivals = self.word.load(Ordering::Relaxed) / (2 * Self::MARK);
+        Look { who: self.who(), time: time.saturating_duration_since(epoch), arrivals }
     }
 
     /// The end of a pause: the next wait wants to know how far apart they are. It comes early where something else than a wake ends a sleep.
@@ -193,8 +232,7 @@ impl Hatch<'_> {
     /// Begins a pause, the longest that there is.
     #[cfg(test)]
     pub(crate) fn pause(self) {
-        let pause = Lessons { pause: PAUSE << DOUBLED, apart: true, ..Lessons::default() };
-        self.lessons.store(pause.pack(), Ordering::Relaxed); // Relaxed: a hint, in a test.
+        self.lessons.store(Lessons::longest_pause().pack(), Ordering::Relaxed); // Relaxed: a hint, in a test.
     }
 
     /// Wakes all sleepers for no reason, for tests (C12).
@@ -237,170 +275,10 @@ impl Nook for Stay<'_> {
     }
 }
 
-/// What the parties of one barrier have learned, in one word: hints, of which a lost update costs a few microseconds.
-///
-/// Beyond the averages of `pace.rs`: whether it was in vain that they stayed awake. A wait that ended with a sleep, or met a yield that
-/// took a time slice, was; after three in a row nobody stays awake for a while, and then one is enough for twice as long. Spinning in
-/// vain costs its budget where everybody has a CPU. Where the one who is missing has been kept out by it (threads of unequal real-time
-/// priority on one CPU), it is what the wait consists of, and no average tells: the wait is as long as the budget.
-/// Waits that are far apart are paused for in the same way, though not for as many: there nobody stays awake in any case, not even for
-/// the bare polls, and the pause does without the clock.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Lessons {
-    /// Average of the long waits, in units of 64 ns; some four milliseconds at most.
-    average: u16,
-    /// Long waits left without spinning.
-    penance: u8,
-    /// Long waits in vain in a row.
-    vain: u8,
-    /// How often the next pause is to be doubled.
-    doubled: u8,
-    /// Long waits left for which everybody sleeps at once.
-    pause: u16,
-    /// When the last one ended, in units of 65.536 µs, modulo 2^26.
-    ended: u32,
-    /// Whether the pause is one of waits that are far apart.
-    apart: bool,
-}
-
-/// The unit of the average, and that of the time.
-const GRAIN: u64 = 64;
-const TICK: u128 = 1 << 16;
-
-/// Bits of the time.
-const ENDED: u32 = 26;
-
-/// In the word: a pause of waits that are far apart; a wait of a pause, and all of them.
-const APART: u64 = 1 << 63;
-const ONE_PAUSE: u64 = 1 << 26;
-const PAUSES: u64 = 2047 << 26;
-
-/// Where the last long wait ended so many spin budgets ago, spinning gains less than a hundredth, and in a program that sleeps
-/// in between costs a multiple of all else: nobody stays awake.
-const SELDOM: u32 = 100;
-
-/// Who does not spin yields where CPUs are scarce: that too is worth its while among trips in quick succession.
-const LEAST_SPIN: Duration = Duration::from_micros(10);
-
-/// Long waits in a row that have to be in vain: everything else on the machine needs a CPU now and then.
-const ACCIDENTS: u8 = 3;
-
-/// The first pause, in long waits, and how often it is doubled at most.
-const PAUSE: u16 = 16;
-const DOUBLED: u8 = 6;
-
-/// The same for waits that are far apart: should trips come in quick succession all at once, 64 of them are slept through at most.
-const DOUBLED_FOR_FEW: u8 = 2;
-
-impl Lessons {
-    fn unpack(word: u64) -> Self {
-        let bits = |from: u32, count: u32| (word >> from & ((1 << count) - 1)) as u32;
-        Self {
-            average: bits(0, 16) as u16,
-            penance: bits(16, 5) as u8,
-            vain: bits(21, 2) as u8,
-            doubled: bits(23, 3) as u8,
-            pause: bits(26, 11) as u16,
-            ended: bits(37, ENDED),
-            apart: word & APART != 0,
-        }
-    }
-
-    fn pack(self) -> u64 {
-        u64::from(self.average)
-            | u64::from(self.penance.min(31)) << 16
-            | u64::from(self.vain.min(3)) << 21
-            | u64::from(self.doubled.min(7)) << 23
-            | (u64::from(self.pause.min(2047)) * ONE_PAUSE)
-            | u64::from(self.ended) << 37
-            | if self.apart { APART } else { 0 }
-    }
-
-    fn tick(epoch: Instant, time: Instant) -> u32 {
-        let ticks = time.saturating_duration_since(epoch).as_nanos() / TICK;
-        ticks as u32 & ((1 << ENDED) - 1)
-    }
-
-    /// Whether the last long wait ended [`SELDOM`] spin budgets before `start`. (Processes that share a barrier have clocks of their own
-    /// here, and so may find it long ago when it was not.)
-    fn are_long_ago(self, epoch: Instant, start: Instant, spin: Duration) -> bool {
-        let since = Self::tick(epoch, start).wrapping_sub(self.ended) & ((1 << ENDED) - 1);
-        // What ended in the tick that is 0 is told as of the next, and may seem to lie ahead.
-        let behind = self.ended != 0 && since < 1 << (ENDED - 1);
-        behind && u128::from(since) * TICK > spin.max(LEAST_SPIN).saturating_mul(SELDOM).as_nanos()
-    }
-
-    /// With a wait that ended then.
-    fn at(self, epoch: Instant, end: Instant) -> Self {
-        // 0 is never.
-        Self { ended: Self::tick(epoch, end).max(1), ..self }
-    }
-
-    /// Behind one more long wait that came long after the last. That it was soon over says nothing of those in quick succession.
-    fn after_one_of_few(self, in_vain: bool) -> Self {
-        if !in_vain {
-            return self;
-        }
-        let few = Self { doubled: self.doubled.min(DOUBLED_FOR_FEW), ..self };
-        let after = few.after((u64::from(self.average) * GRAIN, self.penance), true);
-        Self { apart: after.pause > 0, ..after }
-    }
-
-    /// Behind one more long wait.
-    fn after(self, (average, penance): (u64, u8), in_vain: bool) -> Self {
-        let average = u16::try_from(average / GRAIN).unwrap_or(u16::MAX);
-        let same = Self { average, penance, ..self };
-        if self.pause > 0 {
-            let pause = self.pause - 1;
-            return Self { pause, apart: self.apart && pause > 0, ..same };
-        }
-        if !in_vain {
-            return Self { vain: 0, doubled: 0, ..same };
-        }
-        if self.vain + 1 < ACCIDENTS {
-            return Self { vain: self.vain + 1, ..same };
-        }
-        let doubled = self.doubled.min(DOUBLED);
-        Self { pause: PAUSE << doubled, doubled: (doubled + 1).min(DOUBLED), vain: ACCIDENTS - 1, ..same }
-    }
-}
-
 #[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
 mod tests {
     use super::*;
     use crate::wait::WaitPolicy;
-
-    #[test]
-    fn lessons_survive_the_word() {
-        for apart in [false, true] {
-            let lessons =
-                Lessons { average: 0xBEEF, penance: 17, vain: 2, doubled: 6, pause: 1024, ended: 0x2AB_CDEF, apart };
-            assert_eq!(Lessons::unpack(lessons.pack()), lessons);
-        }
-        assert_eq!(Lessons::unpack(0), Lessons::default());
-        let long = Lessons::default().after((u64::MAX, 3), false);
-        assert_eq!((long.average, long.penance), (u16::MAX, 3));
-        let ended = (1 << ENDED) - 1;
-        let most = Lessons { average: u16::MAX, penance: 31, vain: 3, doubled: 7, pause: 2047, ended, apart: true };
-        assert_eq!((most.pack(), Lessons::unpack(u64::MAX)), (u64::MAX, most));
-        assert_eq!(Lessons::unpack(PAUSES), Lessons { pause: 2047, ..Lessons::default() });
-        assert_eq!(Lessons::unpack(most.pack() - ONE_PAUSE), Lessons { pause: 2046, ..most });
-    }
-
-    #[test]
-    fn three_waits_in_vain_in_a_row_are_a_pause_and_then_one_is_for_twice_as_long() {
-        let met = |lessons: Lessons, times: &[bool]| times.iter().fold(lessons, |l, &vain| l.after((0, 0), vain));
-        assert_eq!(met(Lessons::default(), &[true, true, false, true, true]).pause, 0);
-        let mut lessons = met(Lessons::default(), &[true, true, true]);
-        for doubled in [0, 1, 2, 3, 4, 5, 6, 6, 6] {
-            assert_eq!(lessons.pause, PAUSE << doubled);
-            lessons = met(lessons, &vec![true; usize::from(lessons.pause)]);
-            assert_eq!(lessons.pause, 0);
-            lessons = met(lessons, &[true]);
-        }
-        let behind = met(lessons, &vec![false; usize::from(lessons.pause) + 1]);
-        assert_eq!((behind.vain, behind.doubled, met(behind, &[true, true]).pause), (0, 0, 0));
-    }
 
     #[test]
     fn who_may_not_learn_stays_awake_whatever_was_in_vain() {
@@ -426,46 +304,64 @@ mod tests {
     }
 
     #[test]
-    fn nobody_stays_awake_for_trips_that_are_far_apart() {
-        let (epoch, spin) = (now(), Duration::from_micros(40));
-        let at = |millis| epoch + Duration::from_millis(millis);
-        let lessons = Lessons::default();
-        assert!(!lessons.are_long_ago(epoch, at(1000), spin), "there has been none");
-        let lessons = lessons.at(epoch, at(1000));
-        let seldom = [1000, 1003, 1005, 1010].map(|millis| lessons.are_long_ago(epoch, at(millis), spin));
-        assert_eq!(seldom, [false, false, true, true]);
-        let without_spinning = [1000, 1003].map(|millis| lessons.are_long_ago(epoch, at(millis), Duration::ZERO));
-        assert_eq!(without_spinning, [false, true]);
-        // Across the end of the time that fits.
-        let wrap = Duration::from_nanos((TICK as u64) << ENDED); // Some seventy minutes.
-        let lessons = lessons.at(epoch, epoch + wrap - Duration::from_millis(1));
-        assert!(
-            !lessons.are_long_ago(epoch, epoch + wrap, spin)
-                && lessons.are_long_ago(epoch, epoch + wrap + spin * 150, spin)
-        );
-        let first = Lessons::default().at(epoch, epoch);
-        assert_eq!((first.ended, first.are_long_ago(epoch, epoch, spin)), (1, false));
-    }
-
-    #[test]
-    fn waits_far_apart_are_slept_through_after_three_that_slept_and_not_for_as_many_as_waits_in_vain() {
-        let met = |lessons: Lessons, times: &[bool]| times.iter().fold(lessons, |l, &vain| l.after_one_of_few(vain));
-        // One that was soon over says nothing, and does not begin the row anew.
-        let fresh = Lessons { average: 70, penance: 3, ..Lessons::default() };
-        assert_eq!(met(fresh, &[false, true, false, true, false]), Lessons { vain: 2, ..fresh });
-        let mut lessons = met(fresh, &[true, true, true]);
-        for doubled in [0, 1, 2, 2, 2] {
-            assert_eq!((lessons.pause, lessons.average, lessons.penance), (PAUSE << doubled, 70, 3));
-            assert!(lessons.apart);
-            // Of those who look at the clock all the same, since somebody wants the time, each counts one, too.
-            lessons = met(lessons, &vec![true; usize::from(lessons.pause)]);
-            assert_eq!((lessons.pause, lessons.apart), (0, false));
-            lessons = met(lessons, &[true]);
+    fn a_slow_yield_begins_a_contest_in_which_all_sleep_at_once_for_a_round() {
+        if cfg!(miri) {
+            return; // By its clock rounds are over before they have begun.
         }
-        let behind = Lessons { pause: 0, apart: false, ..lessons }.after((0, 0), false);
-        assert_eq!((behind.vain, behind.doubled), (0, 0), "one in quick succession that was worth staying awake for");
-        let in_vain = [true; 3].iter().fold(fresh, |lessons, &vain| lessons.after((0, 0), vain));
-        assert_eq!((in_vain.pause, in_vain.apart), (PAUSE, false), "waits in quick succession begin another pause");
+        let (epoch, costs) = (now(), crate::wait::Calibration::unmeasured());
+        let scarce = Plan::new(WaitPolicy::Adaptive, Some(Duration::ZERO), 2, 1, &costs);
+        let each_yield_is_slow = Plan { slow_yield: Duration::ZERO, scarce_yields: Duration::MAX, ..scarce };
+        let begins = |words: &(AtomicU64, Futex, AtomicU64)| {
+            let hatch = Hatch { word: &words.0, bell: &words.1, lessons: &words.2, reach: Reach::Process };
+            let looks = Cell::new(0);
+            let soon = || looks.replace(looks.get() + 1) > 3;
+            let stint = hatch.long_wait(each_yield_is_slow, epoch, &soon, None, &mut |_| {});
+            assert!(stint.yields > 0 && stint.parks == 0, "{stint:?}");
+            place_of(hatch.who()).unwrap().way(hatch.look(epoch, now())) == Some(Way::Awake)
+        };
+        // Contests of other tests may have the place.
+        let barriers: Vec<_> = (0..64).map(|_| (AtomicU64::new(0), Futex::new(0), AtomicU64::new(0))).collect();
+        let words = barriers.iter().find(|words| begins(words)).expect("no place is free");
+        let hatch = Hatch { word: &words.0, bell: &words.1, lessons: &words.2, reach: Reach::Process };
+        let place = place_of(hatch.who()).unwrap();
+        let note = |met_rival, slept| {
+            let start = now().saturating_duration_since(epoch);
+            assert!(place.note(Some(Way::Awake), Wait { start, met_rival, slept }));
+        };
+        let marked = || words.0.load(Ordering::Relaxed) != 0;
+        let plan = Plan::new(WaitPolicy::Adaptive, Some(Duration::MAX), 2, 2, &costs);
+        let sleeps = || {
+            words.0.store(0, Ordering::Relaxed);
+            let looks = Cell::new(0);
+            let ready = || looks.replace(looks.get() + 1) > 100 || marked();
+            hatch.long_wait(plan, epoch, &ready, None, &mut |_| {});
+            marked()
+        };
+        assert!(!sleeps(), "in the first round all are awake");
+        std::thread::sleep(Duration::from_millis(1));
+        note(Some(hatch.look(epoch, now())), false);
+        while place.way(hatch.look(epoch, now())) == Some(Way::Awake) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert!(sleeps(), "in the second all sleep");
+        note(None, true);
+        assert!(place.wakes_come() && Futex::obeys());
+        words.0.store(0, Ordering::Relaxed);
+        let woken = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !marked() {
+                    std::thread::yield_now();
+                }
+                woken.store(true, std::sync::atomic::Ordering::SeqCst);
+                hatch.wake_spuriously();
+            });
+            let ready = || woken.load(std::sync::atomic::Ordering::SeqCst);
+            let stint = hatch.long_wait(plan, epoch, &ready, None, &mut |_| {});
+            assert!(stint.parks <= 1 && stint.yields == 0 && stint.spins == 0, "{stint:?}");
+        });
+        let lessons = Lessons::unpack(words.2.load(Ordering::Relaxed));
+        assert_eq!((lessons.vain, lessons.pause), (0, 0), "nothing was in vain");
     }
 
     #[test]
@@ -488,11 +384,14 @@ mod tests {
         let epoch = now();
         assert!(!hatch.sleeps_through(), "there is no pause");
         hatch.pause();
-        assert_eq!((hatch.sleeps_through(), lessons().pause), (true, PAUSE << DOUBLED));
+        assert_eq!((hatch.sleeps_through(), lessons().pause), (true, Lessons::longest_pause().pause));
         // Comes between the announcement and the sleep.
         let marked = || words.0.load(Ordering::Relaxed) != 0;
         hatch.sleep_through(|| unreachable!(), marked);
-        assert_eq!((lessons().pause, lessons().apart, lessons().ended), ((PAUSE << DOUBLED) - 1, true, 0));
+        assert_eq!(
+            (lessons().pause, lessons().apart, lessons().ended),
+            ((Lessons::longest_pause().pause) - 1, true, 0)
+        );
         for (left, knows) in [(2, false), (1, true), (1, false)] {
             words.0.store(0, Ordering::Relaxed);
             let pause = Lessons { pause: left, vain: 2, apart: true, ..Lessons::default() };

@@ -3,7 +3,8 @@
 //! A waiter polls what its algorithm told it to poll, looks now and then at the barrier's *attention word* and at the
 //! clock, and in the end sleeps on that same word. Abort, timeout, break, parking and the counts of all that
 //! (`tally.rs`, which the watchdog reads) therefore exist once, here, and an algorithm knows only words and ranks. The barrier in the
-//! caller's 32 bytes has no room for a door; its hatch (`hatch.rs`) leads to the same long wait (`long_wait.rs`), or to a sleep without clock and limit.
+//! caller's 32 bytes has no room for a door; its hatch (`hatch.rs`) leads to the same long wait (`long_wait.rs`), or to a sleep without
+//! clock and limit.
 //!
 //! # State: the attention word
 //!
@@ -60,9 +61,11 @@
 //! that the fences order the waker's publication before the next look (3).
 
 mod calibrate;
+mod contest;
 #[cfg(any(test, phalanx_fuzz))]
 pub(crate) mod fuzzing;
 mod hatch;
+mod lessons;
 mod long_wait;
 mod pace;
 mod policy;

@@ -26,7 +26,8 @@
 //!
 //! 1. `fetch_add` to `count`. The old count p is the place: batch `p / n`, index `p % n`.
 //! 2. Index n - 1, the last of its batch: everybody is released by step 1. Ring if there was a mark.
-//! 3. The others wait until the count is `(p / n + 1) * n` or more. Where waits are far apart (`wait/hatch.rs`) they sleep at once.
+//! 3. The others wait until the count is `(p / n + 1) * n` or more. Where waits are far apart (`wait/hatch.rs`) they sleep at once, and in some
+//!    rounds of a contest beside rivals (`wait/contest.rs`).
 //! 4. Everybody: `left` + 1, and nothing is touched behind it.
 //! 5. To give the memory back: refuse if the count is no multiple of n (somebody waits); wait until `left` is the count.
 //!
@@ -38,7 +39,7 @@
 //!
 //! # Limits
 //!
-//! A process that is killed while it waits is counted for ever, as in every pthread barrier. Where waits are far apart nobody looks up from a
+//! A process that is killed while it waits is counted for ever, as in every pthread barrier. Where waits are far apart, and in a contest, nobody looks up from a
 //! sleep by itself: a system call filter that begins to refuse wakes then leaves those asleep who are. Destroying a barrier while somebody waits
 //! is refused; while somebody leaves, it waits for those.
 

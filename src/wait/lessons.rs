@@ -1,0 +1,228 @@
+//! What the parties of a barrier in place have learned of their waits.
+//!
+//! In one word, since there are no handles that could keep it. All of it is hints, of which a lost update costs a few microseconds.
+//!
+//! Beyond the averages of `pace.rs`: whether it was in vain that they stayed awake. A wait that ended with a sleep was; after three in a
+//! row nobody stays awake for a while, and then one is enough for twice as long. Spinning in vain costs its budget where everybody has a
+//! CPU. Where the one who is missing has been kept out by it (threads of unequal real-time priority on one CPU), it is what the wait
+//! consists of, and no average tells: the wait is as long as the budget.
+//!
+//! Waits that are far apart are paused for in the same way, though not for as many: there nobody stays awake in any case, not even for
+//! the bare polls, and the pause does without the clock.
+//!
+//! A wait that met a rival has a contest begun (`contest.rs`), and is a lesson only where there can be none: among processes, and where
+//! another barrier has the place.
+
+use std::time::{Duration, Instant};
+
+/// The lessons, out of their word.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Lessons {
+    /// Average of the long waits, in units of 64 ns; some four milliseconds at most.
+    pub(super) average: u16,
+    /// Long waits left without spinning.
+    pub(super) penance: u8,
+    /// Long waits in vain in a row.
+    pub(super) vain: u8,
+    /// How often the next pause is to be doubled.
+    pub(super) doubled: u8,
+    /// Long waits left for which everybody sleeps at once.
+    pub(super) pause: u16,
+    /// When the last one ended, in units of 65.536 µs, modulo 2^26.
+    pub(super) ended: u32,
+    /// Whether the pause is one of waits that are far apart.
+    pub(super) apart: bool,
+}
+
+/// The unit of the average, and that of the time.
+pub(super) const GRAIN: u64 = 64;
+const TICK: u128 = 1 << 16;
+
+/// Bits of the time.
+const ENDED: u32 = 26;
+
+/// In the word: a pause of waits that are far apart; a wait of a pause, and all of them.
+pub(super) const APART: u64 = 1 << 63;
+pub(super) const ONE_PAUSE: u64 = 1 << 26;
+pub(super) const PAUSES: u64 = 2047 << 26;
+
+/// Where the last long wait ended so many spin budgets ago, spinning gains less than a hundredth, and in a program that sleeps
+/// in between costs a multiple of all else: nobody stays awake.
+const SELDOM: u32 = 100;
+
+/// Who does not spin yields where CPUs are scarce: that too is worth its while among trips in quick succession.
+const LEAST_SPIN: Duration = Duration::from_micros(10);
+
+/// Long waits in a row that have to be in vain: everything else on the machine needs a CPU now and then.
+const ACCIDENTS: u8 = 3;
+
+/// The first pause, in long waits, and how often it is doubled at most.
+const PAUSE: u16 = 16;
+const DOUBLED: u8 = 6;
+
+/// The same for waits that are far apart: should trips come in quick succession all at once, 64 of them are slept through at most.
+const DOUBLED_FOR_FEW: u8 = 2;
+
+impl Lessons {
+    pub(super) fn unpack(word: u64) -> Self {
+        let bits = |from: u32, count: u32| (word >> from & ((1 << count) - 1)) as u32;
+        Self {
+            average: bits(0, 16) as u16,
+            penance: bits(16, 5) as u8,
+            vain: bits(21, 2) as u8,
+            doubled: bits(23, 3) as u8,
+            pause: bits(26, 11) as u16,
+            ended: bits(37, ENDED),
+            apart: word & APART != 0,
+        }
+    }
+
+    pub(super) fn pack(self) -> u64 {
+        u64::from(self.average)
+            | u64::from(self.penance.min(31)) << 16
+            | u64::from(self.vain.min(3)) << 21
+            | u64::from(self.doubled.min(7)) << 23
+            | (u64::from(self.pause.min(2047)) * ONE_PAUSE)
+            | u64::from(self.ended) << 37
+            | if self.apart { APART } else { 0 }
+    }
+
+    fn tick(epoch: Instant, time: Instant) -> u32 {
+        let ticks = time.saturating_duration_since(epoch).as_nanos() / TICK;
+        ticks as u32 & ((1 << ENDED) - 1)
+    }
+
+    /// Whether the last long wait ended [`SELDOM`] spin budgets before `start`. (Processes that share a barrier have clocks of their own
+    /// here, and so may find it long ago when it was not.)
+    pub(super) fn are_long_ago(self, epoch: Instant, start: Instant, spin: Duration) -> bool {
+        let since = Self::tick(epoch, start).wrapping_sub(self.ended) & ((1 << ENDED) - 1);
+        // What ended in the tick that is 0 is told as of the next, and may seem to lie ahead.
+        let behind = self.ended != 0 && since < 1 << (ENDED - 1);
+        behind && u128::from(since) * TICK > spin.max(LEAST_SPIN).saturating_mul(SELDOM).as_nanos()
+    }
+
+    /// With a wait that ended then.
+    pub(super) fn at(self, epoch: Instant, end: Instant) -> Self {
+        // 0 is never.
+        Self { ended: Self::tick(epoch, end).max(1), ..self }
+    }
+
+    /// Behind one more long wait that came long after the last. That it was soon over says nothing of those in quick succession.
+    pub(super) fn after_one_of_few(self, in_vain: bool) -> Self {
+        if !in_vain {
+            return self;
+        }
+        let few = Self { doubled: self.doubled.min(DOUBLED_FOR_FEW), ..self };
+        let after = few.after((u64::from(self.average) * GRAIN, self.penance), true);
+        Self { apart: after.pause > 0, ..after }
+    }
+
+    /// Behind one more long wait.
+    pub(super) fn after(self, averages: (u64, u8), in_vain: bool) -> Self {
+        let same = self.with(averages);
+        if self.pause > 0 {
+            let pause = self.pause - 1;
+            return Self { pause, apart: self.apart && pause > 0, ..same };
+        }
+        if !in_vain {
+            return Self { vain: 0, doubled: 0, ..same };
+        }
+        if self.vain + 1 < ACCIDENTS {
+            return Self { vain: self.vain + 1, ..same };
+        }
+        let doubled = self.doubled.min(DOUBLED);
+        Self { pause: PAUSE << doubled, doubled: (doubled + 1).min(DOUBLED), vain: ACCIDENTS - 1, ..same }
+    }
+
+    /// With the averages of a pace.
+    pub(super) fn with(self, (average, penance): (u64, u8)) -> Self {
+        Self { average: u16::try_from(average / GRAIN).unwrap_or(u16::MAX), penance, ..self }
+    }
+
+    /// The longest pause that there is, of waits far apart.
+    #[cfg(test)]
+    pub(super) fn longest_pause() -> Self {
+        Self { pause: PAUSE << DOUBLED, apart: true, ..Self::default() }
+    }
+}
+
+#[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
+mod tests {
+    use super::*;
+    use crate::primitive::now;
+
+    #[test]
+    fn lessons_survive_the_word() {
+        for apart in [false, true] {
+            let lessons =
+                Lessons { average: 0xBEEF, penance: 17, vain: 2, doubled: 6, pause: 1024, ended: 0x2AB_CDEF, apart };
+            assert_eq!(Lessons::unpack(lessons.pack()), lessons);
+        }
+        assert_eq!(Lessons::unpack(0), Lessons::default());
+        let long = Lessons::default().after((u64::MAX, 3), false);
+        assert_eq!((long.average, long.penance), (u16::MAX, 3));
+        let ended = (1 << ENDED) - 1;
+        let most = Lessons { average: u16::MAX, penance: 31, vain: 3, doubled: 7, pause: 2047, ended, apart: true };
+        assert_eq!((most.pack(), Lessons::unpack(u64::MAX)), (u64::MAX, most));
+        assert_eq!(Lessons::unpack(PAUSES), Lessons { pause: 2047, ..Lessons::default() });
+        assert_eq!(Lessons::unpack(most.pack() - ONE_PAUSE), Lessons { pause: 2046, ..most });
+    }
+
+    #[test]
+    fn three_waits_in_vain_in_a_row_are_a_pause_and_then_one_is_for_twice_as_long() {
+        let met = |lessons: Lessons, times: &[bool]| times.iter().fold(lessons, |l, &vain| l.after((0, 0), vain));
+        assert_eq!(met(Lessons::default(), &[true, true, false, true, true]).pause, 0);
+        let mut lessons = met(Lessons::default(), &[true, true, true]);
+        for doubled in [0, 1, 2, 3, 4, 5, 6, 6, 6] {
+            assert_eq!(lessons.pause, PAUSE << doubled);
+            lessons = met(lessons, &vec![true; usize::from(lessons.pause)]);
+            assert_eq!(lessons.pause, 0);
+            lessons = met(lessons, &[true]);
+        }
+        let behind = met(lessons, &vec![false; usize::from(lessons.pause) + 1]);
+        assert_eq!((behind.vain, behind.doubled, met(behind, &[true, true]).pause), (0, 0, 0));
+    }
+
+    #[test]
+    fn nobody_stays_awake_for_trips_that_are_far_apart() {
+        let (epoch, spin) = (now(), Duration::from_micros(40));
+        let at = |millis| epoch + Duration::from_millis(millis);
+        let lessons = Lessons::default();
+        assert!(!lessons.are_long_ago(epoch, at(1000), spin), "there has been none");
+        let lessons = lessons.at(epoch, at(1000));
+        let seldom = [1000, 1003, 1005, 1010].map(|millis| lessons.are_long_ago(epoch, at(millis), spin));
+        assert_eq!(seldom, [false, false, true, true]);
+        let without_spinning = [1000, 1003].map(|millis| lessons.are_long_ago(epoch, at(millis), Duration::ZERO));
+        assert_eq!(without_spinning, [false, true]);
+        // Across the end of the time that fits.
+        let wrap = Duration::from_nanos((TICK as u64) << ENDED); // Some seventy minutes.
+        let lessons = lessons.at(epoch, epoch + wrap - Duration::from_millis(1));
+        assert!(
+            !lessons.are_long_ago(epoch, epoch + wrap, spin)
+                && lessons.are_long_ago(epoch, epoch + wrap + spin * 150, spin)
+        );
+        let first = Lessons::default().at(epoch, epoch);
+        assert_eq!((first.ended, first.are_long_ago(epoch, epoch, spin)), (1, false));
+    }
+
+    #[test]
+    fn waits_far_apart_are_slept_through_after_three_that_slept_and_not_for_as_many_as_waits_in_vain() {
+        let met = |lessons: Lessons, times: &[bool]| times.iter().fold(lessons, |l, &vain| l.after_one_of_few(vain));
+        // One that was soon over says nothing, and does not begin the row anew.
+        let fresh = Lessons { average: 70, penance: 3, ..Lessons::default() };
+        assert_eq!(met(fresh, &[false, true, false, true, false]), Lessons { vain: 2, ..fresh });
+        let mut lessons = met(fresh, &[true, true, true]);
+        for doubled in [0, 1, 2, 2, 2] {
+            assert_eq!((lessons.pause, lessons.average, lessons.penance), (PAUSE << doubled, 70, 3));
+            assert!(lessons.apart);
+            // Of those who look at the clock all the same, since somebody wants the time, each counts one, too.
+            lessons = met(lessons, &vec![true; usize::from(lessons.pause)]);
+            assert_eq!((lessons.pause, lessons.apart), (0, false));
+            lessons = met(lessons, &[true]);
+        }
+        let behind = Lessons { pause: 0, apart: false, ..lessons }.after((0, 0), false);
+        assert_eq!((behind.vain, behind.doubled), (0, 0), "one in quick succession that was worth staying awake for");
+        let in_vain = [true; 3].iter().fold(fresh, |lessons, &vain| lessons.after((0, 0), vain));
+        assert_eq!((in_vain.pause, in_vain.apart), (PAUSE, false), "waits in quick succession begin another pause");
+    }
+}

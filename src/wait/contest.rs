@@ -4,7 +4,7 @@
 //! to it, some milliseconds; who sleeps gets the CPU back as soon as it is woken, but pays for a sleep and a wake on each trip. Which
 //! is better depends on the work between trips, on how many threads there are, and on where the kernel has put them: with a busy process
 //! on each of two CPUs, four threads without work are some three times as fast awake as asleep, and eight that compute for 30 µs each are slower
-//! by a third (docs/results/2026-11-29-epyc-2cpu-preload/rivals.md). So the two ways of waiting compete.
+//! by a third (docs/results/2026-11-29-xeon-2cpu-preload/README.md). So the two ways of waiting compete.
 //!
 //! # Protocol
 //!

@@ -73,6 +73,7 @@ ROWS = [
     (BESIDE + "Jacobi 64², 2 threads", "jacobi 64 2 4000", "program", "never slower"),
     (BESIDE + "Jacobi 256², 8 threads", "jacobi 256 8 1000", "program", "never slower"),
     (BESIDE + "Jacobi 512², 8 threads", "jacobi 512 8 800", "program", "never slower"),
+    (BESIDE + "the same for longer", "jacobi 512 8 8000", "program", "never slower"),
 ]
 # Rows of `--quick`.
 FEW = ("trips 2 50 pinned", "trips 4 50", "trips 64 50", "jacobi 64 2 8000", "jacobi 256 8 2000", "jacobi 512 16 600", "sparse 2 25 10000 compute straggler", "sparse 8 100 10000 sleep")

@@ -11,6 +11,7 @@ use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering::Acquire, Ordering::Relaxed};
 use std::sync::{Barrier, Mutex};
 use std::thread;
+use std::time::{Duration, Instant};
 
 fn made(parties: usize, reach: Reach, first: u64) -> InPlace {
     InPlace::new(NonZeroU32::new(parties as u32).unwrap(), reach, first)
@@ -56,6 +57,48 @@ fn nobody_is_early_and_one_is_last() {
                     assert_eq!(barrier.retire(), Ok(()));
                 }
             }
+        }
+    });
+}
+
+/// Long enough for a contest between staying awake and sleeping to take some turns (`src/wait/contest.rs`), which begins by chance.
+#[test]
+fn beside_busy_threads_nobody_is_early_whichever_way_all_wait() {
+    if cfg!(miri) {
+        return; // No thread of its scheduler is ever in another's way.
+    }
+    watched("in place: beside busy threads", patience(), |watch| {
+        for parties in [2, 3, 8] {
+            let (barrier, means) = (made(parties, Reach::Process, 0), Means::with_policy(WaitPolicy::Adaptive));
+            let (arrived, lasts, last_trip) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(usize::MAX));
+            let end = Instant::now() + Duration::from_millis(200);
+            let party = |rank: usize| {
+                let mut trip = 0;
+                while trip < last_trip.load(Relaxed) {
+                    trip += 1;
+                    if rank == 0 && last_trip.load(Relaxed) == usize::MAX && Instant::now() >= end {
+                        last_trip.store(trip + 1, Relaxed); // Known to all behind this trip.
+                    }
+                    arrived.fetch_add(1, Relaxed);
+                    if barrier.wait(&means) {
+                        lasts.fetch_add(1, Relaxed);
+                    }
+                    let seen = arrived.load(Relaxed);
+                    let due = trip * parties..=(trip + 1) * parties;
+                    assert!(due.contains(&seen), "{seen} arrivals seen after trip {trip} of {parties}");
+                }
+            };
+            let rival = || {
+                while Instant::now() < end {
+                    std::hint::spin_loop();
+                }
+            };
+            let (party, rival) = (&party, &rival);
+            let parties = (0..parties).map(|rank| Box::new(move || party(rank)) as common::watch::Job<'_, ()>);
+            let rivals = (0..common::cpus()).map(|_| Box::new(rival) as common::watch::Job<'_, ()>);
+            watch.crew(parties.chain(rivals).collect());
+            assert_eq!(lasts.into_inner(), last_trip.into_inner());
+            assert_eq!(barrier.retire(), Ok(()));
         }
     });
 }

@@ -30,7 +30,8 @@ use super::sysfs::read;
 /// # Platform notes
 ///
 /// Linux only, `None` elsewhere: control groups of version 1 and 2, mounted below `/sys/fs/cgroup` as usual, or wherever
-/// `/proc/self/mountinfo` says. An ancestor above the root of a container's cgroup namespace cannot be seen, and neither can its quota.
+/// `/proc/self/mountinfo` says. An ancestor above the root of a container's cgroup namespace cannot be seen, and neither can its quota. Where a
+/// single group is to be seen, the process is taken to be in it.
 #[must_use]
 pub fn quota() -> Option<f64> {
     // Under Miri `/proc` is not that of the program.
@@ -156,6 +157,7 @@ mod tests {
             fs::write(path, text).unwrap();
         };
         let limit = || limit_of_the_only_group(&root);
+        let _ = fs::remove_dir_all(&root); // A killed run may have left it.
         assert_eq!(limit(), None, "there is none");
         put("sys/fs/cgroup/cpu.max", "max 100000\n");
         // Some file systems count folders otherwise, or not at all; those of groups do not.

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use super::cpu_list::MAX_CPU_IDS;
 use super::cpu_set::CpuSet;
@@ -201,9 +201,11 @@ fn content(path: &Path, most: u64) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// Whether the kernel makes what is there: files of this machine, not of a snapshot.
+/// Whether the kernel makes what is there: files of this machine, not of a snapshot, of which `/proc` shows the roots, too.
 fn is_the_kernels(path: &Path) -> bool {
-    cfg!(target_os = "linux") && (path.starts_with("/proc") || path.starts_with("/sys"))
+    let straight = || path.components().all(|part| part != Component::ParentDir);
+    let ours = path.parent() == Some(Path::new("/proc/self")) || path.starts_with("/sys/fs/cgroup");
+    cfg!(target_os = "linux") && ours && straight()
 }
 
 /// The names of a directory's entries.

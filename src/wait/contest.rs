@@ -14,7 +14,7 @@
 //! - Nobody has met one more slow yield, though all were awake: it was an accident, since everything on a machine needs a CPU now and then.
 //!   The contest is over.
 //! - The other way has not been tried yet, or was better when it was tried last: it is its turn.
-//! - Else the round is repeated. After a while (an eighth of a second, doubled up to two seconds as long as it is in vain) the other way is
+//! - Else the round is repeated. After a while (an eighth of a second, doubled each time, up to two seconds) the other way is
 //!   given a round all the same, since rivals come and go, and programs change.
 //!
 //! A round takes [`ROUND`]: a few time slices. It is over with the first wait behind that; whoever gets to move `began` on ends it, and writes
@@ -23,12 +23,13 @@
 //! clocks and places are not the same. A round that took [`STALE`] or longer says nothing, and its place is anybody's: no trip came, or
 //! the barrier is gone.
 //!
-//! Those who are to sleep do so without a limit, once a wake has ended a sleep in this contest: a timer for each sleep would cost them what
-//! they are to gain.
+//! Those who are to sleep do so without a limit, once three waits of this contest have slept and the kernel has refused nothing: a timer for
+//! each sleep would cost them what they are to gain.
 //!
 //! # Memory ordering
 //!
-//! Everything is relaxed: hints, and each is of use without the others. A mixture of two rounds costs a round.
+//! Everything is relaxed: hints, and each is of use without the others. A mixture of two rounds, as where whoever ends one loses its CPU before it
+//! has written all of the next, costs a round.
 
 use crate::primitive::{AtomicU64, Ordering};
 use crossbeam_utils::CachePadded;
@@ -55,6 +56,12 @@ const ROUND: Duration = Duration::from_millis(16);
 /// A round that has no half of the other's rate by then is ended.
 const HOPELESS: Duration = Duration::from_millis(8);
 
+/// A slow yield that ends so long behind the beginning of a round is none of the slice with which it began.
+const SLICE: Duration = Duration::from_millis(8);
+
+/// How many waits have to have slept before one sleeps without a limit.
+const PROVEN: u64 = 3;
+
 /// A round that took so long says nothing.
 const STALE: Duration = Duration::from_millis(128);
 
@@ -80,6 +87,7 @@ pub(super) struct Look {
 /// A wait that is over.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wait {
+    pub(super) who: u64,
     /// When it began.
     pub(super) start: Duration,
     /// If a yield was slow, the barrier at the end of the wait.
@@ -105,8 +113,8 @@ pub(super) struct Contest {
     /// When the other way is tried again, in nanoseconds, and behind which time.
     retry: AtomicU64,
     patience: AtomicU64,
-    /// Whether wakes have ended sleeps.
-    woken: AtomicU64,
+    /// How many waits have slept, up to [`PROVEN`].
+    slept: AtomicU64,
 }
 
 /// The place of a barrier in this process; a model has none, since its words do not outlive it.
@@ -124,6 +132,11 @@ pub(super) fn place_of(who: u64) -> Option<&'static Contest> {
     }
 }
 
+/// How long ago a round began. A beginning ahead is somebody else's look, just now; or that of another clock, and then as long ago.
+fn lasted(look: Look, began: u64) -> Duration {
+    look.time.abs_diff(Duration::from_nanos(began))
+}
+
 impl Contest {
     constant_unless_modelled! {
         pub(super) fn new() -> Self {
@@ -137,7 +150,7 @@ impl Contest {
                 rates: [word(0), word(0)],
                 retry: word(0),
                 patience: word(0),
-                woken: word(0),
+                slept: word(0),
             }
         }
     }
@@ -147,15 +160,16 @@ impl Contest {
         if self.who.load(Ordering::Relaxed) != look.who {
             return None;
         }
-        // Before the way: with another round's, the exchange below fails.
+        // Before the way: should another round begin in between, the exchange below fails, or does mostly.
         let began = self.began.load(Ordering::Relaxed);
         let way = if self.way.load(Ordering::Relaxed) == 0 { Way::Awake } else { Way::Asleep };
-        let lasted = look.time.saturating_sub(Duration::from_nanos(began));
+        let lasted = lasted(look, began);
         if lasted >= STALE {
-            self.end(look);
+            self.end(look.who);
             return None;
         }
-        let arrivals = look.arrivals.wrapping_sub(self.from.load(Ordering::Relaxed));
+        // Others may have come later and been here first; and another barrier may have been made in the same memory.
+        let arrivals = look.arrivals.saturating_sub(self.from.load(Ordering::Relaxed));
         let rate = (u128::from(arrivals) * 1_000_000_000 / lasted.as_nanos().max(1)) as u64;
         let other = self.rate(way.other()).load(Ordering::Relaxed);
         let hopeless = lasted >= HOPELESS && rate < other / 2;
@@ -165,7 +179,7 @@ impl Contest {
             return Some(way);
         }
         if way == Way::Awake && !hopeless && self.met.load(Ordering::Relaxed) == 0 {
-            self.end(look);
+            self.end(look.who);
             return None;
         }
         let retry = time >= self.retry.load(Ordering::Relaxed);
@@ -179,46 +193,57 @@ impl Contest {
         Some(next)
     }
 
-    /// Takes note of a wait that began with this `way`; whether there is a contest behind it.
-    pub(super) fn note(&self, way: Option<Way>, wait: Wait) -> bool {
-        if way.is_none() {
+    /// Takes note of a wait; whether there is a contest behind it, so that it is no lesson.
+    pub(super) fn note(&self, wait: Wait) -> bool {
+        if self.who.load(Ordering::Relaxed) != wait.who {
             return wait.met_rival.is_some_and(|look| self.begin(look));
         }
-        // The other slow yields of the slice with which the contest began are no others.
-        if wait.met_rival.is_some() && wait.start > Duration::from_nanos(self.began.load(Ordering::Relaxed)) {
-            self.met.store(1, Ordering::Relaxed);
+        let began = self.began.load(Ordering::Relaxed);
+        if let Some(look) = wait.met_rival {
+            let behind = lasted(look, began);
+            if behind >= STALE {
+                self.end(wait.who);
+                return false;
+            }
+            // Parties on other CPUs may have met the same slice.
+            if wait.start > Duration::from_nanos(began) || behind >= SLICE {
+                self.met.store(1, Ordering::Relaxed);
+            }
         }
-        if wait.slept && !self.wakes_come() {
-            self.woken.store(1, Ordering::Relaxed);
+        let slept = self.slept.load(Ordering::Relaxed);
+        if wait.slept && slept < PROVEN {
+            self.slept.store(slept + 1, Ordering::Relaxed);
         }
         true
     }
 
-    /// Whether wakes have ended sleeps since the contest began.
+    /// Whether sleeps of this contest have ended often enough to go without a limit.
     pub(super) fn wakes_come(&self) -> bool {
-        self.woken.load(Ordering::Relaxed) != 0
+        self.slept.load(Ordering::Relaxed) >= PROVEN
     }
 
     /// Begins a contest, with a round of those who stay awake; false if the place is another's.
     fn begin(&self, look: Look) -> bool {
         let holder = self.who.load(Ordering::Relaxed);
-        let lasted = look.time.saturating_sub(Duration::from_nanos(self.began.load(Ordering::Relaxed)));
-        let free = holder == NOBODY || holder == look.who || lasted >= STALE;
-        if !free || self.who.compare_exchange(holder, look.who, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+        if holder != NOBODY && lasted(look, self.began.load(Ordering::Relaxed)) < STALE {
+            return holder == look.who;
+        }
+        // First, so that nobody who finds himself here takes the round for an old one.
+        self.began.store(look.time.as_nanos() as u64, Ordering::Relaxed);
+        if self.who.compare_exchange(holder, look.who, Ordering::Relaxed, Ordering::Relaxed).is_err() {
             return false;
         }
-        self.began.store(look.time.as_nanos() as u64, Ordering::Relaxed);
         self.rates.iter().for_each(|rate| rate.store(UNTRIED, Ordering::Relaxed));
         self.way.store(0, Ordering::Relaxed);
-        self.woken.store(0, Ordering::Relaxed);
+        self.slept.store(0, Ordering::Relaxed);
         self.put_off(look, FIRST);
         self.count_from(look);
         true
     }
 
     /// Leaves the place, unless it is another's by now.
-    fn end(&self, look: Look) {
-        let _ = self.who.compare_exchange(look.who, NOBODY, Ordering::Relaxed, Ordering::Relaxed);
+    fn end(&self, who: u64) {
+        let _ = self.who.compare_exchange(who, NOBODY, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     fn rate(&self, way: Way) -> &AtomicU64 {
@@ -253,7 +278,7 @@ mod tests {
         /// Some time behind the first slow yield.
         fn new() -> Self {
             let ring = Self { contest: Contest::new(), time: Duration::from_secs(5), arrivals: 1 << 40 };
-            assert!(ring.contest.note(None, ring.slow_yield()));
+            assert!(ring.contest.note(ring.slow_yield()));
             ring
         }
 
@@ -262,7 +287,7 @@ mod tests {
         }
 
         fn slow_yield(&self) -> Wait {
-            Wait { start: self.time, met_rival: Some(self.look()), slept: false }
+            Wait { who: 64, start: self.time, met_rival: Some(self.look()), slept: false }
         }
 
         /// Waits of `micros` each, until the time comes or the way changes, with a slow yield each if `rivals` are there. What comes then.
@@ -273,7 +298,7 @@ mod tests {
                 self.time += Duration::from_nanos(micros * US);
                 self.arrivals = self.arrivals.wrapping_add(1);
                 if rivals && first == Some(Way::Awake) {
-                    assert!(self.contest.note(first, self.slow_yield()));
+                    assert!(self.contest.note(self.slow_yield()));
                 }
                 let way = self.contest.way(self.look());
                 if way != first || self.time - began >= until {
@@ -298,12 +323,12 @@ mod tests {
         let mut ring = Ring::new();
         // Others had their CPUs taken by the same.
         let same = Wait { start: ring.time - ms(3), ..ring.slow_yield() };
-        assert!(ring.contest.note(Some(Way::Awake), same));
+        assert!(ring.contest.note(same));
         assert_eq!(ring.go(10, ms(100), false), (None, ROUND));
-        assert!(ring.contest.note(None, ring.slow_yield()), "the place is free");
+        assert!(ring.contest.note(ring.slow_yield()), "the place is free");
         let fast = Wait { met_rival: None, ..ring.slow_yield() };
-        ring.contest.end(ring.look());
-        assert!(!ring.contest.note(None, fast), "no contest without a rival");
+        ring.contest.end(64);
+        assert!(!ring.contest.note(fast), "no contest without a rival");
     }
 
     #[test]
@@ -372,36 +397,65 @@ mod tests {
     fn a_place_is_one_barriers_until_it_has_made_no_trips_for_long() {
         let mut ring = Ring::new();
         let other = |ring: &Ring| Look { who: 128, ..ring.look() };
-        let slow = |ring: &Ring| Wait { met_rival: Some(other(ring)), ..ring.slow_yield() };
+        let slow = |ring: &Ring| Wait { who: 128, met_rival: Some(other(ring)), ..ring.slow_yield() };
         ring.time += ms(30);
-        assert_eq!((ring.contest.way(other(&ring)), ring.contest.note(None, slow(&ring))), (None, false));
+        assert_eq!((ring.contest.way(other(&ring)), ring.contest.note(slow(&ring))), (None, false));
         ring.time += STALE - ms(30);
-        assert!(ring.contest.note(None, slow(&ring)));
+        assert!(ring.contest.note(slow(&ring)));
         assert_eq!((ring.contest.way(ring.look()), ring.contest.way(other(&ring))), (None, Some(Way::Awake)));
         // A barrier may lose its own contest by that, too.
         ring.time += STALE;
-        assert_eq!((ring.contest.way(other(&ring)), ring.contest.note(None, ring.slow_yield())), (None, true));
+        assert_eq!((ring.contest.way(other(&ring)), ring.contest.note(ring.slow_yield())), (None, true));
     }
 
     #[test]
     fn only_sleeps_in_the_contest_show_that_wakes_come() {
         let ring = Ring::new();
-        assert!(!ring.contest.wakes_come());
         let slept = Wait { met_rival: None, slept: true, ..ring.slow_yield() };
-        assert!(ring.contest.note(Some(Way::Asleep), slept) && ring.contest.wakes_come());
-        ring.contest.end(ring.look());
-        assert!(ring.contest.note(None, ring.slow_yield()) && !ring.contest.wakes_come(), "another contest");
+        let others = Wait { who: 128, ..slept };
+        for _ in 0..PROVEN {
+            assert!(!ring.contest.wakes_come() && !ring.contest.note(others) && ring.contest.note(slept));
+        }
+        assert!(ring.contest.wakes_come());
+        ring.contest.end(64);
+        assert!(ring.contest.note(ring.slow_yield()) && !ring.contest.wakes_come(), "another contest");
     }
 
     #[test]
-    fn counts_may_wrap() {
+    fn yields_longer_than_a_round_are_no_accident() {
         let mut ring = Ring::new();
-        ring.contest.end(ring.look());
-        ring.arrivals = u64::MAX - 5;
-        assert!(ring.contest.note(None, ring.slow_yield()));
-        assert_eq!(ring.next(100, 80).0, Some(Way::Asleep));
-        let (way, behind) = ring.next(100, 80);
-        assert!(way == Some(Way::Awake) && behind > ms(64), "{behind:?}");
+        let began = ring.time;
+        // Its wait had begun before the contest did.
+        ring.time += ms(20);
+        assert!(ring.contest.note(Wait { start: began - ms(20), ..ring.slow_yield() }));
+        ring.time += ms(20);
+        assert_eq!(ring.contest.way(ring.look()), Some(Way::Asleep));
+        // And where a contest is of no use, each other wait is a lesson.
+        let mut ring = Ring::new();
+        ring.time += STALE;
+        assert!(!ring.contest.note(ring.slow_yield()));
+        assert_eq!(ring.contest.way(ring.look()), None);
+        assert!(ring.contest.note(ring.slow_yield()));
+    }
+
+    #[test]
+    fn who_begins_late_what_another_has_begun_goes_on_with_it() {
+        let mut ring = Ring::new();
+        ring.time += ms(4);
+        assert!(ring.contest.begin(ring.look()));
+        ring.time += ms(12);
+        assert_eq!(ring.contest.way(ring.look()), None, "it was over a round behind its first beginning");
+    }
+
+    #[test]
+    fn another_clock_and_another_count_do_no_harm() {
+        for back in [ms(1), ms(100), Duration::from_secs(4)] {
+            let mut ring = Ring::new();
+            assert_eq!(ring.next(100, 80).0, Some(Way::Asleep));
+            (ring.time, ring.arrivals) = (ring.time - back, 0);
+            let (way, _) = ring.go(100, ms(300), false);
+            assert_ne!(way, Some(Way::Asleep), "with a clock {back:?} behind");
+        }
     }
 
     #[test]

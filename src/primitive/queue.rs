@@ -10,8 +10,8 @@
 //! | wakes at once again and again (`EINTR`, `EAGAIN` although the word is the same: a storm of signals, a filter that lies) | after [`PATIENCE`] times the sleeper rests for a nap each time |
 //! | refuses the clock's sleep as well | the sleeper yields |
 //!
-//! Without that look sleeps only who [dozes](Queue::doze): at a barrier of C programs, of which nobody else knows, behind sleeps that wakes
-//! of this process have ended. A filter that comes later and refuses them lets it sleep on, as it would in the C library.
+//! Without that look sleeps only who [dozes](Queue::doze): at a barrier of C programs, of which nobody else knows, behind sleeps
+//! that have ended, with nothing refused so far. A filter that comes later and refuses them lets it sleep on, as it would in the C library.
 //!
 //! The look every [`LONGEST`] costs a sleeper some 10 µs of each second. It would also hide a wake that this crate forgot: hence
 //! [`Queue::sleep`] says whether nothing but the look ended the sleep, and the tests demand that nobody has overslept (`wait`).

@@ -3,8 +3,8 @@
 //! A rival is a thread that is no party and never waits, on a CPU that the parties have to share. Who gives the CPU away loses a time slice
 //! to it, some milliseconds; who sleeps gets the CPU back as soon as it is woken, but pays for a sleep and a wake on each trip. Which
 //! is better depends on the work between trips, on how many threads there are, and on where the kernel has put them: with a busy process
-//! on each of two CPUs, four threads without work are some three times as fast awake as asleep, and eight that compute for 30 µs each are slower
-//! by a third (docs/results/2026-11-29-xeon-2cpu-preload/README.md). So the two ways of waiting compete.
+//! on each of two CPUs, four threads without work are between three times as fast awake as asleep and a little slower, by how the kernel has
+//! placed them, and eight that compute for 30 µs each are slower by a third (docs/results/2026-11-29-xeon-2cpu-preload/README.md). So the two ways of waiting compete.
 //!
 //! # Protocol
 //!

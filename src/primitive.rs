@@ -72,6 +72,9 @@ pub(crate) use chosen::{AtomicU32, AtomicU64, Mutex, MutexGuard, Ordering, fence
 use std::mem::MaybeUninit;
 use std::time::Instant;
 
+mod looks;
+pub(crate) use looks::{owning_looks, owning_looks_if_known};
+
 /// For a load that an acquire fence follows: relaxed. ThreadSanitizer does not follow fences, so for it (`--cfg phalanx_tsan`)
 /// such a load acquires by itself.
 pub(crate) const FENCED: Ordering = if cfg!(phalanx_tsan) { Ordering::Acquire } else { Ordering::Relaxed };
@@ -222,42 +225,6 @@ impl Meter {
     pub(crate) fn change(&self, value: u64) -> bool {
         self.0.swap(value, Ordering::Relaxed) != value
     }
-}
-
-/// Whether a look at a word that takes its line over for writing is cheaper than one that shares it, for two threads that
-/// both look at a line and both write to it.
-///
-/// On AMD's processors: measured on an EPYC of the fourth generation, two threads that exchange flags in one line take
-/// 0.63 of the time of plain looks where they have a core each, and 0.73 where they share one (docs/performance.md).
-/// David, Guerraoui and Trigonakis, "Everything you always wanted to know about synchronization but were afraid to ask",
-/// SOSP 2013, section 4, found the same of earlier ones. Elsewhere nobody has measured it, so no.
-pub(crate) fn owning_looks() -> bool {
-    #[cfg(all(target_arch = "x86_64", not(any(miri, all(test, any(phalanx_loom, phalanx_shuttle))))))]
-    {
-        static OWNING: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
-        *OWNING.get_or_init(|| shares_dearly(&vendor()))
-    }
-    // A model, and Miri, look so that the looks are checked.
-    #[cfg(not(all(target_arch = "x86_64", not(any(miri, all(test, any(phalanx_loom, phalanx_shuttle)))))))]
-    {
-        cfg!(any(miri, all(test, any(phalanx_loom, phalanx_shuttle))))
-    }
-}
-
-/// Whether this vendor's processors pay for each look that shares a line: what is said of [`owning_looks`].
-#[cfg(all(target_arch = "x86_64", not(any(miri, all(test, any(phalanx_loom, phalanx_shuttle))))))]
-fn shares_dearly(vendor: &[u8; 12]) -> bool {
-    [b"AuthenticAMD", b"HygonGenuine"].contains(&vendor)
-}
-
-/// Who made this processor.
-#[cfg(all(target_arch = "x86_64", not(any(miri, all(test, any(phalanx_loom, phalanx_shuttle))))))]
-fn vendor() -> [u8; 12] {
-    // SAFETY: every x86-64 processor has the instruction, and its leaf 0.
-    #[allow(unsafe_code, unused_unsafe)]
-    let id = unsafe { std::arch::x86_64::__cpuid(0) };
-    let registers = [id.ebx, id.edx, id.ecx].map(u32::to_le_bytes);
-    std::array::from_fn(|at| registers.as_flattened()[at])
 }
 
 /// Goes on when all earlier loads have their values, and a little later, where the processor can be told so.
@@ -752,18 +719,5 @@ mod queue {
             drop(lock(&self.gate));
             self.bell.notify_all();
         }
-    }
-}
-
-#[cfg(all(test, target_arch = "x86_64", not(any(miri, phalanx_loom, phalanx_shuttle))))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_look_takes_the_line_over_on_the_processors_of_two_vendors() {
-        assert!(shares_dearly(b"AuthenticAMD") && shares_dearly(b"HygonGenuine") && !shares_dearly(b"GenuineIntel"));
-        let vendor = vendor();
-        assert!(vendor.iter().all(|&letter| letter == b' ' || letter.is_ascii_graphic()), "{vendor:?}");
-        assert_eq!(owning_looks(), shares_dearly(&vendor));
     }
 }

@@ -70,11 +70,15 @@ impl Hatch<'_> {
         let start = now();
         let contest = self.contest(plan);
         let way = contest.and_then(|contest| contest.way(self.look(epoch, start)));
-        if way == Some(Way::Asleep) && every.is_none() && contest.is_some_and(Contest::wakes_come) && Futex::obeys() {
-            let (parks, _) = self.doze_until(ready);
-            return Stint { waited: now().saturating_duration_since(start), parks, ..Stint::default() };
-        }
         let seldom = plan.learns && way.is_none() && lessons.are_long_ago(epoch, start, plan.spin);
+        let wakes_come = if seldom {
+            lessons.wakes_have_come()
+        } else {
+            way == Some(Way::Asleep) && contest.is_some_and(Contest::wakes_come)
+        };
+        if wakes_come && every.is_none() && self.reach == Reach::Process && Futex::obeys() {
+            return self.doze_whole(ready, start, seldom.then_some((lessons, epoch)));
+        }
         let pause = plan.learns && way.map_or(lessons.pause > 0, |way| way == Way::Asleep);
         let plan = if seldom || pause { plan.at_once() } else { plan };
         let mut pace = Pace::resume(plan, (u64::from(lessons.average) * GRAIN, lessons.penance));
@@ -171,6 +175,17 @@ impl Hatch<'_> {
             woken = false;
         }
         (sleeps, woken)
+    }
+
+    /// A whole wait by [`doze_until`](Self::doze_until), since `start`: with the lessons so far it is one of those far apart, and another lesson.
+    fn doze_whole(self, ready: &dyn Fn() -> bool, start: Instant, seldom: Option<(Lessons, Instant)>) -> Stint {
+        let (parks, _) = self.doze_until(ready);
+        let end = now();
+        if let Some((lessons, epoch)) = seldom {
+            let learned = lessons.after_one_of_few(parks > 0 && Futex::obeys()).at(epoch, end);
+            self.lessons.store(learned.pack(), Ordering::Relaxed); // Relaxed: a hint.
+        }
+        Stint { waited: end.saturating_duration_since(start), parks, ..Stint::default() }
     }
 
     /// Where the contest of this barrier would be: within a process, whose threads have one clock and one place for it.
@@ -390,6 +405,67 @@ mod tests {
             assert_eq!((Lessons { ended: 0, ..lessons() }, lessons().ended > 0), (rest, knows));
         }
         assert!(!hatch.sleeps_through(), "the pause is over");
+    }
+
+    #[test]
+    fn once_there_has_been_a_pause_a_wait_far_apart_has_no_limit_unless_somebody_wants_the_time() {
+        let words = (AtomicU64::new(0), Futex::new(0), AtomicU64::new(0));
+        let marked = || words.0.load(Ordering::Relaxed) != 0;
+        let plan = Plan::new(WaitPolicy::Adaptive, None, 2, 2, &crate::wait::Calibration::unmeasured());
+        let hour = Some(Duration::from_secs(3600));
+        let cases = [
+            (0, Reach::Process, None),
+            (1, Reach::Process, hour),
+            (1, Reach::Machine, None),
+            (1, Reach::Process, None),
+        ];
+        for (at, (doubled, reach, every)) in cases.into_iter().enumerate() {
+            let hatch = Hatch { word: &words.0, bell: &words.1, lessons: &words.2, reach };
+            let epoch = now();
+            std::thread::sleep(Duration::from_millis(5));
+            let before = Lessons { average: 70, vain: 2, doubled, ..Lessons::default() }.at(epoch, epoch);
+            words.0.store(0, Ordering::Relaxed);
+            words.2.store(before.pack(), Ordering::Relaxed);
+            // Who has a limit looks once more before the announcement of a sleep.
+            let first = Cell::new(None);
+            let ready = || {
+                first.set(first.get().or(Some(marked())));
+                marked()
+            };
+            hatch.long_wait(plan, epoch, &ready, every, &mut |_| {});
+            assert_eq!(first.get(), Some(at == 3), "{doubled} {reach:?} {every:?}");
+            // Nobody slept, which is no lesson.
+            let behind = Lessons::unpack(words.2.load(Ordering::Relaxed));
+            assert!(behind.ended > before.ended);
+            assert_eq!(Lessons { ended: 0, ..behind }, Lessons { ended: 0, ..before });
+        }
+    }
+
+    #[test]
+    fn a_wait_far_apart_that_slept_without_a_limit_begins_the_next_pause() {
+        let words = (AtomicU64::new(0), Futex::new(0), AtomicU64::new(0));
+        let hatch = Hatch { word: &words.0, bell: &words.1, lessons: &words.2, reach: Reach::Process };
+        let plan = Plan::new(WaitPolicy::Adaptive, None, 2, 2, &crate::wait::Calibration::unmeasured());
+        let learned = |millis| {
+            let epoch = now();
+            let before = Lessons { vain: 2, doubled: 1, ..Lessons::default() }.at(epoch, epoch);
+            words.0.store(0, Ordering::Relaxed);
+            words.2.store(before.pack(), Ordering::Relaxed);
+            std::thread::sleep(Duration::from_millis(5));
+            let stint = std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    std::thread::sleep(Duration::from_millis(millis));
+                    if words.0.fetch_add(2, Ordering::Relaxed) & Hatch::MARK != 0 {
+                        hatch.ring();
+                    }
+                });
+                hatch.long_wait(plan, epoch, &|| words.0.load(Ordering::Relaxed) >= 2, None, &mut |_| {})
+            });
+            let lessons = Lessons::unpack(words.2.load(Ordering::Relaxed));
+            (stint.spins, stint.yields, stint.parks > 0, lessons.pause, lessons.apart)
+        };
+        // Who comes too late for the sleep comes earlier the next time.
+        assert!([5, 50, 500].into_iter().any(|millis| learned(millis) == (0, 0, true, 32, true)));
     }
 
     #[test]

@@ -8,7 +8,7 @@
 //! consists of, and no average tells: the wait is as long as the budget.
 //!
 //! Waits that are far apart are paused for in the same way, though not for as many: there nobody stays awake in any case, not even for
-//! the bare polls, and the pause does without the clock.
+//! the bare polls, and the pause does without the clock. The wait behind a pause looks at it, but has no limit either.
 //!
 //! A wait that met a rival has a contest begun (`contest.rs`), and is a lesson only where there can be none: among processes, and where
 //! another barrier has the place.
@@ -105,6 +105,11 @@ impl Lessons {
     pub(super) fn at(self, epoch: Instant, end: Instant) -> Self {
         // 0 is never.
         Self { ended: Self::tick(epoch, end).max(1), ..self }
+    }
+
+    /// Whether sleeps have been ended: there has been a pause, and no wait was worth staying awake for since.
+    pub(super) fn wakes_have_come(self) -> bool {
+        self.doubled > 0
     }
 
     /// Behind one more long wait that came long after the last. That it was soon over says nothing of those in quick succession.
@@ -211,10 +216,11 @@ mod tests {
         // One that was soon over says nothing, and does not begin the row anew.
         let fresh = Lessons { average: 70, penance: 3, ..Lessons::default() };
         assert_eq!(met(fresh, &[false, true, false, true, false]), Lessons { vain: 2, ..fresh });
+        assert!(!met(fresh, &[true, true]).wakes_have_come());
         let mut lessons = met(fresh, &[true, true, true]);
         for doubled in [0, 1, 2, 2, 2] {
             assert_eq!((lessons.pause, lessons.average, lessons.penance), (PAUSE << doubled, 70, 3));
-            assert!(lessons.apart);
+            assert!(lessons.apart && lessons.wakes_have_come());
             // Of those who look at the clock all the same, since somebody wants the time, each counts one, too.
             lessons = met(lessons, &vec![true; usize::from(lessons.pause)]);
             assert_eq!((lessons.pause, lessons.apart), (0, false));
@@ -222,6 +228,7 @@ mod tests {
         }
         let behind = Lessons { pause: 0, apart: false, ..lessons }.after((0, 0), false);
         assert_eq!((behind.vain, behind.doubled), (0, 0), "one in quick succession that was worth staying awake for");
+        assert!(!behind.wakes_have_come());
         let in_vain = [true; 3].iter().fold(fresh, |lessons, &vain| lessons.after((0, 0), vain));
         assert_eq!((in_vain.pause, in_vain.apart), (PAUSE, false), "waits in quick succession begin another pause");
     }

@@ -44,7 +44,9 @@
 //! is refused; while somebody leaves, it waits for those.
 
 use crate::observe::watchdog::{Thread, watch_by_number};
-use crate::primitive::{AtomicU32, AtomicU64, Futex, Ordering, Presence, now, owning_looks, settle};
+use crate::primitive::{
+    AtomicU32, AtomicU64, Futex, Ordering, Presence, now, owning_looks, owning_looks_if_known, settle,
+};
 use crate::topology::{available_cpus, current_cpus, startup_mask};
 use crate::wait::{Calibration, Hatch, Plan, Settings, Stint, WaitPolicy, calibration, outlast};
 use std::num::NonZeroU32;
@@ -115,7 +117,6 @@ pub struct Means {
     /// CPUs of the mask, of which a quota may leave less.
     mask: usize,
     costs: Calibration,
-    owns: bool,
     /// What times are counted from.
     epoch: Instant,
     /// The plan where everybody has a CPU.
@@ -147,7 +148,7 @@ impl Means {
 
     fn new(policy: WaitPolicy, spin: Option<Duration>, cpus: usize, mask: usize, costs: Calibration) -> Self {
         let plenty = Plan::new(policy, spin, 1, cpus, &costs);
-        Self { policy, spin, cpus, mask, costs, owns: owning_looks(), epoch: now(), plenty }
+        Self { policy, spin, cpus, mask, costs, epoch: now(), plenty }
     }
 
     fn plan(&self, parties: u32) -> Plan {
@@ -187,6 +188,14 @@ pub fn patience() -> Option<Duration> {
 #[must_use]
 pub fn threads(ids: Vec<(u32, String)>) -> Vec<Thread> {
     watch_by_number(ids)
+}
+
+/// True, like the looks that have been of use; those to come are worth a question.
+#[cold]
+#[inline(never)]
+fn told_by_looks() -> bool {
+    owning_looks();
+    true
 }
 
 /// A caller's place.
@@ -360,10 +369,14 @@ impl InPlace {
     #[inline(always)]
     fn is_over_soon(&self, end: u64, parties: u32, means: &Means) -> bool {
         let tight = means.tight(parties);
-        if means.owns && parties == 2 {
-            return (0..tight).any(|_| self.is_over_to_own(end));
+        if parties > 2 {
+            return (0..tight).any(|_| self.is_over(end));
         }
-        (0..tight).any(|_| self.is_over(end))
+        match owning_looks_if_known() {
+            Some(true) => (0..tight).any(|_| self.is_over_to_own(end)),
+            Some(false) => (0..tight).any(|_| self.is_over(end)),
+            None => (0..tight).any(|_| self.is_over(end)) && told_by_looks(),
+        }
     }
 
     /// [`is_over`](Self::is_over), asked by a thread that writes to the same line next (`owning_looks`): a compare and swap that
@@ -415,6 +428,12 @@ mod tests {
 
     fn of(parties: u32, reach: Reach, first: u64) -> InPlace {
         InPlace::new(NonZeroU32::new(parties).unwrap(), reach, first)
+    }
+
+    #[test]
+    fn looks_that_were_of_use_find_out_how_to_look() {
+        assert!(told_by_looks());
+        assert_eq!(owning_looks_if_known(), Some(owning_looks()));
     }
 
     #[test]

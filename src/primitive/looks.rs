@@ -1,23 +1,15 @@
 //! How to look at a line that two threads both look at and both write to: [`owning_looks`].
 //!
-//! The processor's maker decides, and says who it is by an instruction that a virtual machine has to ask its host about: 10 µs (Xeon,
-//! virtual) for an answer that a thread which sleeps at each trip has no use for. So there are two questions: one that is asked once
-//! and for all, and [`owning_looks_if_known`], whose caller asks the other when its looks have been of use.
+//! The processor's maker decides, and says who it is by an instruction that a virtual machine has to ask its host about: some 10 µs for an
+//! answer that a thread which sleeps at each trip has no use for (docs/results/2026-11-29-xeon-2cpu-preload/README.md). So there are two
+//! questions: [`owning_looks`], which finds it out, and [`owning_looks_if_known`] for a caller who asks the other one once he has
+//! stayed awake with success.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// Whether `CPUID` can be asked, and is to be: models and Miri look so that the looks are checked.
+/// Whether the processor is asked. Models and Miri look so in any case, so that the looks are checked; others than x86-64 never do.
 const ASKED: bool = cfg!(all(target_arch = "x86_64", not(any(miri, all(test, any(phalanx_loom, phalanx_shuttle))))));
-
-/// The answer where it is not asked.
 const UNASKED: bool = cfg!(any(miri, all(test, any(phalanx_loom, phalanx_shuttle))));
-
-const UNKNOWN: u8 = 0;
-const NO: u8 = 1;
-const YES: u8 = 2;
-
-/// What is known of it. Relaxed: whoever finds it unknown is given the same answer.
-static OWNING: AtomicU8 = AtomicU8::new(UNKNOWN);
 
 /// Whether a look at a word that takes its line over for writing is cheaper than one that shares it, for two threads that
 /// both look at a line and both write to it.
@@ -27,32 +19,44 @@ static OWNING: AtomicU8 = AtomicU8::new(UNKNOWN);
 /// David, Guerraoui and Trigonakis, "Everything you always wanted to know about synchronization but were afraid to ask",
 /// SOSP 2013, section 4, found the same of earlier ones. Elsewhere nobody has measured it, so no.
 pub(crate) fn owning_looks() -> bool {
-    owning_looks_if_known().unwrap_or_else(ask)
+    owning_looks_if_known().unwrap_or_else(|| OWNING.learn(vendor()))
 }
 
-/// The same, if somebody has asked already.
+/// The same, if somebody has found it out.
 #[inline(always)]
 pub(crate) fn owning_looks_if_known() -> Option<bool> {
-    if !ASKED {
-        return Some(UNASKED);
-    }
-    match OWNING.load(Ordering::Relaxed) {
-        UNKNOWN => None,
-        known => Some(known == YES),
-    }
+    if ASKED { OWNING.get() } else { Some(UNASKED) }
 }
 
-#[cold]
-#[inline(never)]
-fn ask() -> bool {
-    let owning = shares_dearly(&vendor());
-    OWNING.store(if owning { YES } else { NO }, Ordering::Relaxed);
-    owning
-}
+static OWNING: Answer = Answer::new();
 
-/// Whether this vendor's processors pay for each look that shares a line: what is said of [`owning_looks`].
-fn shares_dearly(vendor: &[u8; 12]) -> bool {
-    [b"AuthenticAMD", b"HygonGenuine"].contains(&vendor)
+/// What is known. (std's word in a model too, which never gets here.) Relaxed: it says all by itself, and who finds nothing learns the same.
+struct Answer(AtomicU8);
+
+impl Answer {
+    const UNKNOWN: u8 = 0;
+    const NO: u8 = 1;
+    const YES: u8 = 2;
+
+    const fn new() -> Self {
+        Self(AtomicU8::new(Self::UNKNOWN))
+    }
+
+    #[inline(always)]
+    fn get(&self) -> Option<bool> {
+        match self.0.load(Ordering::Relaxed) {
+            Self::UNKNOWN => None,
+            known => Some(known == Self::YES),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn learn(&self, vendor: [u8; 12]) -> bool {
+        let dear = [b"AuthenticAMD", b"HygonGenuine"].contains(&&vendor);
+        self.0.store(if dear { Self::YES } else { Self::NO }, Ordering::Relaxed);
+        dear
+    }
 }
 
 /// Who made this processor.
@@ -65,22 +69,31 @@ fn vendor() -> [u8; 12] {
     std::array::from_fn(|at| registers.as_flattened()[at])
 }
 
-/// None that is known to do so.
+/// Nobody of whom anything is known.
 #[cfg(not(target_arch = "x86_64"))]
 fn vendor() -> [u8; 12] {
     [b' '; 12]
 }
 
-#[cfg(all(test, not(any(miri, phalanx_loom, phalanx_shuttle))))]
+#[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
 mod tests {
     use super::*;
 
     #[test]
     fn a_look_takes_the_line_over_on_the_processors_of_two_vendors() {
-        assert!(shares_dearly(b"AuthenticAMD") && shares_dearly(b"HygonGenuine") && !shares_dearly(b"GenuineIntel"));
+        for (vendor, dear) in [(b"AuthenticAMD", true), (b"HygonGenuine", true), (b"GenuineIntel", false)] {
+            let answer = Answer::new();
+            assert_eq!(answer.get(), None);
+            assert_eq!((answer.learn(*vendor), answer.get()), (dear, Some(dear)));
+        }
+    }
+
+    #[test]
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    fn who_made_this_processor_is_asked_once_and_then_known() {
         let vendor = vendor();
         assert!(vendor.iter().all(|&letter| letter == b' ' || letter.is_ascii_graphic()), "{vendor:?}");
-        assert_eq!(ask(), shares_dearly(&vendor));
-        assert_eq!((owning_looks(), owning_looks_if_known()), (ask() && ASKED, Some(ask() && ASKED)));
+        let dear = Answer::new().learn(vendor);
+        assert_eq!((owning_looks(), OWNING.get(), owning_looks_if_known()), (dear, Some(dear), Some(dear)));
     }
 }

@@ -242,7 +242,7 @@ impl Contest {
     }
 
     /// Leaves the place, unless it is another's by now.
-    fn end(&self, who: u64) {
+    pub(super) fn end(&self, who: u64) {
         let _ = self.who.compare_exchange(who, NOBODY, Ordering::Relaxed, Ordering::Relaxed);
     }
 

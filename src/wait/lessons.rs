@@ -8,7 +8,8 @@
 //! consists of, and no average tells: the wait is as long as the budget.
 //!
 //! Waits that are far apart are paused for in the same way, though not for as many: there nobody stays awake in any case, not even for
-//! the bare polls, and the pause does without the clock. The wait behind a pause looks at it, but has no limit either.
+//! the bare polls, and the pause does without the clock. The wait behind a pause looks at it, but has no limit either
+//! (within a process, where nobody wants the time and the kernel has refused nothing).
 //!
 //! A wait that met a rival has a contest begun (`contest.rs`), and is a lesson only where there can be none: among processes, and where
 //! another barrier has the place.
@@ -107,9 +108,10 @@ impl Lessons {
         Self { ended: Self::tick(epoch, end).max(1), ..self }
     }
 
-    /// Whether sleeps have been ended: there has been a pause, and no wait was worth staying awake for since.
+    /// Whether a wait that comes now comes behind a pause, in which sleeps have been ended; not within one that rivals have begun, where none
+    /// may have been.
     pub(super) fn wakes_have_come(self) -> bool {
-        self.doubled > 0
+        self.doubled > 0 && (self.pause == 0 || self.apart)
     }
 
     /// Behind one more long wait that came long after the last. That it was soon over says nothing of those in quick succession.
@@ -231,5 +233,6 @@ mod tests {
         assert!(!behind.wakes_have_come());
         let in_vain = [true; 3].iter().fold(fresh, |lessons, &vain| lessons.after((0, 0), vain));
         assert_eq!((in_vain.pause, in_vain.apart), (PAUSE, false), "waits in quick succession begin another pause");
+        assert!(!in_vain.wakes_have_come() && Lessons { pause: 0, ..in_vain }.wakes_have_come());
     }
 }

@@ -13,7 +13,10 @@ takes more than glibc (mean of its two runs of the same round) with its standard
 With --crowd N, N processes of each kind run at the same time, each started up to 20 ms behind the last: then all have the same minute,
 rounds are steadier, and caches warmer than they are for a program alone.
 
-Usage: sleepers.py [--rounds N] [--crowd N] [--other FILE]... [--rows WORD] [--preload FILE] [--out FILE]
+"disk" is how often a process had to wait for a page from the disk. A system that takes back pages which nobody has used for seconds makes
+such waits, and they hit a preloaded library and not the C library, which all programs use. With --hold all files stay in memory.
+
+Usage: sleepers.py [--rounds N] [--crowd N] [--hold] [--other FILE]... [--rows WORD] [--preload FILE] [--out FILE]
 """
 
 import argparse
@@ -27,7 +30,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 sys.dont_write_bytecode = True  # the folder is the repository's
-from measure import BUILD, HERE, Failed, build, describe_machine, describe_state, find_preload, say
+from measure import BUILD, HERE, Failed, build, describe_machine, describe_state, find_preload, hold, say
 
 # What, the program of measure.py, and how many rounds it gets for each that is asked for.
 ROWS = [
@@ -50,9 +53,9 @@ def build_libraries():
 
 
 def cpu_times(command, kinds, crowd):
-    """CPU time in ms of one process of each kind, by name; the mean of `crowd` of them, if that is not 0."""
+    """CPU time in ms of one process of each kind, by name, and its waits for the disk; the mean of `crowd` of them, if that is not 0."""
     program, *words = command.split()
-    sums, started = dict.fromkeys(kinds, 0.0), {}
+    sums, waits, started = dict.fromkeys(kinds, 0.0), dict.fromkeys(kinds, 0), {}
     silent = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
 
     def end(child):
@@ -61,6 +64,7 @@ def cpu_times(command, kinds, crowd):
         if status != 0:
             raise Failed(f"{command} with {name} ended with status {status:#x}")
         sums[name] += 1e3 * (usage.ru_utime + usage.ru_stime)
+        waits[name] += usage.ru_majflt
 
     order = list(kinds) * max(crowd, 1)
     random.shuffle(order)
@@ -74,19 +78,20 @@ def cpu_times(command, kinds, crowd):
             end(child)
     for child in list(started):
         end(child)
-    return {name: total / max(crowd, 1) for name, total in sums.items()}
+    return {name: (total / max(crowd, 1), waits[name] / max(crowd, 1)) for name, total in sums.items()}
 
 
 def lines(what, command, rounds):
     """The lines of a row: one for each kind."""
-    glibc = [(round_[GLIBC] + round_[AGAIN]) / 2 for round_ in rounds]
+    glibc = [(round_[GLIBC][0] + round_[AGAIN][0]) / 2 for round_ in rounds]
     for name in rounds[0]:
-        more = [round_[name] - base for round_, base in zip(rounds, glibc)]
-        ratios = [base / round_[name] for round_, base in zip(rounds, glibc)]
+        times, waits = zip(*(round_[name] for round_ in rounds))
+        more = [time - base for time, base in zip(times, glibc)]
+        ratios = [base / time for time, base in zip(times, glibc)]
         error = statistics.stdev(more) / len(more) ** 0.5
         yield (
-            f"| {what} | `{command}` | {name} | {statistics.mean(round_[name] for round_ in rounds):.3f} | {statistics.mean(more):+.3f} ± {error:.3f} "
-            f"| {statistics.mean(glibc) / statistics.mean(round_[name] for round_ in rounds):.3f} | {statistics.median(ratios):.3f} | {len(rounds)} |"
+            f"| {what} | `{command}` | {name} | {statistics.mean(times):.3f} | {statistics.mean(more):+.3f} ± {error:.3f} "
+            f"| {statistics.mean(glibc) / statistics.mean(times):.3f} | {statistics.median(ratios):.3f} | {statistics.mean(waits):.2f} | {len(rounds)} |"
         )
 
 
@@ -95,6 +100,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=30, help="of each row that takes a second")
     parser.add_argument("--crowd", type=int, default=0, help="processes of each kind at the same time")
     parser.add_argument("--rows", default="", help="only rows whose command or name holds this word")
+    parser.add_argument("--hold", action="store_true", help="keep programs and libraries in memory")
     parser.add_argument("--other", action="append", default=[], help="another library to preload")
     parser.add_argument("--preload", help="our library, instead of one that is built")
     parser.add_argument("--out", help="where the table goes as well")
@@ -111,6 +117,8 @@ def main():
         if not Path(other).is_file():
             raise Failed(f"there is no {other}")
         libraries[Path(other).name] = Path(other).resolve()
+    if options.hold:
+        hold([*(BUILD / name for name in sorted({row[1].split()[0] for row in ROWS})), *libraries.values()])
     plain = {k: v for k, v in os.environ.items() if not k.startswith("PHALANX_") and k != "LD_PRELOAD"}
     kinds = {GLIBC: plain, **{name: {**plain, "LD_PRELOAD": str(path)} for name, path in libraries.items()}, AGAIN: plain}
     rows = [row for row in ROWS if options.rows in row[0] or options.rows in row[1]]
@@ -127,8 +135,8 @@ def main():
         f"Commit: {state}. Started: {started}.",
         f"Command: `{' '.join(['crates/phalanx-preload/measure/sleepers.py', *sys.argv[1:]])}`",
         "",
-        "| what | command | | CPU time, ms | more than glibc, ms | glibc / it: of the means | median of the ratios | rounds |",
-        "|---|---|---|---|---|---|---|---|",
+        "| what | command | | CPU time, ms | more than glibc, ms | glibc / it: of the means | median of the ratios | disk | rounds |",
+        "|---|---|---|---|---|---|---|---|---|",
         *table,
     ])
     print(text)

@@ -1,7 +1,7 @@
 //! How to look at a line that two threads both look at and both write to: [`owning_looks`].
 //!
 //! The processor's maker decides, and says who it is by an instruction that a virtual machine has to ask its host about: some 10 µs for an
-//! answer that a thread which sleeps at each trip has no use for (docs/results/2026-11-29-xeon-2cpu-preload/README.md). So there are two
+//! answer that a thread which sleeps at each trip has no use for (docs/results/2026-11-29-xeon-2cpu-preload/sleepers.md). So there are two
 //! questions: [`owning_looks`], which finds it out, and [`owning_looks_if_known`] for a caller who asks the other one once he has
 //! stayed awake with success.
 
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     #[cfg(all(target_arch = "x86_64", not(miri)))]
-    fn who_made_this_processor_is_asked_once_and_then_known() {
+    fn who_made_this_processor_is_asked_and_then_known() {
         let vendor = vendor();
         assert!(vendor.iter().all(|&letter| letter == b' ' || letter.is_ascii_graphic()), "{vendor:?}");
         let dear = Answer::new().learn(vendor);

@@ -84,7 +84,7 @@ impl Queue {
     #[inline(always)]
     pub(super) fn doze(&self, word: &AtomicU32, expected: u32) -> Result<(), Failure> {
         match futex::wait(word, Flags::PRIVATE, expected, None) {
-            // Rung before it fell asleep, as every second time where two come together: as good as a wake. (Relaxed: the caller looks again.)
+            // Rung before it fell asleep, as often where two come together: as good as a wake. (Relaxed: the caller looks again.)
             Err(Errno::AGAIN) if word.load(Ordering::Relaxed) != expected => Ok(()),
             answer => answer,
         }

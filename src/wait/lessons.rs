@@ -108,8 +108,8 @@ impl Lessons {
         Self { ended: Self::tick(epoch, end).max(1), ..self }
     }
 
-    /// Whether a wait that comes now comes behind a pause, in which sleeps have been ended; not within one that rivals have begun, where none
-    /// may have been.
+    /// Whether a wait that comes now comes behind a pause, in which others have slept and gone on; not within one that rivals have begun,
+    /// where nobody may have. (That wakes ended their sleeps is not known: it may have been the look each second.)
     pub(super) fn wakes_have_come(self) -> bool {
         self.doubled > 0 && (self.pause == 0 || self.apart)
     }

@@ -16,7 +16,9 @@ programs leave. But the kernel still takes their CPUs for busy when it places a 
 
 Without a preload to be found glibc is measured against glibc: every ratio must then be about one.
 
-Usage: measure.py [--quick] [--first] [--seconds N] [--rows WORD] [--preload FILE] [--out FILE]
+With --hold programs and preloaded libraries stay in memory: some systems take back pages that nobody has used for seconds.
+
+Usage: measure.py [--quick] [--first] [--hold] [--seconds N] [--rows WORD] [--preload FILE] [--out FILE]
 """
 
 import argparse
@@ -169,20 +171,24 @@ def take_precedence():
 
 
 def hold(files):
-    """Keeps these files in memory, and what this interpreter has mapped (the C library among it), until it ends.
+    """Keeps these files in memory, and what this interpreter has mapped (the C library among it), until it ends. As root, or with `ulimit -l`.
 
-    Some systems take pages back that nobody has used for seconds. Then a library which only one process in ten uses is read from the disk
-    again, and that is counted as CPU time of the program; the C library, which all use, never is.
+    Some systems take pages back that nobody has used for seconds. What then has to be read from the disk again is counted as CPU time of
+    the program, in part; a library that is preloaded for some programs only is more in danger than the C library, which all use.
     """
+    try:
+        for file in files:
+            with open(file, "rb") as opened:
+                HELD.append(mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ))
+            sum(HELD[-1][:: mmap.PAGESIZE])  # has each page read
+    except OSError as error:
+        raise Failed(f"cannot hold {file} in memory: {error.strerror}") from error
     library = ctypes.CDLL(None, use_errno=True)
-    if library.mlockall(LOCK_CURRENT | LOCK_FUTURE) != 0:
-        raise Failed(f"cannot hold files in memory: {os.strerror(ctypes.get_errno())}")
-    for file in files:
-        with open(file, "rb") as opened:
-            HELD.append(mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ))
+    if library.mlockall(LOCK_CURRENT) != 0:
+        raise Failed(f"cannot hold files in memory: {os.strerror(ctypes.get_errno())} (as root, or with ulimit -l unlimited)")
 
 
-LOCK_CURRENT, LOCK_FUTURE, HELD = 1, 2, []
+LOCK_CURRENT, HELD = 1, []
 
 
 @contextmanager
@@ -300,7 +306,7 @@ def main():
     parser.add_argument("--seconds", type=float, help="time for all rows together")
     parser.add_argument("--rows", default="", help="only rows whose command or name holds this word")
     parser.add_argument("--preload", help="the library, instead of one that is built")
-    parser.add_argument("--hold", action="store_true", help="keep programs and libraries in memory, where the system takes back what is idle for seconds")
+    parser.add_argument("--hold", action="store_true", help="keep programs and preloaded libraries in memory (as root, or with ulimit -l)")
     parser.add_argument("--out", help="where the table goes as well")
     options = parser.parse_args()
     # What was measured is what is there now, whatever is committed meanwhile.
@@ -311,7 +317,7 @@ def main():
     musl = build()
     library = find_preload(options.preload)
     if options.hold:
-        hold([*(BUILD / name for name in sorted({row[1].split()[0] for row in ROWS})), *([library] if library else [])])
+        hold([*sorted(BUILD.iterdir()), *([library] if library else [])])
     members = [Member("glibc"), Member("preload", **({"LD_PRELOAD": str(library)} if library else {})), Member("glibc again")]
     rows = [row for row in ROWS if (options.rows in row[0] or options.rows in row[1]) and (not options.quick or row[1] in FEW and not row[0].startswith(BESIDE))]
     if not rows:

@@ -13,8 +13,8 @@ takes more than glibc (mean of its two runs of the same round) with its standard
 With --crowd N, N processes of each kind run at the same time, each started up to 20 ms behind the last: then all have the same minute,
 rounds are steadier, and caches warmer than they are for a program alone.
 
-"disk" is how often a process had to wait for a page from the disk. A system that takes back pages which nobody has used for seconds makes
-such waits, and they hit a preloaded library and not the C library, which all programs use. With --hold all files stay in memory.
+"disk" is how many of a process's page faults waited for the disk. A system that takes back pages which nobody has used for seconds makes such
+waits, and a library that few use is more in danger than the C library. With --hold programs and preloaded libraries stay in memory.
 
 Usage: sleepers.py [--rounds N] [--crowd N] [--hold] [--other FILE]... [--rows WORD] [--preload FILE] [--out FILE]
 """
@@ -100,7 +100,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=30, help="of each row that takes a second")
     parser.add_argument("--crowd", type=int, default=0, help="processes of each kind at the same time")
     parser.add_argument("--rows", default="", help="only rows whose command or name holds this word")
-    parser.add_argument("--hold", action="store_true", help="keep programs and libraries in memory")
+    parser.add_argument("--hold", action="store_true", help="keep programs and preloaded libraries in memory (as root, or with ulimit -l)")
     parser.add_argument("--other", action="append", default=[], help="another library to preload")
     parser.add_argument("--preload", help="our library, instead of one that is built")
     parser.add_argument("--out", help="where the table goes as well")
@@ -118,7 +118,7 @@ def main():
             raise Failed(f"there is no {other}")
         libraries[Path(other).name] = Path(other).resolve()
     if options.hold:
-        hold([*(BUILD / name for name in sorted({row[1].split()[0] for row in ROWS})), *libraries.values()])
+        hold([*sorted(BUILD.iterdir()), *libraries.values()])
     plain = {k: v for k, v in os.environ.items() if not k.startswith("PHALANX_") and k != "LD_PRELOAD"}
     kinds = {GLIBC: plain, **{name: {**plain, "LD_PRELOAD": str(path)} for name, path in libraries.items()}, AGAIN: plain}
     rows = [row for row in ROWS if options.rows in row[0] or options.rows in row[1]]

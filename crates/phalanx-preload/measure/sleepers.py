@@ -16,15 +16,20 @@ rounds are steadier, and caches warmer than they are for a program alone.
 "disk" is how many of a process's page faults waited for the disk. A system that takes back pages which nobody has used for seconds makes such
 waits, and a library that few use is more in danger than the C library. With --hold programs and preloaded libraries stay in memory.
 
-Usage: sleepers.py [--rounds N] [--crowd N] [--hold] [--other FILE]... [--rows WORD] [--preload FILE] [--out FILE]
+Which pages of memory a file lies in shows as well: identical copies of a library are up to 0.2 ms in a second apart, in all rounds. So each
+round has copies of its own, and the mean is one over places. With --as-they-are the files are used as they lie.
+
+Usage: sleepers.py [--rounds N] [--crowd N] [--hold] [--as-they-are] [--other FILE]... [--rows WORD] [--preload FILE] [--out FILE]
 """
 
 import argparse
 import os
 import random
+import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from datetime import datetime, timezone
 from pathlib import Path
@@ -50,6 +55,25 @@ def build_libraries():
     subprocess.run([*flags, BUILD / "empty.so", "-x", "c", "-nostdlib", os.devnull], check=True)
     subprocess.run([*flags, BUILD / "least.so", HERE / "least.c"], check=True)
     return {"empty": BUILD / "empty.so", "least": BUILD / "least.so"}
+
+
+def preloading(environment, libraries, folder):
+    """An environment for each library, by name: with a copy of it, made now, or with the library itself if there is no folder."""
+    environments = {}
+    for number, (name, path) in enumerate(libraries.items()):
+        if folder:
+            path = shutil.copyfile(path, Path(folder) / f"{number}.so")
+        environments[name] = {**environment, "LD_PRELOAD": str(path)}
+    return environments
+
+
+def round_of(command, environment, libraries, crowd, copies):
+    """One round: CPU times as `cpu_times` has them."""
+    kinds = lambda folder: {GLIBC: environment, **preloading(environment, libraries, folder), AGAIN: environment}
+    if not copies:
+        return cpu_times(command, kinds(None), crowd)
+    with tempfile.TemporaryDirectory(dir=BUILD) as folder:
+        return cpu_times(command, kinds(folder), crowd)
 
 
 def cpu_times(command, kinds, crowd):
@@ -101,6 +125,7 @@ def main():
     parser.add_argument("--crowd", type=int, default=0, help="processes of each kind at the same time")
     parser.add_argument("--rows", default="", help="only rows whose command or name holds this word")
     parser.add_argument("--hold", action="store_true", help="keep programs and preloaded libraries in memory (as root, or with ulimit -l)")
+    parser.add_argument("--as-they-are", action="store_true", help="do not copy the libraries for each round")
     parser.add_argument("--other", action="append", default=[], help="another library to preload")
     parser.add_argument("--preload", help="our library, instead of one that is built")
     parser.add_argument("--out", help="where the table goes as well")
@@ -120,14 +145,14 @@ def main():
     if options.hold:
         hold([*sorted(BUILD.iterdir()), *libraries.values()])
     plain = {k: v for k, v in os.environ.items() if not k.startswith("PHALANX_") and k != "LD_PRELOAD"}
-    kinds = {GLIBC: plain, **{name: {**plain, "LD_PRELOAD": str(path)} for name, path in libraries.items()}, AGAIN: plain}
     rows = [row for row in ROWS if options.rows in row[0] or options.rows in row[1]]
     if not rows:
         raise Failed(f"no row has {options.rows!r} in it")
     started, table = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"), []
     for what, command, times in rows:
-        cpu_times(command, kinds, options.crowd)  # warms up
-        rounds = [cpu_times(command, kinds, options.crowd) for _ in range(max(2, round(options.rounds * times)))]
+        run = lambda: round_of(command, plain, libraries, options.crowd, not options.as_they_are)
+        run()  # warms up
+        rounds = [run() for _ in range(max(2, round(options.rounds * times)))]
         table += lines(what, command, rounds)
         say(f"{what}: {len(rounds)} rounds")
     text = "\n".join([

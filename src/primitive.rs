@@ -601,17 +601,17 @@ impl Futex {
         self.queue.sleep(&self.word, expected, expires, fruitless, reach)
     }
 
-    /// [`Futex::sleep`] until a wake and without any limit, for who has found that the kernel [obeys](Futex::obeys). Behind a failure go on
-    /// with [`Futex::recover_from_doze`].
+    /// [`Futex::sleep`] in few instructions, `limited` to the longest sleep that there is or until a wake and without any limit; the latter
+    /// for who has found that the kernel [obeys](Futex::obeys). Behind a failure go on with [`Futex::recover_from_doze`].
     #[inline(always)]
-    pub(crate) fn doze(&self, expected: u32) -> Result<(), DozeFailure> {
-        self.queue.doze(&self.word, expected).map_err(DozeFailure)
+    pub(crate) fn doze(&self, expected: u32, limited: bool) -> Result<(), DozeFailure> {
+        self.queue.doze(&self.word, expected, limited).map_err(DozeFailure)
     }
 
-    /// Rests as [`Futex::sleep`] would have done by itself.
+    /// Rests as [`Futex::sleep`] would have done by itself, and says what that says.
     #[cold]
-    pub(crate) fn recover_from_doze(&self, failure: DozeFailure, expected: u32, fruitless: u32) {
-        self.queue.recover_from_doze(failure.0, &self.word, expected, fruitless);
+    pub(crate) fn recover_from_doze(&self, failure: DozeFailure, expected: u32, fruitless: u32) -> bool {
+        self.queue.recover_from_doze(failure.0, &self.word, expected, fruitless)
     }
 
     /// Whether no sleep and no wake of this process has been refused so far.
@@ -702,12 +702,12 @@ mod queue {
             false
         }
 
-        pub(super) fn doze(&self, word: &AtomicU32, expected: u32) -> Result<(), Failure> {
+        pub(super) fn doze(&self, word: &AtomicU32, expected: u32, _limited: bool) -> Result<(), Failure> {
             self.sleep(word, expected, None, 0, Reach::Process);
             Ok(())
         }
 
-        pub(super) fn recover_from_doze(&self, failure: Failure, _: &AtomicU32, _: u32, _: u32) {
+        pub(super) fn recover_from_doze(&self, failure: Failure, _: &AtomicU32, _: u32, _: u32) -> bool {
             match failure {}
         }
 

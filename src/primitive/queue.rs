@@ -10,8 +10,8 @@
 //! | wakes at once again and again (`EINTR`, `EAGAIN` although the word is the same: a storm of signals, a filter that lies) | after [`PATIENCE`] times the sleeper rests for a nap each time |
 //! | refuses the clock's sleep as well | the sleeper yields |
 //!
-//! Without that look sleeps only who [dozes](Queue::doze): at a barrier of C programs, of which nobody else knows, behind sleeps
-//! that have ended, with nothing refused so far. A filter that comes later and refuses them lets it sleep on, as it would in the C library.
+//! Without that look sleeps only who [dozes](Queue::doze) without a limit: at a barrier of C programs, of which nobody else knows, behind
+//! sleeps that have ended, with nothing refused so far. A filter that comes later and refuses them lets it sleep on, as it would in the C library.
 //!
 //! The look every [`LONGEST`] costs a sleeper some 10 µs of each second. It would also hide a wake that this crate forgot: hence
 //! [`Queue::sleep`] says whether nothing but the look ended the sleep, and the tests demand that nobody has overslept (`wait`).
@@ -79,21 +79,22 @@ impl Queue {
         }
     }
 
-    /// Sleeps until a wake of this process, without a limit: a timer, which a sleep hardly ever needs, costs an idle CPU some microseconds
-    /// where it is virtual. For words whose wakes have come so far ([`Queue::obeys`]).
+    /// Sleeps until a wake of this process, for [`LONGEST`] or without a limit: a timer, which a sleep hardly ever needs, costs an idle CPU
+    /// some microseconds where it is virtual. For words whose wakes have come so far ([`Queue::obeys`]).
     #[inline(always)]
-    pub(super) fn doze(&self, word: &AtomicU32, expected: u32) -> Result<(), Failure> {
-        match futex::wait(word, Flags::PRIVATE, expected, None) {
+    pub(super) fn doze(&self, word: &AtomicU32, expected: u32, limited: bool) -> Result<(), Failure> {
+        const LIMIT: Timespec = Timespec { tv_sec: LONGEST.as_secs() as _, tv_nsec: 0 };
+        match futex::wait(word, Flags::PRIVATE, expected, limited.then_some(&LIMIT)) {
             // Rung before it fell asleep, as often where two come together: as good as a wake. (Relaxed: the caller looks again.)
             Err(Errno::AGAIN) if word.load(Ordering::Relaxed) != expected => Ok(()),
             answer => answer,
         }
     }
 
-    /// Rests behind a failed [`Queue::doze`] as [`Queue::sleep`] does.
+    /// Rests behind a failed [`Queue::doze`] as [`Queue::sleep`] does, and says what that says.
     #[cold]
-    pub(super) fn recover_from_doze(&self, errno: Failure, word: &AtomicU32, expected: u32, fruitless: u32) {
-        Self::recover(errno, word, expected, LONGEST, fruitless);
+    pub(super) fn recover_from_doze(&self, errno: Failure, word: &AtomicU32, expected: u32, fruitless: u32) -> bool {
+        Self::recover(errno, word, expected, LONGEST, fruitless)
     }
 
     /// Whether the kernel has refused nothing so far.
@@ -147,7 +148,14 @@ mod tests {
             assert!(!queue.sleep(&word, 8, None, 0, reach));
             assert!(!queue.sleep(&word, 8, None, PATIENCE + 1, reach));
         }
-        assert_eq!(queue.doze(&word, 8), Ok(()), "a word that has changed is as good as a wake");
-        queue.recover_from_doze(Errno::AGAIN, &word, 8, PATIENCE + 1);
+        for limited in [false, true] {
+            assert_eq!(queue.doze(&word, 8, limited), Ok(()), "a word that has changed is as good as a wake");
+        }
+        assert!(!queue.recover_from_doze(Errno::AGAIN, &word, 8, PATIENCE + 1));
+        let start = super::super::now();
+        assert_eq!(queue.doze(&word, 7, true), Err(Errno::TIMEDOUT));
+        assert!(start.elapsed() >= LONGEST);
+        let overslept = queue.recover_from_doze(Errno::TIMEDOUT, &word, 7, 0);
+        assert_eq!(overslept, Queue::obeys(), "nobody has woken it, nor been refused to");
     }
 }

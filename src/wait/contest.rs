@@ -156,10 +156,13 @@ impl Contest {
     }
 
     /// How to wait in the contest of this barrier, if there is one. Ends the round if it is time.
+    #[inline]
     pub(super) fn way(&self, look: Look) -> Option<Way> {
-        if self.who.load(Ordering::Relaxed) != look.who {
-            return None;
-        }
+        if self.who.load(Ordering::Relaxed) == look.who { self.way_of_round(look) } else { None }
+    }
+
+    #[inline(never)]
+    fn way_of_round(&self, look: Look) -> Option<Way> {
         // Before the way: should another round begin in between, the exchange below fails, or does mostly.
         let began = self.began.load(Ordering::Relaxed);
         let way = if self.way.load(Ordering::Relaxed) == 0 { Way::Awake } else { Way::Asleep };

@@ -26,7 +26,7 @@
 use super::contest::{Contest, Look, Wait, Way, place_of};
 use super::lessons::{APART, GRAIN, Lessons, ONE_PAUSE, PAUSES};
 use super::long_wait::{Goal, LongWait, Nook};
-use super::{Limit, Pace, Plan, Seen, Stop};
+use super::{Limit, Pace, Plan, Seen, Stop, note_overslept};
 use crate::primitive::{AtomicU64, Futex, Ordering, Reach, now, relax};
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -54,18 +54,38 @@ impl Hatch<'_> {
     /// The bit of a sleeper.
     pub(crate) const MARK: u64 = 1;
 
-    /// Stays until `ready` answers true, as [`Door::until`](super::Door::until) does behind its first polls. `look` is called each
-    /// `every`, if that is given, with the time waited so far.
-    #[cold]
-    #[inline(never)]
-    pub(crate) fn long_wait(
+    /// Stays until `ready` answers true, as [`Door::until`](super::Door::until) does behind its first polls.
+    #[inline(always)]
+    pub(crate) fn long_wait(self, plan: Plan, epoch: Instant, ready: &impl Fn() -> bool) -> Stint {
+        let outset = self.outset(plan, epoch);
+        let Outset { start, seldom, wakes_come, .. } = outset;
+        if !(seldom || wakes_come) || self.reach != Reach::Process || !Futex::obeys() {
+            return self.stay(plan, epoch, outset, ready, None, &mut |_| {});
+        }
+        let doze = self.doze_until(!wakes_come, ready);
+        let end = now();
+        if seldom {
+            // Where parties outnumber CPUs a short way there may be as long.
+            let counts_as = if plan.scarce { end } else { Lessons::end_of_doze(start, end, plan.spin) };
+            self.learn_of_doze(doze, epoch, start, counts_as);
+        }
+        Stint { waited: end.saturating_duration_since(start), parks: doze.sleeps, ..Stint::default() }
+    }
+
+    /// [`long_wait`](Self::long_wait) of somebody who looks up: `look` is called each `every` with the time waited so far.
+    pub(crate) fn watched_wait(
         self,
         plan: Plan,
         epoch: Instant,
         ready: &dyn Fn() -> bool,
-        every: Option<Duration>,
+        every: Duration,
         look: &mut dyn FnMut(Duration),
     ) -> Stint {
+        self.stay(plan, epoch, self.outset(plan, epoch), ready, Some(every), look)
+    }
+
+    #[inline(always)]
+    fn outset(self, plan: Plan, epoch: Instant) -> Outset {
         let lessons = Lessons::unpack(self.lessons.load(Ordering::Relaxed));
         let start = now();
         let contest = self.contest(plan);
@@ -76,9 +96,21 @@ impl Hatch<'_> {
         } else {
             way == Some(Way::Asleep) && contest.is_some_and(Contest::wakes_come)
         };
-        if wakes_come && every.is_none() && self.reach == Reach::Process && Futex::obeys() {
-            return self.doze_whole(ready, start, seldom.then_some((lessons, epoch)));
-        }
+        Outset { lessons, start, contest, way, seldom, wakes_come }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn stay(
+        self,
+        plan: Plan,
+        epoch: Instant,
+        outset: Outset,
+        ready: &dyn Fn() -> bool,
+        every: Option<Duration>,
+        look: &mut dyn FnMut(Duration),
+    ) -> Stint {
+        let Outset { lessons, start, contest, way, seldom, .. } = outset;
         let pause = plan.learns && way.map_or(lessons.pause > 0, |way| way == Way::Asleep);
         let plan = if seldom || pause { plan.at_once() } else { plan };
         let mut pace = Pace::resume(plan, (u64::from(lessons.average) * GRAIN, lessons.penance));
@@ -143,51 +175,55 @@ impl Hatch<'_> {
     /// docs/results/2026-11-29-epyc-2cpu-preload/sleepers.md.
     #[inline(always)]
     pub(crate) fn sleep_through(self, epoch: impl Fn() -> Option<Instant>, ready: impl Fn() -> bool) {
-        let (_, woken) = self.doze_until(&ready);
+        let Doze { woken, .. } = self.doze_until(false, &ready);
         // What others have made of it meanwhile, since each of them counts one too.
         let word = self.lessons.load(Ordering::Relaxed);
         if woken && word & PAUSES > ONE_PAUSE {
             self.lessons.store(word - ONE_PAUSE, Ordering::Relaxed); // Relaxed: a hint.
-        } else {
+        } else if word & APART != 0 {
             self.end_pause(word, epoch());
         }
     }
 
-    /// Sleeps until `ready` answers true, without a limit: how many sleeps that took, and whether a wake that was meant ended the only one.
+    /// Sleeps until `ready` answers true, with or without a limit for each sleep.
     #[inline(always)]
-    fn doze_until(self, ready: &(impl Fn() -> bool + ?Sized)) -> (u32, bool) {
-        let mut sleeps: u32 = 0;
-        let mut woken = true;
+    fn doze_until(self, limited: bool, ready: &impl Fn() -> bool) -> Doze {
+        let mut doze = Doze { sleeps: 0, woken: true, overslept: false };
         loop {
             let kept = self.announce(); // (1) and (2)
             if ready() {
                 break; // (3)
             }
             // (4)
-            if let Err(failure) = self.bell.doze(kept) {
-                self.bell.recover_from_doze(failure, kept, sleeps);
-                woken = false;
+            let mut slept_through = false;
+            if let Err(failure) = self.bell.doze(kept, limited) {
+                slept_through = self.bell.recover_from_doze(failure, kept, doze.sleeps);
+                doze.woken = false;
             }
-            sleeps = sleeps.saturating_add(1);
+            doze.sleeps = doze.sleeps.saturating_add(1);
             if ready() {
+                if limited && slept_through {
+                    note_overslept();
+                    doze.overslept = true;
+                }
                 break;
             }
-            woken = false;
+            doze.woken = false;
         }
-        (sleeps, woken)
+        doze
     }
 
-    /// A whole wait by [`doze_until`](Self::doze_until), which began at `start`. `seldom` are the lessons before it and what times are
-    /// counted from, if it is one of those far apart: then it is a lesson as well.
-    fn doze_whole(self, ready: &dyn Fn() -> bool, start: Instant, seldom: Option<(Lessons, Instant)>) -> Stint {
-        let (parks, _) = self.doze_until(ready);
-        let end = now();
-        if let Some((lessons, epoch)) = seldom {
-            // The next pause too is slept through without a limit.
-            let learned = lessons.after_one_of_few(parks > 0 && Futex::obeys()).at(epoch, end);
-            self.lessons.store(learned.pack(), Ordering::Relaxed); // Relaxed: a hint.
+    /// The lesson of a wait far apart.
+    #[inline(always)]
+    fn learn_of_doze(self, doze: Doze, epoch: Instant, start: Instant, end: Instant) {
+        // What others have made of it meanwhile.
+        let lessons = Lessons::unpack(self.lessons.load(Ordering::Relaxed));
+        // Else somebody has learned of the same trip, and one lesson of each is enough.
+        if lessons.are_from_before(epoch, start) {
+            // A pause is slept through without a limit, so only where the kernel obeys, and no look of one's own has ended the sleep.
+            let in_vain = doze.sleeps > 0 && !doze.overslept && Futex::obeys();
+            self.lessons.store(lessons.after_one_of_few(in_vain).at(epoch, end).pack(), Ordering::Relaxed); // Relaxed: a hint.
         }
-        Stint { waited: end.saturating_duration_since(start), parks, ..Stint::default() }
     }
 
     /// Where the contest of this barrier would be: within a process, whose threads have one clock and one place for it.
@@ -260,6 +296,29 @@ impl Hatch<'_> {
     }
 }
 
+/// How sleeping through a wait went.
+#[derive(Clone, Copy, Debug)]
+struct Doze {
+    sleeps: u32,
+    /// Whether a wake that was meant ended the only sleep, if there was one.
+    woken: bool,
+    /// Whether nothing but the limit ended the last sleep, and what was waited for had come.
+    overslept: bool,
+}
+
+/// What a long wait finds at its beginning.
+#[derive(Clone, Copy)]
+struct Outset {
+    lessons: Lessons,
+    start: Instant,
+    contest: Option<&'static Contest>,
+    way: Option<Way>,
+    /// One of those far apart, which are slept through.
+    seldom: bool,
+    /// Whether wakes have ended sleeps like this one.
+    wakes_come: bool,
+}
+
 /// One wait at a hatch.
 struct Stay<'a> {
     hatch: Hatch<'a>,
@@ -294,6 +353,7 @@ impl Nook for Stay<'_> {
 
 #[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
 mod tests {
+    use super::super::lessons::{PAUSE, PAUSE_OF_FEW};
     use super::*;
     use crate::wait::WaitPolicy;
 
@@ -306,7 +366,7 @@ mod tests {
             let plan = Plan::new(policy, Some(Duration::MAX), 2, 2, &crate::wait::Calibration::unmeasured());
             let looks = Cell::new(0);
             let ready = || looks.replace(looks.get() + 1) > 3 || words.0.load(Ordering::Relaxed) != 0;
-            hatch.long_wait(plan, now(), &ready, None, &mut |_| {});
+            hatch.long_wait(plan, now(), &ready);
             words.0.swap(0, Ordering::Relaxed) == Hatch::MARK
         };
         let slept = [WaitPolicy::SpinPark, WaitPolicy::SpinYield].map(wait);
@@ -315,7 +375,7 @@ mod tests {
         let looks = Cell::new(0);
         let plan = Plan::new(WaitPolicy::Adaptive, Some(Duration::MAX), 2, 2, &crate::wait::Calibration::unmeasured());
         let ready = || looks.replace(looks.get() + 1) > 100 || words.0.load(Ordering::Relaxed) != 0;
-        hatch.long_wait(plan, now(), &ready, None, &mut |_| {});
+        hatch.long_wait(plan, now(), &ready);
         assert_eq!(words.0.load(Ordering::Relaxed), Hatch::MARK, "it goes to sleep at its first look");
         assert_eq!(Lessons::unpack(words.2.load(Ordering::Relaxed)).pause, 6);
     }
@@ -332,7 +392,7 @@ mod tests {
         let scarce = Plan::new(WaitPolicy::Adaptive, Some(Duration::ZERO), 2, 1, &costs);
         let each_yield_is_slow = Plan { slow_yield: Duration::ZERO, scarce_yields: Duration::MAX, ..scarce };
         let soon = || looks.replace(looks.get() + 1) > 3;
-        hatch.long_wait(each_yield_is_slow, epoch, &soon, None, &mut |_| {});
+        hatch.long_wait(each_yield_is_slow, epoch, &soon);
         if way() != Some(Way::Awake) {
             return false;
         }
@@ -341,7 +401,7 @@ mod tests {
             words.0.store(0, Ordering::Relaxed);
             looks.set(0);
             let ready = || looks.replace(looks.get() + 1) > 100 || marked();
-            hatch.long_wait(plan, epoch, &ready, None, &mut |_| {});
+            hatch.long_wait(plan, epoch, &ready);
             marked()
         };
         let first = sleeps();
@@ -358,7 +418,7 @@ mod tests {
         let unlimited = place.wakes_come() && Futex::obeys();
         // Who sleeps without a limit is not seen to do anything else.
         words.0.store(0, Ordering::Relaxed);
-        let stint = hatch.long_wait(plan, epoch, &marked, None, &mut |_| {});
+        let stint = hatch.long_wait(plan, epoch, &marked);
         let lessons = Lessons::unpack(words.2.load(Ordering::Relaxed));
         let quiet = (stint.spins, stint.yields, lessons.vain, lessons.pause) == (0, 0, 0, 0);
         !first && second && unlimited && quiet && way() == Some(Way::Asleep)
@@ -407,43 +467,144 @@ mod tests {
             assert_eq!((Lessons { ended: 0, ..lessons() }, lessons().ended > 0), (rest, knows));
         }
         assert!(!hatch.sleeps_through(), "the pause is over");
+        // Somebody else has ended it meanwhile, some time ago.
+        let ended = Lessons { vain: 2, doubled: 1, ..Lessons::default() }.at(epoch, epoch);
+        words.0.store(0, Ordering::Relaxed);
+        words.2.store(ended.pack(), Ordering::Relaxed);
+        hatch.sleep_through(|| unreachable!(), marked);
+        assert_eq!(lessons(), ended);
     }
 
     #[test]
-    fn once_there_has_been_a_pause_a_wait_far_apart_has_no_limit_unless_somebody_wants_the_time() {
+    fn of_those_who_waited_far_apart_for_the_same_trip_one_has_learned_of_it() {
         let words = (AtomicU64::new(0), Futex::new(0), AtomicU64::new(0));
-        let marked = || words.0.load(Ordering::Relaxed) != 0;
+        let hatch = Hatch { word: &words.0, bell: &words.1, lessons: &words.2, reach: Reach::Process };
+        let lessons = || Lessons::unpack(words.2.load(Ordering::Relaxed));
+        let epoch = now();
+        let slept = Doze { sleeps: 1, woken: true, overslept: false };
+        words.2.store(Lessons::default().at(epoch, epoch).pack(), Ordering::Relaxed);
+        let learn = |doze, start, end| {
+            let at = |millis| epoch + Duration::from_millis(millis);
+            hatch.learn_of_doze(doze, epoch, at(start), at(end));
+            (lessons().vain, lessons().pause)
+        };
+        // Three wait for each trip, and have come one after the other.
+        let trip = |millis: u64| [0, 2, 1].map(|after| learn(slept, millis + after, millis + 5));
+        assert_eq!([10, 20].map(trip), [[(1, 0); 3], [(2, 0); 3]]);
+        assert_eq!([30, 40].map(trip), [[(2, PAUSE); 3], [(2, PAUSE - 1); 3]]);
+        // One waits for each, right behind the other.
+        assert_eq!([50, 52, 54].map(|millis| learn(slept, millis, millis + 1).1), [PAUSE - 2, PAUSE - 3, PAUSE - 4]);
+        for (millis, no_lesson) in
+            [(60, Doze { sleeps: 0, ..slept }), (70, Doze { overslept: true, woken: false, ..slept })]
+        {
+            assert_eq!(learn(no_lesson, millis, millis + 1), (2, PAUSE - 4));
+            assert!(lessons().are_from_before(epoch, epoch + Duration::from_millis(millis + 2)));
+            assert!(!lessons().are_from_before(epoch, epoch + Duration::from_millis(millis)));
+        }
+    }
+
+    // The other queue knows no limits.
+    #[cfg(all(target_os = "linux", not(miri)))]
+    #[test]
+    fn a_wait_far_apart_of_which_no_wake_is_known_yet_looks_each_second_and_says_that_nobody_rang() {
+        let words = (AtomicU64::new(0), Futex::new(0), AtomicU64::new(0));
+        let hatch = Hatch { word: &words.0, bell: &words.1, lessons: &words.2, reach: Reach::Process };
         let plan = Plan::new(WaitPolicy::Adaptive, None, 2, 2, &crate::wait::Calibration::unmeasured());
-        let hour = Some(Duration::from_secs(3600));
+        let (epoch, overslept) = (now(), crate::wait::overslept());
+        place_of(hatch.who()).unwrap().end(hatch.who());
+        words.2.store(Lessons::default().long_before(epoch, epoch).pack(), Ordering::Relaxed);
+        let come = std::sync::atomic::AtomicBool::new(false);
+        let stint = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while words.0.load(Ordering::Relaxed) & Hatch::MARK == 0 {
+                    std::thread::yield_now();
+                }
+                // Nobody rings.
+                come.store(true, std::sync::atomic::Ordering::SeqCst);
+            });
+            hatch.long_wait(plan, epoch, &|| come.load(std::sync::atomic::Ordering::SeqCst))
+        });
+        // Who sees it at once does not sleep.
+        let slept = stint.parks > 0;
+        assert_eq!(stint.waited >= Duration::from_secs(1), slept);
+        assert!(!slept || !Futex::obeys() || crate::wait::overslept() > overslept);
+        assert_eq!((stint.spins, stint.yields, Lessons::unpack(words.2.load(Ordering::Relaxed)).vain), (0, 0, 0));
+    }
+
+    /// Whether somebody looks up within 1.5 seconds of sleep, who waits far apart with such lessons.
+    #[cfg(all(target_os = "linux", not(miri)))]
+    fn looks_up(lessons: Lessons, reach: Reach, every: Option<Duration>) -> bool {
+        let words = (AtomicU64::new(0), Futex::new(0), AtomicU64::new(0));
+        let hatch = Hatch { word: &words.0, bell: &words.1, lessons: &words.2, reach };
+        let plan = Plan::new(WaitPolicy::Adaptive, None, 2, 2, &crate::wait::Calibration::unmeasured());
         // Other tests may have had a contest at this address.
-        let address = std::ptr::from_ref(&words.0).addr() as u64;
-        place_of(address).unwrap().end(address);
+        place_of(hatch.who()).unwrap().end(hatch.who());
+        let epoch = now();
+        words.2.store(lessons.long_before(epoch, epoch).pack(), Ordering::Relaxed);
+        let ready = || words.0.load(Ordering::Relaxed) >= 2;
+        let stint = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while words.0.load(Ordering::Relaxed) == 0 {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                std::thread::sleep(Duration::from_millis(1500));
+                if words.0.fetch_add(2, Ordering::Relaxed) & Hatch::MARK != 0 {
+                    hatch.ring();
+                }
+            });
+            match every {
+                Some(every) => hatch.watched_wait(plan, epoch, &ready, every, &mut |_| {}),
+                None => hatch.long_wait(plan, epoch, &ready),
+            }
+        });
+        assert_eq!((stint.spins, stint.yields), (0, 0));
+        stint.parks > 1
+    }
+
+    // The other queue knows no limits.
+    #[cfg(all(target_os = "linux", not(miri)))]
+    #[test]
+    fn once_there_has_been_a_pause_a_wait_far_apart_has_no_limit_unless_somebody_wants_the_time() {
+        let lessons = |pause, doubled| Lessons { average: 70, vain: 2, doubled, pause, ..Lessons::default() };
+        let hour = Some(Duration::from_secs(3600));
         let cases = [
-            (0, 0, Reach::Process, None),
-            (9, 1, Reach::Process, None),
-            (0, 1, Reach::Process, hour),
-            (0, 1, Reach::Machine, None),
-            (0, 1, Reach::Process, None),
+            (true, 0, 0, Reach::Process, None),
+            (true, 9, 1, Reach::Process, None),
+            (true, 0, 1, Reach::Process, hour),
+            (true, 0, 1, Reach::Machine, None),
+            (false, 0, 1, Reach::Process, None),
         ];
-        for (at, (pause, doubled, reach, every)) in cases.into_iter().enumerate() {
-            let hatch = Hatch { word: &words.0, bell: &words.1, lessons: &words.2, reach };
-            let epoch = now();
-            std::thread::sleep(Duration::from_millis(5));
-            let before = Lessons { average: 70, vain: 2, doubled, pause, ..Lessons::default() }.at(epoch, epoch);
+        std::thread::scope(|scope| {
+            for (expected, pause, doubled, reach, every) in cases {
+                // Who is kept from his CPU falls asleep late.
+                let met = move || (0..5).any(|_| looks_up(lessons(pause, doubled), reach, every) == expected);
+                scope.spawn(move || assert!(met(), "{expected} {pause} {doubled} {reach:?} {every:?}"));
+            }
+        });
+    }
+
+    #[test]
+    fn a_wait_far_apart_that_did_not_sleep_is_no_lesson() {
+        let words = (AtomicU64::new(0), Futex::new(0), AtomicU64::new(0));
+        let hatch = Hatch { word: &words.0, bell: &words.1, lessons: &words.2, reach: Reach::Process };
+        let plan = Plan::new(WaitPolicy::Adaptive, None, 2, 2, &crate::wait::Calibration::unmeasured());
+        let epoch = now();
+        place_of(hatch.who()).unwrap().end(hatch.who());
+        for doubled in [0, 1] {
+            let before = Lessons { average: 70, vain: 2, doubled, ..Lessons::default() }.long_before(epoch, epoch);
             words.0.store(0, Ordering::Relaxed);
             words.2.store(before.pack(), Ordering::Relaxed);
-            // Who has a limit looks once more before the announcement of a sleep.
+            // Comes between the announcement and the sleep, and whoever dozes does not look before.
             let first = Cell::new(None);
             let ready = || {
-                first.set(first.get().or(Some(marked())));
-                marked()
+                let marked = words.0.load(Ordering::Relaxed) != 0;
+                first.set(first.get().or(Some(marked)));
+                marked
             };
-            hatch.long_wait(plan, epoch, &ready, every, &mut |_| {});
-            assert_eq!(first.get(), Some(at == 4), "{pause} {doubled} {reach:?} {every:?}");
-            // Nobody slept, which is no lesson.
+            assert_eq!(hatch.long_wait(plan, epoch, &ready).parks, 0);
             let behind = Lessons::unpack(words.2.load(Ordering::Relaxed));
-            assert!(behind.ended > before.ended);
-            assert_eq!(Lessons { ended: 0, ..behind }, Lessons { ended: 0, ..before });
+            assert_eq!((first.get(), Lessons { ended: 0, ..behind }), (Some(true), Lessons { ended: 0, ..before }));
+            assert_ne!(behind.ended, before.ended);
         }
     }
 
@@ -472,13 +633,13 @@ mod tests {
                         hatch.ring();
                     }
                 });
-                hatch.long_wait(plan, epoch, &ready, None, &mut |_| {})
+                hatch.long_wait(plan, epoch, &ready)
             });
             let lessons = Lessons::unpack(words.2.load(Ordering::Relaxed));
             (first.get(), stint.spins, stint.yields, stint.parks > 0, lessons.pause, lessons.apart)
         };
         // Who comes too late for the sleep may come earlier the next time.
-        let expected = (Some(true), 0, 0, true, 32, true);
+        let expected = (Some(true), 0, 0, true, PAUSE_OF_FEW, true);
         assert!([5, 50, 500].into_iter().any(|millis| learned(millis) == expected));
     }
 
@@ -521,7 +682,7 @@ mod tests {
                 }
                 hatch.wake_spuriously();
             });
-            let stint = hatch.long_wait(plan(WaitPolicy::Park), epoch, &twice, None, &mut |_| {});
+            let stint = hatch.long_wait(plan(WaitPolicy::Park), epoch, &twice);
             assert_eq!((stint.parks, stint.yields), (1, 0));
         });
         assert_eq!(lessons().vain, 1);
@@ -530,13 +691,13 @@ mod tests {
         }
         let looks = Cell::new(0);
         let soon = || looks.replace(looks.get() + 1) > 50;
-        let stint = hatch.long_wait(plan(WaitPolicy::SpinYield), epoch, &soon, None, &mut |_| {});
+        let stint = hatch.long_wait(plan(WaitPolicy::SpinYield), epoch, &soon);
         assert_eq!((stint.spins, stint.yields, stint.parks), (51, 0, 0));
         assert_eq!(lessons().vain, 0);
         let (looks, plan) = (Cell::new(0), plan(WaitPolicy::SpinYield).at_once());
         let yields = Plan { yields: Duration::MAX, ..plan };
         let soon = || looks.replace(looks.get() + 1) > 50;
-        let stint = hatch.long_wait(yields, epoch, &soon, None, &mut |_| {});
+        let stint = hatch.long_wait(yields, epoch, &soon);
         assert_eq!((stint.spins, stint.yields, stint.parks), (0, 51, 0));
     }
 }

@@ -8,8 +8,11 @@
 //! consists of, and no average tells: the wait is as long as the budget.
 //!
 //! Waits that are far apart are paused for in the same way, though not for as many: there nobody stays awake in any case, not even for
-//! the bare polls, and the pause does without the clock. The wait behind a pause looks at it, but has no limit either
-//! (within a process, where nobody wants the time and the kernel has refused nothing).
+//! the bare polls, and the pause does without the clock. Within a process, where nobody wants the time and the kernel has refused nothing,
+//! the waits in front of such a pause look up each second and no more, and the one behind it not even that: a program that sleeps for
+//! most of its time has lost its caches by the next trip, so that each page of memory which a wait touches shows in its CPU time. Of those
+//! who waited for one trip one learns, so that a pause begins behind three trips and not behind the first that has three sleepers; and
+//! whom the look of the second has woken learns nothing.
 //!
 //! A wait that met a rival has a contest begun (`contest.rs`), and is a lesson only where there can be none: among processes, and where
 //! another barrier has the place.
@@ -58,11 +61,11 @@ const LEAST_SPIN: Duration = Duration::from_micros(10);
 const ACCIDENTS: u8 = 3;
 
 /// The first pause, in long waits, and how often it is doubled at most.
-const PAUSE: u16 = 16;
+pub(super) const PAUSE: u16 = 16;
 const DOUBLED: u8 = 6;
 
-/// The same for waits that are far apart: should trips come in quick succession all at once, 64 of them are slept through at most.
-const DOUBLED_FOR_FEW: u8 = 2;
+/// Every other pause of waits that are far apart: should trips come in quick succession all at once, so many of them are slept through at most.
+pub(super) const PAUSE_OF_FEW: u16 = 64;
 
 impl Lessons {
     pub(super) fn unpack(word: u64) -> Self {
@@ -96,10 +99,30 @@ impl Lessons {
     /// Whether the last long wait ended [`SELDOM`] spin budgets before `start`. (Processes that share a barrier have clocks of their own
     /// here, and so may find it long ago when it was not.)
     pub(super) fn are_long_ago(self, epoch: Instant, start: Instant, spin: Duration) -> bool {
-        let since = Self::tick(epoch, start).wrapping_sub(self.ended) & ((1 << ENDED) - 1);
-        // What ended in the tick that is 0 is told as of the next, and may seem to lie ahead.
-        let behind = self.ended != 0 && since < 1 << (ENDED - 1);
-        behind && u128::from(since) * TICK > spin.max(LEAST_SPIN).saturating_mul(SELDOM).as_nanos()
+        let since = self.ended_before(epoch, start);
+        since.is_some_and(|since| u128::from(since) * TICK > Self::distance(spin).as_nanos())
+    }
+
+    /// Whether the last long wait had ended when this one began at `start`, so that it was for a trip before.
+    pub(super) fn are_from_before(self, epoch: Instant, start: Instant) -> bool {
+        self.ended_before(epoch, start).is_some()
+    }
+
+    /// How many ticks before `time` the last long wait ended, if it did. (What ended in the tick that is 0 is told as of the next.)
+    fn ended_before(self, epoch: Instant, time: Instant) -> Option<u32> {
+        let since = Self::tick(epoch, time).wrapping_sub(self.ended) & ((1 << ENDED) - 1);
+        (self.ended != 0 && since < 1 << (ENDED - 1)).then_some(since)
+    }
+
+    /// How long after the last one a wait has to begin to be far apart.
+    fn distance(spin: Duration) -> Duration {
+        spin.max(LEAST_SPIN).saturating_mul(SELDOM)
+    }
+
+    /// For when the end of a wait that was slept through far apart counts, so that the next is far apart, too, if it begins right behind
+    /// it and ends as late: where one party waits for another, which waits for it next.
+    pub(super) fn end_of_doze(start: Instant, end: Instant, spin: Duration) -> Instant {
+        start.checked_add(Self::distance(spin) / 2).map_or(end, |soon| soon.min(end))
     }
 
     /// With a wait that ended then.
@@ -108,8 +131,15 @@ impl Lessons {
         Self { ended: Self::tick(epoch, end).max(1), ..self }
     }
 
+    /// With a wait that ended eighteen minutes before `time`.
+    #[cfg(test)]
+    pub(super) fn long_before(self, epoch: Instant, time: Instant) -> Self {
+        let ended = Self::tick(epoch, time).wrapping_sub(1 << (ENDED - 2)) & ((1 << ENDED) - 1);
+        Self { ended: ended.max(1), ..self }
+    }
+
     /// Whether a wait that comes now comes behind a pause, in which others have slept and gone on; not within one that rivals have begun,
-    /// where nobody may have. (That wakes ended their sleeps is not known: it may have been the look each second.)
+    /// where nobody may have.
     pub(super) fn wakes_have_come(self) -> bool {
         self.doubled > 0 && (self.pause == 0 || self.apart)
     }
@@ -119,9 +149,10 @@ impl Lessons {
         if !in_vain {
             return self;
         }
-        let few = Self { doubled: self.doubled.min(DOUBLED_FOR_FEW), ..self };
-        let after = few.after((u64::from(self.average) * GRAIN, self.penance), true);
-        Self { apart: after.pause > 0, ..after }
+        let after = self.after((u64::from(self.average) * GRAIN, self.penance), true);
+        let begins = self.pause == 0 && after.pause > 0;
+        let pause = if begins && self.doubled > 0 { PAUSE_OF_FEW } else { after.pause.min(PAUSE_OF_FEW) };
+        Self { pause, doubled: if begins { 1 } else { after.doubled }, apart: after.pause > 0, ..after }
     }
 
     /// Behind one more long wait.
@@ -208,6 +239,19 @@ mod tests {
             !lessons.are_long_ago(epoch, epoch + wrap, spin)
                 && lessons.are_long_ago(epoch, epoch + wrap + spin * 150, spin)
         );
+        let long_before = Lessons::default().long_before(epoch, at(1000));
+        let seldom = [1000, 1001, 60_000].map(|millis| long_before.are_long_ago(epoch, at(millis), spin));
+        assert_eq!(seldom, [true; 3]);
+        let behind = |lasted: u64| {
+            let end = Lessons::end_of_doze(at(1000), at(1000 + lasted), spin);
+            Lessons::default().at(epoch, end).are_long_ago(epoch, at(1000 + lasted), spin)
+        };
+        assert_eq!(
+            [0, 1, 5, 8, 10].map(behind),
+            [false, false, false, true, true],
+            "right behind a sleep that lasted so long"
+        );
+        assert_eq!(Lessons::end_of_doze(at(0), at(9), Duration::MAX), at(9));
         let first = Lessons::default().at(epoch, epoch);
         assert_eq!((first.ended, first.are_long_ago(epoch, epoch, spin)), (1, false));
     }
@@ -220,8 +264,8 @@ mod tests {
         assert_eq!(met(fresh, &[false, true, false, true, false]), Lessons { vain: 2, ..fresh });
         assert!(!met(fresh, &[true, true]).wakes_have_come());
         let mut lessons = met(fresh, &[true, true, true]);
-        for doubled in [0, 1, 2, 2, 2] {
-            assert_eq!((lessons.pause, lessons.average, lessons.penance), (PAUSE << doubled, 70, 3));
+        for pause in [PAUSE, PAUSE_OF_FEW, PAUSE_OF_FEW, PAUSE_OF_FEW] {
+            assert_eq!((lessons.pause, lessons.average, lessons.penance), (pause, 70, 3));
             assert!(lessons.apart && lessons.wakes_have_come());
             // Of those who look at the clock all the same, since somebody wants the time, each counts one, too.
             lessons = met(lessons, &vec![true; usize::from(lessons.pause)]);
@@ -234,5 +278,7 @@ mod tests {
         let in_vain = [true; 3].iter().fold(fresh, |lessons, &vain| lessons.after((0, 0), vain));
         assert_eq!((in_vain.pause, in_vain.apart), (PAUSE, false), "waits in quick succession begin another pause");
         assert!(!in_vain.wakes_have_come() && Lessons { pause: 0, ..in_vain }.wakes_have_come());
+        let long = Lessons { pause: PAUSE << DOUBLED, doubled: DOUBLED, ..in_vain }.after_one_of_few(true);
+        assert_eq!((long.pause, long.apart), (PAUSE_OF_FEW, true), "a long one becomes one of these");
     }
 }

@@ -294,7 +294,7 @@ impl InPlace {
     #[inline(never)]
     fn wait_longer(&self, end: u64, means: &Means) {
         let parties = self.parties();
-        let stint = self.hatch().long_wait(means.plan(parties), means.epoch, &|| self.is_over(end), None, &mut |_| {});
+        let stint = self.hatch().long_wait(means.plan(parties), means.epoch, &|| self.is_over(end));
         if parties == 2 && stint.spins > 0 && stint.parks == 0 {
             find_out_how_to_look();
         }
@@ -308,8 +308,12 @@ impl InPlace {
         let batch = end / ARRIVAL / u64::from(parties) - 1;
         let mut stint = Stint::default();
         if index + 1 < parties && !self.is_over_soon(end, parties, means) {
+            let (hatch, plan, over) = (self.hatch(), means.plan(parties), || self.is_over(end));
             let mut look = |waited| look(Sight { batch, arrived: self.arrived_at(end), waited });
-            stint = self.hatch().long_wait(means.plan(parties), means.epoch, &|| self.is_over(end), every, &mut look);
+            stint = match every {
+                Some(every) => hatch.watched_wait(plan, means.epoch, &over, every, &mut look),
+                None => hatch.long_wait(plan, means.epoch, &over),
+            };
         }
         self.leave();
         let Stint { waited, spins, yields, parks } = stint;

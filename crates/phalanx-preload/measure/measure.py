@@ -131,8 +131,8 @@ def find_preload(asked):
     if not (HERE.parent / "Cargo.toml").exists():
         say("there is no crate phalanx-preload to build: glibc is measured against glibc")
         return None
-    subprocess.run(["cargo", "build", "--quiet", "--release", "-p", "phalanx-preload"], cwd=ROOT, check=True)
-    return TARGET / "release" / "libphalanx_preload.so"
+    subprocess.run(["cargo", "build", "--quiet", "--profile", "lean", "-p", "phalanx-preload"], cwd=ROOT, check=True)
+    return TARGET / "lean" / "libphalanx_preload.so"
 
 
 def machine_use():

@@ -140,7 +140,7 @@ fn a_wrong_usage_and_a_missing_library_are_said() {
         fs::copy(launcher(), &script).unwrap();
         let mut command = Command::new(&script);
         clean(&mut command).env_remove("PHALANX_PRELOAD_LIB").env("CARGO_TARGET_DIR", "/nowhere");
-        refused(&run(command.arg("true")), 125, "cargo build --release -p phalanx-preload");
+        refused(&run(command.arg("true")), 125, "cargo build --profile lean -p phalanx-preload");
         let copy = scratch().join(place).join("libphalanx_preload.so");
         fs::copy(library(), &copy).unwrap();
         let mut command = Command::new(&script);

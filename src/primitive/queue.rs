@@ -80,7 +80,7 @@ impl Queue {
     }
 
     /// Sleeps until a wake of this process, for [`LONGEST`] or without a limit: a timer, which a sleep hardly ever needs, costs an idle CPU
-    /// some microseconds where it is virtual. For words whose wakes have come so far ([`Queue::obeys`]).
+    /// some microseconds where it is virtual. Without one for words whose wakes have come so far ([`Queue::obeys`]).
     #[inline(always)]
     pub(super) fn doze(&self, word: &AtomicU32, expected: u32, limited: bool) -> Result<(), Failure> {
         const LIMIT: Timespec = Timespec { tv_sec: LONGEST.as_secs() as _, tv_nsec: 0 };

@@ -9,10 +9,10 @@
 //!
 //! Waits that are far apart are paused for in the same way, though not for as many: there nobody stays awake in any case, not even for
 //! the bare polls, and the pause does without the clock. Within a process, where nobody wants the time and the kernel has refused nothing,
-//! the waits in front of such a pause look up each second and no more, and the one behind it not even that: a program that sleeps for
+//! the waits in front of such a pause look up each second and no more, and its last one and those behind it not even that: a program that sleeps for
 //! most of its time has lost its caches by the next trip, so that each page of memory which a wait touches shows in its CPU time. Of those
 //! who waited for one trip one learns, so that a pause begins behind three trips and not behind the first that has three sleepers; and
-//! whom the look of the second has woken learns nothing.
+//! whom on this way the look of the second has woken learns nothing.
 //!
 //! A wait that met a rival has a contest begun (`contest.rs`), and is a lesson only where there can be none: among processes, and where
 //! another barrier has the place.
@@ -99,19 +99,10 @@ impl Lessons {
     /// Whether the last long wait ended [`SELDOM`] spin budgets before `start`. (Processes that share a barrier have clocks of their own
     /// here, and so may find it long ago when it was not.)
     pub(super) fn are_long_ago(self, epoch: Instant, start: Instant, spin: Duration) -> bool {
-        let since = self.ended_before(epoch, start);
-        since.is_some_and(|since| u128::from(since) * TICK > Self::distance(spin).as_nanos())
-    }
-
-    /// Whether the last long wait had ended when this one began at `start`, so that it was for a trip before.
-    pub(super) fn are_from_before(self, epoch: Instant, start: Instant) -> bool {
-        self.ended_before(epoch, start).is_some()
-    }
-
-    /// How many ticks before `time` the last long wait ended, if it did. (What ended in the tick that is 0 is told as of the next.)
-    fn ended_before(self, epoch: Instant, time: Instant) -> Option<u32> {
-        let since = Self::tick(epoch, time).wrapping_sub(self.ended) & ((1 << ENDED) - 1);
-        (self.ended != 0 && since < 1 << (ENDED - 1)).then_some(since)
+        let since = Self::tick(epoch, start).wrapping_sub(self.ended) & ((1 << ENDED) - 1);
+        // What ended in the tick that is 0 is told as of the next, and may seem to lie ahead.
+        let behind = self.ended != 0 && since < 1 << (ENDED - 1);
+        behind && u128::from(since) * TICK > Self::distance(spin).as_nanos()
     }
 
     /// How long after the last one a wait has to begin to be far apart.
@@ -132,7 +123,7 @@ impl Lessons {
     }
 
     /// With a wait that ended eighteen minutes before `time`.
-    #[cfg(test)]
+    #[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
     pub(super) fn long_before(self, epoch: Instant, time: Instant) -> Self {
         let ended = Self::tick(epoch, time).wrapping_sub(1 << (ENDED - 2)) & ((1 << ENDED) - 1);
         Self { ended: ended.max(1), ..self }

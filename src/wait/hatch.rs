@@ -243,7 +243,8 @@ impl Hatch<'_> {
         Look { who: self.who(), time: time.saturating_duration_since(epoch), arrivals }
     }
 
-    /// The end of a pause, where something else than a wake has ended a sleep.
+    /// The end of a pause, where something else than a wake has ended a sleep (a signal, say). The next wait, if it begins right behind this
+    /// one, is taken for one close to it.
     #[cold]
     #[inline(never)]
     fn end_pause(self, word: u64, epoch: Option<Instant>) {
@@ -469,13 +470,20 @@ mod tests {
             let rest = if left > 1 { pause(left - 1) } else { Lessons { apart: left > 0, ..pause(left) } };
             assert_eq!(lessons(), rest);
         }
-        // The last one: far apart, if the others were.
+        if !Futex::obeys() {
+            return; // Another test has had something refused.
+        }
+        // The last one, far apart: that it did not sleep is no lesson, and that it did is the end.
         let plan = Plan::new(WaitPolicy::Adaptive, None, 2, 2, &crate::wait::Calibration::unmeasured());
         place_of(hatch.who()).unwrap().end(hatch.who());
+        let before = pause(1).long_before(epoch, epoch);
         words.0.store(0, Ordering::Relaxed);
-        words.2.store(Lessons { doubled: 1, ..pause(1) }.long_before(epoch, epoch).pack(), Ordering::Relaxed);
+        words.2.store(before.pack(), Ordering::Relaxed);
         hatch.long_wait(plan, epoch, &marked);
-        assert!(lessons().ended > 0 && lessons().ended < 1 << 24);
+        assert_eq!(Lessons { ended: 0, ..lessons() }, pause(1));
+        words.2.store(before.pack(), Ordering::Relaxed);
+        hatch.learn_of_doze(before, Doze { sleeps: 1, woken: true, overslept: false }, epoch, now());
+        assert_eq!(Lessons { ended: 0, ..lessons() }, Lessons { apart: false, ..pause(0) });
     }
 
     #[test]
@@ -494,6 +502,9 @@ mod tests {
             (lessons().vain, lessons().pause, lessons() == Lessons { ..lessons() }.at(epoch, at(millis)))
         };
         let trips = [10, 20, 30, 40].map(trip);
+        if !Futex::obeys() {
+            return; // Another test has had something refused.
+        }
         assert_eq!(trips, [(1, 0, true), (2, 0, true), (2, PAUSE, true), (2, PAUSE - 1, true)]);
         for (millis, no_lesson) in
             [(60, Doze { sleeps: 0, ..slept }), (70, Doze { overslept: true, woken: false, ..slept })]
@@ -525,7 +536,9 @@ mod tests {
             let lessons = Lessons::unpack(words.2.load(Ordering::Relaxed));
             lessons.are_long_ago(epoch, epoch + Duration::from_millis(50), plan.spin)
         };
-        assert_eq!((next_is_far(2), next_is_far(1)), (!cfg!(miri), false));
+        // Who is kept from his CPU begins late. (By Miri's clock anything may take as long.)
+        assert!(cfg!(miri) || !Futex::obeys() || (0..5).any(|_| next_is_far(2)));
+        assert!(!next_is_far(1));
     }
 
     // The other queue knows no limits.

@@ -7,11 +7,11 @@
 //! CPU. Where the one who is missing has been kept out by it (threads of unequal real-time priority on one CPU), it is what the wait
 //! consists of, and no average tells: the wait is as long as the budget.
 //!
-//! Waits that are far apart are paused for in the same way, though not for as many: there nobody stays awake in any case, not even for
-//! the bare polls, and the pause does without the clock. Within a process, where nobody wants the time and the kernel has refused nothing,
+//! Waits that are far apart are paused for in the same way, though not for as many: there nobody stays awake beyond the bare polls in any
+//! case, and all waits of the pause but the last do without those and the clock, too. Within a process, where nobody wants the time and the kernel has refused nothing,
 //! the waits in front of such a pause look up each second and no more, and its last one and those behind it not even that: a program that sleeps for
 //! most of its time has lost its caches by the next trip, so that each page of memory which a wait touches shows in its CPU time. Of those
-//! who waited for one trip one learns, so that a pause begins behind three trips and not behind the first that has three sleepers; and
+//! who waited for one trip one learns, so that a pause begins behind three trips at the least and not behind the first that has three sleepers; and
 //! whom on this way the look of the second has woken learns nothing.
 //!
 //! A wait that met a rival has a contest begun (`contest.rs`), and is a lesson only where there can be none: among processes, and where
@@ -129,7 +129,7 @@ impl Lessons {
         Self { ended: ended.max(1), ..self }
     }
 
-    /// Whether a wait that comes now comes behind a pause, in which others have slept and gone on; not within one that rivals have begun,
+    /// Whether a wait that comes now comes behind a pause or as its last, in which others have slept and gone on; not within one that rivals have begun,
     /// where nobody may have.
     pub(super) fn wakes_have_come(self) -> bool {
         self.doubled > 0 && (self.pause == 0 || self.apart)

@@ -39,7 +39,7 @@
 //!
 //! # Limits
 //!
-//! A process that is killed while it waits is counted for ever, as in every pthread barrier. Where waits have been far apart for three trips, and in a contest, nobody looks up from a
+//! A process that is killed while it waits is counted for ever, as in every pthread barrier. Where waits have been far apart for some trips (three at the least), and in a contest, nobody looks up from a
 //! sleep by itself: a system call filter that begins to refuse wakes then leaves those asleep who are. Destroying a barrier while somebody waits
 //! is refused; while somebody leaves, it waits for those.
 

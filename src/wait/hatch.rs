@@ -364,6 +364,8 @@ mod tests {
         let words =
             (AtomicU64::new(0), Futex::new(0), AtomicU64::new(Lessons { pause: 9, ..Lessons::default() }.pack()));
         let hatch = Hatch { word: &words.0, bell: &words.1, lessons: &words.2, reach: Reach::Process };
+        // Another test may have left a contest at this address.
+        place_of(hatch.who()).unwrap().end(hatch.who());
         let wait = |policy| {
             let plan = Plan::new(policy, Some(Duration::MAX), 2, 2, &crate::wait::Calibration::unmeasured());
             let looks = Cell::new(0);
@@ -652,6 +654,8 @@ mod tests {
     fn a_wait_far_apart_that_slept_without_a_limit_begins_the_next_pause() {
         let words = (AtomicU64::new(0), Futex::new(0), AtomicU64::new(0));
         let hatch = Hatch { word: &words.0, bell: &words.1, lessons: &words.2, reach: Reach::Process };
+        // Another test may have left a contest at this address.
+        place_of(hatch.who()).unwrap().end(hatch.who());
         let plan = Plan::new(WaitPolicy::Adaptive, None, 2, 2, &crate::wait::Calibration::unmeasured());
         let learned = |millis| {
             let epoch = now();
@@ -708,6 +712,8 @@ mod tests {
     fn a_wait_that_ends_with_a_sleep_was_in_vain_and_one_without_was_not() {
         let words = (AtomicU64::new(0), Futex::new(0), AtomicU64::new(0));
         let hatch = Hatch { word: &words.0, bell: &words.1, lessons: &words.2, reach: Reach::Process };
+        // Another test may have left a contest at this address.
+        place_of(hatch.who()).unwrap().end(hatch.who());
         let lessons = || Lessons::unpack(words.2.load(Ordering::Relaxed));
         let plan = |policy| Plan::new(policy, Some(Duration::MAX), 2, 2, &crate::wait::Calibration::unmeasured());
         let epoch = now();

@@ -64,7 +64,7 @@ const ACCIDENTS: u8 = 3;
 pub(super) const PAUSE: u16 = 16;
 const DOUBLED: u8 = 6;
 
-/// Every other pause of waits that are far apart: should trips come in quick succession all at once, so many of them are slept through at most.
+/// All pauses of waits far apart but the first: should trips come in quick succession all at once, so many of them are slept through at most.
 pub(super) const PAUSE_OF_FEW: u16 = 64;
 
 impl Lessons {

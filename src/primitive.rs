@@ -602,7 +602,7 @@ impl Futex {
     }
 
     /// [`Futex::sleep`] in few instructions, `limited` to the longest sleep that there is or until a wake and without any limit; the latter
-    /// for who has found that the kernel [obeys](Futex::obeys). Behind a failure go on with [`Futex::recover_from_doze`].
+    /// for who has found that [wakes come](Futex::wakes_come). Behind a failure go on with [`Futex::recover_from_doze`].
     #[inline(always)]
     pub(crate) fn doze(&self, expected: u32, limited: bool) -> Result<(), DozeFailure> {
         self.queue.doze(&self.word, expected, limited).map_err(DozeFailure)
@@ -617,6 +617,11 @@ impl Futex {
     /// Whether no sleep and no wake of this process has been refused so far.
     pub(crate) fn obeys() -> bool {
         queue::Queue::obeys()
+    }
+
+    /// Whether a wake has ended a sleep of this process, so that others may sleep without a limit, and nothing has been refused so far.
+    pub(crate) fn wakes_come() -> bool {
+        queue::Queue::wakes_come()
     }
 
     /// Wakes every sleeper. Call after the word has changed.
@@ -712,6 +717,10 @@ mod queue {
         }
 
         pub(super) fn obeys() -> bool {
+            true
+        }
+
+        pub(super) fn wakes_come() -> bool {
             true
         }
 

@@ -10,8 +10,9 @@
 //! | wakes at once again and again (`EINTR`, `EAGAIN` although the word is the same: a storm of signals, a filter that lies) | after [`PATIENCE`] times the sleeper rests for a nap each time |
 //! | refuses the clock's sleep as well | the sleeper yields |
 //!
-//! Without that look sleeps only who [dozes](Queue::doze) without a limit: at a barrier of C programs, of which nobody else knows, behind
-//! sleeps that have ended, with nothing refused so far. A filter that comes later and refuses them lets it sleep on, as it would in the C library.
+//! Without that look sleeps only who [dozes](Queue::doze) without a limit: at a barrier of C programs, of which nobody else knows, once a
+//! wake has ended a sleep of this process and with nothing refused so far. A filter that comes later and refuses them lets it sleep on, as
+//! it would in the C library.
 //!
 //! The look every [`LONGEST`] costs a sleeper some 10 µs of each second. It would also hide a wake that this crate forgot: hence
 //! [`Queue::sleep`] says whether nothing but the look ended the sleep, and the tests demand that nobody has overslept (`wait`).
@@ -19,7 +20,7 @@
 use super::{AtomicU32, Instant, Ordering, Reach, rest};
 use rustix::io::Errno;
 use rustix::thread::futex::{self, Flags, Timespec};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU8;
 use std::time::Duration;
 
 /// The longest sleep without a look.
@@ -32,8 +33,25 @@ const PATIENCE: u32 = 8;
 /// does when its wakes are refused is not ours to mend.
 const ALL: u32 = i32::MAX as u32 - 1;
 
-/// Whether the kernel has refused a sleep or a wake. Relaxed: a sleeper that has not heard of it looks after [`LONGEST`].
-static REFUSED: AtomicBool = AtomicBool::new(false);
+/// What the kernel has done so far, for this process. Relaxed: a sleeper that has not heard of a refusal looks after [`LONGEST`].
+static RECORD: AtomicU8 = AtomicU8::new(UNKNOWN);
+
+const UNKNOWN: u8 = 0;
+/// A wake has ended a sleep, and nothing has been refused.
+const WAKES: u8 = 1;
+/// A sleep or a wake has been refused. For good.
+const REFUSES: u8 = 2;
+
+fn note_wake() {
+    if RECORD.load(Ordering::Relaxed) == UNKNOWN {
+        // That it is something else by now is the better knowledge.
+        let _ = RECORD.compare_exchange(UNKNOWN, WAKES, Ordering::Relaxed, Ordering::Relaxed);
+    }
+}
+
+fn note_refusal() {
+    RECORD.store(REFUSES, Ordering::Relaxed);
+}
 
 /// How long a thread rests in place of a sleep.
 fn nap(fruitless: u32) -> Duration {
@@ -70,24 +88,33 @@ impl Queue {
         fruitless: u32,
         reach: Reach,
     ) -> bool {
-        let most = if REFUSED.load(Ordering::Relaxed) { nap(fruitless) } else { LONGEST };
+        let most = if Self::obeys() { LONGEST } else { nap(fruitless) };
         let left = expires.map_or(most, |at| at.saturating_duration_since(super::now()).min(most));
         let timeout = Timespec { tv_sec: left.as_secs() as _, tv_nsec: left.subsec_nanos().into() };
         match futex::wait(word, flags(reach), expected, Some(&timeout)) {
-            Ok(()) => false,
+            Ok(()) => {
+                note_wake();
+                false
+            }
             Err(errno) => Self::recover(errno, word, expected, left, fruitless),
         }
     }
 
     /// Sleeps until a wake of this process, for [`LONGEST`] or without a limit: a timer, which a sleep hardly ever needs, costs an idle CPU
-    /// some microseconds where it is virtual. Without one for words whose wakes have come so far ([`Queue::obeys`]).
+    /// some microseconds where it is virtual. Without one where [`wakes come`](Queue::wakes_come).
     #[inline(always)]
     pub(super) fn doze(&self, word: &AtomicU32, expected: u32, limited: bool) -> Result<(), Failure> {
         const LIMIT: Timespec = Timespec { tv_sec: LONGEST.as_secs() as _, tv_nsec: 0 };
         match futex::wait(word, Flags::PRIVATE, expected, limited.then_some(&LIMIT)) {
             // Rung before it fell asleep, as often where two come together: as good as a wake. (Relaxed: the caller looks again.)
             Err(Errno::AGAIN) if word.load(Ordering::Relaxed) != expected => Ok(()),
-            answer => answer,
+            Ok(()) => {
+                if limited {
+                    note_wake();
+                }
+                Ok(())
+            }
+            failure => failure,
         }
     }
 
@@ -99,7 +126,12 @@ impl Queue {
 
     /// Whether the kernel has refused nothing so far.
     pub(super) fn obeys() -> bool {
-        !REFUSED.load(Ordering::Relaxed)
+        RECORD.load(Ordering::Relaxed) != REFUSES
+    }
+
+    /// Whether a wake has ended a sleep of this process, and the kernel has refused nothing so far.
+    pub(super) fn wakes_come() -> bool {
+        RECORD.load(Ordering::Relaxed) == WAKES
     }
 
     /// What follows a sleep of at most `left` that no wake has ended.
@@ -107,13 +139,13 @@ impl Queue {
     #[inline(never)]
     fn recover(errno: Errno, word: &AtomicU32, expected: u32, left: Duration, fruitless: u32) -> bool {
         match errno {
-            Errno::TIMEDOUT => return left == LONGEST && !REFUSED.load(Ordering::Relaxed),
+            Errno::TIMEDOUT => return left == LONGEST && Self::obeys(),
             Errno::AGAIN | Errno::INTR => {
                 if fruitless < PATIENCE || word.load(Ordering::Relaxed) != expected {
                     return false;
                 }
             }
-            _ => REFUSED.store(true, Ordering::Relaxed),
+            _ => note_refusal(),
         }
         rest(left.min(nap(fruitless)));
         false
@@ -122,7 +154,7 @@ impl Queue {
     #[inline]
     pub(super) fn wake_all(&self, word: &AtomicU32, reach: Reach) {
         if futex::wake(word, flags(reach), ALL).is_err() {
-            REFUSED.store(true, Ordering::Relaxed);
+            note_refusal();
         }
     }
 }
@@ -135,6 +167,26 @@ mod tests {
     fn naps_grow_from_a_tenth_of_a_millisecond_to_sixteen_times_that() {
         let naps = [0, 3, 4, 8, 12, 16, 20, u32::MAX].map(|fruitless| nap(fruitless).as_micros());
         assert_eq!(naps, [100, 100, 200, 400, 800, 1600, 1600, 1600]);
+    }
+
+    #[test]
+    fn wakes_come_once_one_has_ended_a_sleep_unless_something_is_refused() {
+        let known = || Queue::wakes_come() || !Queue::obeys();
+        let (queue, word) = (Queue::new(), AtomicU32::new(0));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !known() {
+                    std::thread::sleep(Duration::from_millis(1));
+                    queue.wake_all(&word, Reach::Process);
+                }
+            });
+            while !known() {
+                let _ = queue.doze(&word, 0, true);
+            }
+        });
+        assert_ne!(Queue::wakes_come(), !Queue::obeys());
+        note_wake();
+        assert_ne!(Queue::wakes_come(), !Queue::obeys(), "what is known of a refusal is kept");
     }
 
     #[test]

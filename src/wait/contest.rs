@@ -23,8 +23,8 @@
 //! clocks and places are not the same. A round that took [`STALE`] or longer says nothing, and its place is anybody's: no trip came, or
 //! the barrier is gone.
 //!
-//! Those who are to sleep do so without a limit, once three waits of this contest have slept and the kernel has refused nothing: a timer for
-//! each sleep would cost them what they are to gain.
+//! Those who are to sleep do so without a limit, once a wake has ended a sleep of this process and the kernel has refused nothing: a timer
+//! for each sleep would cost them what they are to gain.
 //!
 //! # Memory ordering
 //!
@@ -59,9 +59,6 @@ const HOPELESS: Duration = Duration::from_millis(8);
 /// A slow yield that ends so long behind the beginning of a round is none of the slice with which it began.
 const SLICE: Duration = Duration::from_millis(8);
 
-/// How many waits have to have slept before one sleeps without a limit.
-const PROVEN: u64 = 3;
-
 /// A round that took so long says nothing.
 const STALE: Duration = Duration::from_millis(128);
 
@@ -92,8 +89,6 @@ pub(super) struct Wait {
     pub(super) start: Duration,
     /// If a yield was slow, the barrier at the end of the wait.
     pub(super) met_rival: Option<Look>,
-    /// Whether it came to sleep.
-    pub(super) slept: bool,
 }
 
 /// One contest.
@@ -113,8 +108,6 @@ pub(super) struct Contest {
     /// When the other way is tried again, in nanoseconds, and behind which time.
     retry: AtomicU64,
     patience: AtomicU64,
-    /// How many waits have slept, up to [`PROVEN`].
-    slept: AtomicU64,
 }
 
 /// The place of a barrier in this process; a model has none, since its words do not outlive it.
@@ -150,7 +143,6 @@ impl Contest {
                 rates: [word(0), word(0)],
                 retry: word(0),
                 patience: word(0),
-                slept: word(0),
             }
         }
     }
@@ -213,16 +205,7 @@ impl Contest {
                 self.met.store(1, Ordering::Relaxed);
             }
         }
-        let slept = self.slept.load(Ordering::Relaxed);
-        if wait.slept && slept < PROVEN {
-            self.slept.store(slept + 1, Ordering::Relaxed);
-        }
         true
-    }
-
-    /// Whether sleeps of this contest have ended often enough to go without a limit.
-    pub(super) fn wakes_come(&self) -> bool {
-        self.slept.load(Ordering::Relaxed) >= PROVEN
     }
 
     /// Begins a contest, with a round of those who stay awake; false if the place is another's.
@@ -238,7 +221,6 @@ impl Contest {
         }
         self.rates.iter().for_each(|rate| rate.store(UNTRIED, Ordering::Relaxed));
         self.way.store(0, Ordering::Relaxed);
-        self.slept.store(0, Ordering::Relaxed);
         self.put_off(look, FIRST);
         self.count_from(look);
         true
@@ -290,7 +272,7 @@ mod tests {
         }
 
         fn slow_yield(&self) -> Wait {
-            Wait { who: 64, start: self.time, met_rival: Some(self.look()), slept: false }
+            Wait { who: 64, start: self.time, met_rival: Some(self.look()) }
         }
 
         /// Waits of `micros` each, until the time comes or the way changes, with a slow yield each if `rivals` are there. What comes then.
@@ -409,19 +391,6 @@ mod tests {
         // A barrier may lose its own contest by that, too.
         ring.time += STALE;
         assert_eq!((ring.contest.way(other(&ring)), ring.contest.note(ring.slow_yield())), (None, true));
-    }
-
-    #[test]
-    fn only_sleeps_in_the_contest_show_that_wakes_come() {
-        let ring = Ring::new();
-        let slept = Wait { met_rival: None, slept: true, ..ring.slow_yield() };
-        let others = Wait { who: 128, ..slept };
-        for _ in 0..PROVEN {
-            assert!(!ring.contest.wakes_come() && !ring.contest.note(others) && ring.contest.note(slept));
-        }
-        assert!(ring.contest.wakes_come());
-        ring.contest.end(64);
-        assert!(ring.contest.note(ring.slow_yield()) && !ring.contest.wakes_come(), "another contest");
     }
 
     #[test]

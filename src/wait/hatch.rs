@@ -58,8 +58,10 @@ impl Hatch<'_> {
     #[inline(always)]
     pub(crate) fn long_wait(self, plan: Plan, epoch: Instant, ready: &impl Fn() -> bool) -> Stint {
         let outset = self.outset(plan, epoch);
-        let Outset { start, seldom, wakes_come, .. } = outset;
-        if !(seldom || wakes_come) || self.reach != Reach::Process || !Futex::obeys() {
+        let Outset { start, way, seldom, .. } = outset;
+        let wakes_come = Futex::wakes_come();
+        let dozes = seldom || (wakes_come && way == Some(Way::Asleep));
+        if !dozes || self.reach != Reach::Process || !Futex::obeys() {
             return self.stay(plan, epoch, outset, ready, None, &mut |_| {});
         }
         let doze = self.doze_until(!wakes_come, ready);
@@ -91,12 +93,7 @@ impl Hatch<'_> {
         let contest = self.contest(plan);
         let way = contest.and_then(|contest| contest.way(self.look(epoch, start)));
         let seldom = plan.learns && way.is_none() && lessons.are_long_ago(epoch, start, plan.spin);
-        let wakes_come = if seldom {
-            lessons.wakes_have_come()
-        } else {
-            way == Some(Way::Asleep) && contest.is_some_and(Contest::wakes_come)
-        };
-        Outset { lessons, start, contest, way, seldom, wakes_come }
+        Outset { lessons, start, contest, way, seldom }
     }
 
     #[cold]
@@ -140,14 +137,13 @@ impl Hatch<'_> {
         };
         pace.learn(waited);
         stint.waited = waited;
-        let slept = stint.parks > 0;
         let met_rival = stay.met_rival.get().then(|| self.look(epoch, start + waited));
-        let in_vain = slept || met_rival.is_some();
-        let wait = Wait { who: self.who(), start: start.saturating_duration_since(epoch), met_rival, slept };
+        let in_vain = stint.parks > 0 || met_rival.is_some();
+        let wait = Wait { who: self.who(), start: start.saturating_duration_since(epoch), met_rival };
         let contends = contest.is_some_and(|contest| contest.note(wait));
         let after = if seldom {
-            // A pause is slept through without a limit, so only where wakes have come.
-            lessons.after_one_of_few(in_vain && Futex::obeys())
+            // A pause is slept through without a limit, so only where wakes come.
+            lessons.after_one_of_few(in_vain && Futex::wakes_come())
         } else if contends {
             lessons.with(pace.lessons())
         } else {
@@ -221,8 +217,8 @@ impl Hatch<'_> {
         let lessons = Lessons::unpack(self.lessons.load(Ordering::Relaxed));
         // Else somebody has learned, mostly of the same trip, and one lesson of each is enough.
         if lessons.ended == before.ended {
-            // A pause is slept through without a limit, so only where the kernel obeys, and no look of one's own has ended the sleep.
-            let in_vain = doze.sleeps > 0 && !doze.overslept && Futex::obeys();
+            // A pause is slept through without a limit, so only where wakes come, and no look of one's own has ended this sleep.
+            let in_vain = doze.sleeps > 0 && !doze.overslept && Futex::wakes_come();
             self.lessons.store(lessons.after_one_of_few(in_vain).at(epoch, end).pack(), Ordering::Relaxed); // Relaxed: a hint.
         }
     }
@@ -317,8 +313,6 @@ struct Outset {
     way: Option<Way>,
     /// One of those far apart, which are slept through.
     seldom: bool,
-    /// Whether wakes have ended sleeps like this one.
-    wakes_come: bool,
 }
 
 /// One wait at a hatch.
@@ -409,23 +403,20 @@ mod tests {
             marked()
         };
         let first = sleeps();
-        let note = |met_rival, slept| {
-            place.note(Wait { who: hatch.who(), start: now().saturating_duration_since(epoch), met_rival, slept });
-        };
         std::thread::sleep(Duration::from_millis(1));
-        note(Some(hatch.look(epoch, now())), false);
+        let met_rival = Some(hatch.look(epoch, now()));
+        place.note(Wait { who: hatch.who(), start: now().saturating_duration_since(epoch), met_rival });
         while way() == Some(Way::Awake) {
             std::thread::sleep(Duration::from_millis(1));
         }
         let second = sleeps();
-        (0..3).for_each(|_| note(None, true));
-        let unlimited = place.wakes_come() && Futex::obeys();
+        a_wake_ends_a_sleep();
         // Who sleeps without a limit is not seen to do anything else.
         words.0.store(0, Ordering::Relaxed);
         let stint = hatch.long_wait(plan, epoch, &marked);
         let lessons = Lessons::unpack(words.2.load(Ordering::Relaxed));
         let quiet = (stint.spins, stint.yields, lessons.vain, lessons.pause) == (0, 0, 0, 0);
-        !first && second && unlimited && quiet && way() == Some(Way::Asleep)
+        !first && second && quiet && way() == Some(Way::Asleep)
     }
 
     #[test]
@@ -472,6 +463,7 @@ mod tests {
             let rest = if left > 1 { pause(left - 1) } else { Lessons { apart: left > 0, ..pause(left) } };
             assert_eq!(lessons(), rest);
         }
+        a_wake_ends_a_sleep();
         if !Futex::obeys() {
             return; // Another test has had something refused.
         }
@@ -503,6 +495,7 @@ mod tests {
             (0..3).for_each(|after| hatch.learn_of_doze(before, slept, epoch, at(millis + after)));
             (lessons().vain, lessons().pause, lessons() == Lessons { ..lessons() }.at(epoch, at(millis)))
         };
+        a_wake_ends_a_sleep();
         let trips = [10, 20, 30, 40].map(trip);
         if !Futex::obeys() {
             return; // Another test has had something refused.
@@ -546,15 +539,12 @@ mod tests {
     // The other queue knows no limits.
     #[cfg(all(target_os = "linux", not(miri)))]
     #[test]
-    fn a_wait_far_apart_of_which_no_wake_is_known_yet_looks_each_second_and_says_that_nobody_rang() {
+    fn who_dozes_with_a_limit_looks_each_second_and_says_that_nobody_rang() {
         let words = (AtomicU64::new(0), Futex::new(0), AtomicU64::new(0));
         let hatch = Hatch { word: &words.0, bell: &words.1, lessons: &words.2, reach: Reach::Process };
-        let plan = Plan::new(WaitPolicy::Adaptive, None, 2, 2, &crate::wait::Calibration::unmeasured());
-        let (epoch, overslept) = (now(), crate::wait::overslept());
-        place_of(hatch.who()).unwrap().end(hatch.who());
-        words.2.store(Lessons::default().long_before(epoch, epoch).pack(), Ordering::Relaxed);
+        let (start, overslept) = (now(), crate::wait::overslept());
         let come = std::sync::atomic::AtomicBool::new(false);
-        let stint = std::thread::scope(|scope| {
+        let doze = std::thread::scope(|scope| {
             scope.spawn(|| {
                 while words.0.load(Ordering::Relaxed) & Hatch::MARK == 0 {
                     std::thread::yield_now();
@@ -562,15 +552,31 @@ mod tests {
                 // Nobody rings.
                 come.store(true, std::sync::atomic::Ordering::SeqCst);
             });
-            hatch.long_wait(plan, epoch, &|| come.load(std::sync::atomic::Ordering::SeqCst))
+            hatch.doze_until(true, &|| come.load(std::sync::atomic::Ordering::SeqCst))
         });
         if !Futex::obeys() {
             return; // Another test has had something refused.
         }
         // Who sees it at once does not sleep.
-        let slept = stint.parks > 0;
-        assert!(!slept || (stint.waited >= Duration::from_secs(1) && crate::wait::overslept() > overslept));
-        assert_eq!((stint.spins, stint.yields, Lessons::unpack(words.2.load(Ordering::Relaxed)).vain), (0, 0, 0));
+        let slept = doze.sleeps > 0;
+        assert_eq!((doze.overslept, doze.woken), (slept, !slept));
+        assert!(!slept || (start.elapsed() >= Duration::from_secs(1) && crate::wait::overslept() > overslept));
+    }
+
+    /// So that others sleep without a limit, unless another test has had something refused.
+    fn a_wake_ends_a_sleep() {
+        let bell = Futex::new(0);
+        while Futex::obeys() && !Futex::wakes_come() {
+            let kept = bell.word().load(Ordering::Relaxed);
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    std::thread::sleep(Duration::from_millis(1));
+                    bell.word().fetch_add(1, Ordering::Relaxed);
+                    bell.wake_all();
+                });
+                bell.sleep(kept, None, 0);
+            });
+        }
     }
 
     /// Whether somebody looks up within 1.5 seconds of sleep, who waits far apart with such lessons.
@@ -606,15 +612,19 @@ mod tests {
     // The other queue knows no limits.
     #[cfg(all(target_os = "linux", not(miri)))]
     #[test]
-    fn once_there_has_been_a_pause_a_wait_far_apart_has_no_limit_unless_somebody_wants_the_time() {
+    fn once_a_wake_has_ended_a_sleep_a_wait_far_apart_has_no_limit_unless_somebody_wants_the_time() {
         let lessons = |pause, doubled| Lessons { average: 70, vain: 2, doubled, pause, ..Lessons::default() };
         let hour = Some(Duration::from_secs(3600));
+        a_wake_ends_a_sleep();
+        if !Futex::obeys() {
+            return; // Another test has had something refused.
+        }
         let cases = [
-            (true, 0, 0, Reach::Process, None),
-            (true, 9, 1, Reach::Process, None),
+            (false, 0, 0, Reach::Process, None),
+            (false, 9, 1, Reach::Process, None),
+            (false, 0, 1, Reach::Process, None),
             (true, 0, 1, Reach::Process, hour),
             (true, 0, 1, Reach::Machine, None),
-            (false, 0, 1, Reach::Process, None),
         ];
         std::thread::scope(|scope| {
             for (expected, pause, doubled, reach, every) in cases {

@@ -8,11 +8,11 @@
 //! consists of, and no average tells: the wait is as long as the budget.
 //!
 //! Waits that are far apart are paused for in the same way, though not for as many: there nobody stays awake beyond the bare polls in any
-//! case, and all waits of the pause but the last do without those and the clock, too. Within a process, where nobody wants the time and the kernel has refused nothing,
-//! the waits in front of such a pause look up each second and no more, and its last one and those behind it not even that: a program that sleeps for
-//! most of its time has lost its caches by the next trip, so that each page of memory which a wait touches shows in its CPU time. Of those
-//! who waited for one trip one learns, so that a pause begins behind three trips at the least and not behind the first that has three sleepers; and
-//! whom on this way the look of the second has woken learns nothing.
+//! case, and all waits of the pause but the last do without those and the clock, too. Within a process, where nobody wants the time and the
+//! kernel has refused nothing, the waits around such pauses look up each second and no more, and not even that once a wake has ended a sleep of
+//! the process: a program that sleeps for most of its time has lost its caches by the next trip, so that each page of memory which a wait
+//! touches shows in its CPU time. Of those who waited for one trip one learns, so that a pause begins behind three trips at the least and
+//! not behind the first that has three sleepers; and whom on this way the look of the second has woken learns nothing.
 //!
 //! A wait that met a rival has a contest begun (`contest.rs`), and is a lesson only where there can be none: among processes, and where
 //! another barrier has the place.
@@ -127,12 +127,6 @@ impl Lessons {
     pub(super) fn long_before(self, epoch: Instant, time: Instant) -> Self {
         let ended = Self::tick(epoch, time).wrapping_sub(1 << (ENDED - 2)) & ((1 << ENDED) - 1);
         Self { ended: ended.max(1), ..self }
-    }
-
-    /// Whether a wait that comes now comes behind a pause or as its last, in which others have slept and gone on; not within one that rivals have begun,
-    /// where nobody may have.
-    pub(super) fn wakes_have_come(self) -> bool {
-        self.doubled > 0 && (self.pause == 0 || self.apart)
     }
 
     /// Behind one more long wait that came long after the last. That it was soon over says nothing of those in quick succession.
@@ -253,11 +247,10 @@ mod tests {
         // One that was soon over says nothing, and does not begin the row anew.
         let fresh = Lessons { average: 70, penance: 3, ..Lessons::default() };
         assert_eq!(met(fresh, &[false, true, false, true, false]), Lessons { vain: 2, ..fresh });
-        assert!(!met(fresh, &[true, true]).wakes_have_come());
         let mut lessons = met(fresh, &[true, true, true]);
         for pause in [PAUSE, PAUSE_OF_FEW, PAUSE_OF_FEW, PAUSE_OF_FEW] {
             assert_eq!((lessons.pause, lessons.average, lessons.penance), (pause, 70, 3));
-            assert!(lessons.apart && lessons.wakes_have_come());
+            assert!(lessons.apart);
             // Of those who look at the clock all the same, since somebody wants the time, each counts one, too.
             lessons = met(lessons, &vec![true; usize::from(lessons.pause)]);
             assert_eq!((lessons.pause, lessons.apart), (0, false));
@@ -265,10 +258,8 @@ mod tests {
         }
         let behind = Lessons { pause: 0, apart: false, ..lessons }.after((0, 0), false);
         assert_eq!((behind.vain, behind.doubled), (0, 0), "one in quick succession that was worth staying awake for");
-        assert!(!behind.wakes_have_come());
         let in_vain = [true; 3].iter().fold(fresh, |lessons, &vain| lessons.after((0, 0), vain));
         assert_eq!((in_vain.pause, in_vain.apart), (PAUSE, false), "waits in quick succession begin another pause");
-        assert!(!in_vain.wakes_have_come() && Lessons { pause: 0, ..in_vain }.wakes_have_come());
         let long = Lessons { pause: PAUSE << DOUBLED, doubled: DOUBLED, ..in_vain }.after_one_of_few(true);
         assert_eq!((long.pause, long.apart), (PAUSE_OF_FEW, true), "a long one becomes one of these");
     }

@@ -172,9 +172,11 @@ fn callers(watch: &Watch) -> String {
 }
 
 /// Callers of a barrier in place whose trips are so far apart that they would sleep without a limit, if wakes came.
-fn far_apart() -> String {
+pub(crate) fn far_apart() -> String {
     let (barrier, means) = (InPlace::new(NonZeroU32::MIN.saturating_add(1), Reach::Process, 0), Means::plain());
     barrier.begin(&means);
+    // So that the first wait is one of those far apart.
+    thread::sleep(Duration::from_millis(10));
     let came = [0; 16].map(AtomicUsize::new);
     let cross = |rank| {
         let lasts = came.iter().enumerate().filter(|(trip, came)| {

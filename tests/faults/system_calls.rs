@@ -111,6 +111,27 @@ fn wakes_that_fail_are_late_and_not_lost() {
 }
 
 #[test]
+#[ignore = "a child process of the next test"]
+fn waits_far_apart() {
+    let Some(order) = order() else { return };
+    refuse(&order);
+    say(&watched(&format!("far apart: {order}"), patience(), |_| story::far_apart()));
+}
+
+/// Nobody has been woken yet, so that the first sleeper does not rely on it.
+#[test]
+fn a_first_wake_that_fails_is_late_and_not_lost_where_trips_are_far_apart() {
+    let Some(expected) = answer("system_calls::waits_far_apart", "nothing") else {
+        panic!("nothing may be skipped there")
+    };
+    for error in ["ENOSYS", "EPERM"] {
+        if let Some(told) = answer("system_calls::waits_far_apart", &format!("futex-wake {error}")) {
+            assert_eq!(told, expected, "{error}");
+        }
+    }
+}
+
+#[test]
 fn fences_that_fail_are_made_up_for() {
     same_story(&["start membarrier-register ENOSYS", "start membarrier-register EPERM", "start membarrier EPERM"]);
     same_story(&["start membarrier-both ENOSYS", "start membarrier EAGAIN", "start membarrier ENOMEM"]);

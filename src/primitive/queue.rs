@@ -11,8 +11,8 @@
 //! | refuses the clock's sleep as well | the sleeper yields |
 //!
 //! Without that look sleeps only who [dozes](Queue::doze) without a limit: at a barrier of C programs, of which nobody else knows, once a
-//! wake has ended a sleep of this process and with nothing refused so far. A filter that comes later and refuses them lets it sleep on, as
-//! it would in the C library.
+//! wake of this process has ended a sleep, if nothing was refused by then. A filter that refuses wakes and comes later, or is that of a child
+//! or of some of the threads alone, lets it sleep on, as it would in the C library.
 //!
 //! The look every [`LONGEST`] costs a sleeper some 10 µs of each second. It would also hide a wake that this crate forgot: hence
 //! [`Queue::sleep`] says whether nothing but the look ended the sleep, and the tests demand that nobody has overslept (`wait`).
@@ -33,24 +33,40 @@ const PATIENCE: u32 = 8;
 /// does when its wakes are refused is not ours to mend.
 const ALL: u32 = i32::MAX as u32 - 1;
 
-/// What the kernel has done so far, for this process. Relaxed: a sleeper that has not heard of a refusal looks after [`LONGEST`].
-static RECORD: AtomicU8 = AtomicU8::new(UNKNOWN);
+/// What the kernel has done so far.
+///
+/// Relaxed: a sleeper with a limit that has not heard of a refusal looks after [`LONGEST`].
+struct Record(AtomicU8);
 
-const UNKNOWN: u8 = 0;
-/// A wake has ended a sleep, and nothing has been refused.
-const WAKES: u8 = 1;
-/// A sleep or a wake has been refused. For good.
-const REFUSES: u8 = 2;
+/// Of this process; a child that is forked off inherits it.
+static RECORD: Record = Record(AtomicU8::new(Record::NOTHING));
 
-fn note_wake() {
-    if RECORD.load(Ordering::Relaxed) == UNKNOWN {
-        // That it is something else by now is the better knowledge.
-        let _ = RECORD.compare_exchange(UNKNOWN, WAKES, Ordering::Relaxed, Ordering::Relaxed);
+impl Record {
+    const NOTHING: u8 = 0;
+    /// A wake has ended a sleep, and nothing has been refused.
+    const WAKES: u8 = 1;
+    /// A sleep or a wake has been refused. For good.
+    const REFUSES: u8 = 2;
+
+    /// From another process a wake would say nothing of this one's.
+    fn note_wake(&self, reach: Reach) {
+        if reach == Reach::Process && self.0.load(Ordering::Relaxed) == Self::NOTHING {
+            // Fails where somebody has noted something else meanwhile, which is the better knowledge.
+            let _ = self.0.compare_exchange(Self::NOTHING, Self::WAKES, Ordering::Relaxed, Ordering::Relaxed);
+        }
     }
-}
 
-fn note_refusal() {
-    RECORD.store(REFUSES, Ordering::Relaxed);
+    fn note_refusal(&self) {
+        self.0.store(Self::REFUSES, Ordering::Relaxed);
+    }
+
+    fn obeys(&self) -> bool {
+        self.0.load(Ordering::Relaxed) != Self::REFUSES
+    }
+
+    fn wakes_come(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == Self::WAKES
+    }
 }
 
 /// How long a thread rests in place of a sleep.
@@ -93,7 +109,7 @@ impl Queue {
         let timeout = Timespec { tv_sec: left.as_secs() as _, tv_nsec: left.subsec_nanos().into() };
         match futex::wait(word, flags(reach), expected, Some(&timeout)) {
             Ok(()) => {
-                note_wake();
+                RECORD.note_wake(reach);
                 false
             }
             Err(errno) => Self::recover(errno, word, expected, left, fruitless),
@@ -110,7 +126,7 @@ impl Queue {
             Err(Errno::AGAIN) if word.load(Ordering::Relaxed) != expected => Ok(()),
             Ok(()) => {
                 if limited {
-                    note_wake();
+                    RECORD.note_wake(Reach::Process);
                 }
                 Ok(())
             }
@@ -126,12 +142,12 @@ impl Queue {
 
     /// Whether the kernel has refused nothing so far.
     pub(super) fn obeys() -> bool {
-        RECORD.load(Ordering::Relaxed) != REFUSES
+        RECORD.obeys()
     }
 
     /// Whether a wake has ended a sleep of this process, and the kernel has refused nothing so far.
     pub(super) fn wakes_come() -> bool {
-        RECORD.load(Ordering::Relaxed) == WAKES
+        RECORD.wakes_come()
     }
 
     /// What follows a sleep of at most `left` that no wake has ended.
@@ -145,7 +161,7 @@ impl Queue {
                     return false;
                 }
             }
-            _ => note_refusal(),
+            _ => RECORD.note_refusal(),
         }
         rest(left.min(nap(fruitless)));
         false
@@ -154,7 +170,7 @@ impl Queue {
     #[inline]
     pub(super) fn wake_all(&self, word: &AtomicU32, reach: Reach) {
         if futex::wake(word, flags(reach), ALL).is_err() {
-            note_refusal();
+            RECORD.note_refusal();
         }
     }
 }
@@ -170,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn wakes_come_once_one_has_ended_a_sleep_unless_something_is_refused() {
+    fn wakes_come_once_one_has_ended_a_sleep_and_nothing_is_refused() {
         let known = || Queue::wakes_come() || !Queue::obeys();
         let (queue, word) = (Queue::new(), AtomicU32::new(0));
         std::thread::scope(|scope| {
@@ -185,8 +201,16 @@ mod tests {
             }
         });
         assert_ne!(Queue::wakes_come(), !Queue::obeys());
-        note_wake();
-        assert_ne!(Queue::wakes_come(), !Queue::obeys(), "what is known of a refusal is kept");
+        let record = Record(AtomicU8::new(Record::NOTHING));
+        let says = || (record.obeys(), record.wakes_come());
+        assert_eq!(says(), (true, false));
+        record.note_wake(Reach::Machine);
+        assert_eq!(says(), (true, false), "whose wake was it?");
+        record.note_wake(Reach::Process);
+        assert_eq!(says(), (true, true));
+        record.note_refusal();
+        record.note_wake(Reach::Process);
+        assert_eq!(says(), (false, false), "a refusal is for good");
     }
 
     #[test]

@@ -107,7 +107,7 @@ impl Hatch<'_> {
         every: Option<Duration>,
         look: &mut dyn FnMut(Duration),
     ) -> Stint {
-        let Outset { lessons, start, contest, way, seldom, .. } = outset;
+        let Outset { lessons, start, contest, way, seldom } = outset;
         let pause = plan.learns && way.map_or(lessons.pause > 0, |way| way == Way::Asleep);
         let plan = if seldom || pause { plan.at_once() } else { plan };
         let mut pace = Pace::resume(plan, (u64::from(lessons.average) * GRAIN, lessons.penance));
@@ -399,7 +399,7 @@ mod tests {
             words.0.store(0, Ordering::Relaxed);
             looks.set(0);
             let ready = || looks.replace(looks.get() + 1) > 100 || marked();
-            hatch.long_wait(plan, epoch, &ready);
+            hatch.watched_wait(plan, epoch, &ready, Duration::from_secs(3600), &mut |_| {});
             marked()
         };
         let first = sleeps();
@@ -662,6 +662,7 @@ mod tests {
 
     #[test]
     fn a_wait_far_apart_that_slept_without_a_limit_begins_the_next_pause() {
+        a_wake_ends_a_sleep();
         let words = (AtomicU64::new(0), Futex::new(0), AtomicU64::new(0));
         let hatch = Hatch { word: &words.0, bell: &words.1, lessons: &words.2, reach: Reach::Process };
         // Another test may have left a contest at this address.

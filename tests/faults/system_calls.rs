@@ -118,15 +118,17 @@ fn waits_far_apart() {
     say(&watched(&format!("far apart: {order}"), patience(), |_| story::far_apart()));
 }
 
-/// Nobody has been woken yet, so that the first sleeper does not rely on it.
+/// Nobody has been woken yet, so that the first sleeper does not rely on wakes.
 #[test]
-fn a_first_wake_that_fails_is_late_and_not_lost_where_trips_are_far_apart() {
+fn a_first_wake_or_sleep_that_fails_loses_nobody_where_trips_are_far_apart() {
     let Some(expected) = answer("system_calls::waits_far_apart", "nothing") else {
         panic!("nothing may be skipped there")
     };
-    for error in ["ENOSYS", "EPERM"] {
-        if let Some(told) = answer("system_calls::waits_far_apart", &format!("futex-wake {error}")) {
-            assert_eq!(told, expected, "{error}");
+    let wakes = ["ENOSYS", "EPERM"].map(|error| format!("futex-wake {error}"));
+    let sleeps = ["ENOSYS", "EPERM", "EINTR", "EAGAIN"].map(|error| format!("futex-wait {error}"));
+    for fault in wakes.into_iter().chain(sleeps) {
+        if let Some(told) = answer("system_calls::waits_far_apart", &fault) {
+            assert_eq!(told, expected, "{fault}");
         }
     }
 }

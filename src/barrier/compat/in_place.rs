@@ -39,9 +39,10 @@
 //!
 //! # Limits
 //!
-//! A process that is killed while it waits is counted for ever, as in every pthread barrier. Where waits have been far apart for some trips (three at the least), and in a contest, nobody looks up from a
-//! sleep by itself: a system call filter that begins to refuse wakes then leaves those asleep who are. Destroying a barrier while somebody waits
-//! is refused; while somebody leaves, it waits for those.
+//! A process that is killed while it waits is counted for ever, as in every pthread barrier. Where waits are far apart, and in a contest,
+//! nobody looks up from a sleep by itself once a wake has ended one of this process, whichever barrier's: a system call filter that begins to
+//! refuse wakes behind that leaves such sleepers asleep, as in the C library. Destroying a barrier while somebody waits is refused; while
+//! somebody leaves, it waits for those.
 
 use crate::observe::watchdog::{Thread, watch_by_number};
 use crate::primitive::{

@@ -142,8 +142,12 @@ impl Hatch<'_> {
         let wait = Wait { who: self.who(), start: start.saturating_duration_since(epoch), met_rival };
         let contends = contest.is_some_and(|contest| contest.note(wait));
         let after = if seldom {
-            // A pause is slept through without a limit, so only where wakes come.
-            lessons.after_one_of_few(in_vain && Futex::wakes_come())
+            let may_pause = match self.reach {
+                // A pause is slept through without a limit, so only where wakes come.
+                Reach::Process => Futex::wakes_come(),
+                Reach::Machine => Futex::obeys(),
+            };
+            lessons.after_one_of_few(in_vain && may_pause)
         } else if contends {
             lessons.with(pace.lessons())
         } else {

@@ -40,7 +40,7 @@
 //! # Limits
 //!
 //! A process that is killed while it waits is counted for ever, as in every pthread barrier. Where waits are far apart, and in a contest,
-//! nobody looks up from a sleep by itself once a wake has ended one of this process, whichever barrier's: a system call filter that begins to
+//! nobody looks up from a sleep by itself once a wake from within the process has ended one, at whichever barrier: a system call filter that begins to
 //! refuse wakes behind that leaves such sleepers asleep, as in the C library. Destroying a barrier while somebody waits is refused; while
 //! somebody leaves, it waits for those.
 

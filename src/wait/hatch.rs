@@ -160,7 +160,7 @@ impl Hatch<'_> {
         stint
     }
 
-    /// Whether waits are far apart, and this one is to be slept through: not the last of a pause, which looks at the clock.
+    /// Whether waits are far apart, and this one is to be slept through: not one for the last trip of a pause, which looks at the clock.
     #[inline(always)]
     pub(crate) fn sleeps_through(self) -> bool {
         // Relaxed: a hint.
@@ -169,17 +169,18 @@ impl Hatch<'_> {
     }
 
     /// Sleeps until `ready` answers true, without a look at the clock and without a limit, if [`sleeps_through`](Self::sleeps_through) and
-    /// within a process. What times are counted from is asked for where something else than a wake has ended the sleep, and may be missing.
+    /// within a process. Of those who wait for a trip one `counts` it. What times are counted from is asked for where something else than a
+    /// wake has ended the sleep, and may be missing.
     ///
     /// A wait that comes long after the last one finds nothing of itself in the caches, so this one touches little: the barrier, and code
     /// that is in one piece. It is the parking of `long_wait.rs` without the plan and the clock. What it saves:
     /// docs/results/2026-11-29-epyc-2cpu-preload/sleepers.md.
     #[inline(always)]
-    pub(crate) fn sleep_through(self, epoch: impl Fn() -> Option<Instant>, ready: impl Fn() -> bool) {
+    pub(crate) fn sleep_through(self, counts: bool, epoch: impl Fn() -> Option<Instant>, ready: impl Fn() -> bool) {
         let Doze { woken, .. } = self.doze_until(false, &ready);
-        // What others have made of it meanwhile, since each of them counts one too.
+        // What others have made of it meanwhile: somebody may have ended the pause.
         let word = self.lessons.load(Ordering::Relaxed);
-        if woken && word & PAUSES > ONE_PAUSE {
+        if woken && counts && word & PAUSES > ONE_PAUSE {
             self.lessons.store(word - ONE_PAUSE, Ordering::Relaxed); // Relaxed: a hint.
         } else if !woken && word & APART != 0 {
             self.end_pause(word, epoch());
@@ -288,6 +289,12 @@ impl Hatch<'_> {
     #[cfg(test)]
     pub(crate) fn pause(self) {
         self.lessons.store(Lessons::longest_pause().pack(), Ordering::Relaxed); // Relaxed: a hint, in a test.
+    }
+
+    /// How much of a pause is left.
+    #[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
+    pub(crate) fn pause_left(self) -> u16 {
+        Lessons::unpack(self.lessons.load(Ordering::Relaxed)).pause // Relaxed: as above.
     }
 
     /// Wakes all sleepers for no reason, for tests (C12).
@@ -442,7 +449,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_is_slept_through_without_the_clock_until_its_last_wait() {
+    fn a_pause_is_slept_through_without_the_clock_until_its_last_trip_which_one_for_each_counts() {
         let words = (AtomicU64::new(0), Futex::new(0), AtomicU64::new(0));
         let hatch = Hatch { word: &words.0, bell: &words.1, lessons: &words.2, reach: Reach::Process };
         let lessons = || Lessons::unpack(words.2.load(Ordering::Relaxed));
@@ -452,7 +459,11 @@ mod tests {
         assert_eq!((hatch.sleeps_through(), lessons().pause), (true, Lessons::longest_pause().pause));
         // Comes between the announcement and the sleep.
         let marked = || words.0.load(Ordering::Relaxed) != 0;
-        hatch.sleep_through(|| unreachable!(), marked);
+        for _ in 0..6 {
+            words.0.store(0, Ordering::Relaxed);
+            hatch.sleep_through(false, || unreachable!(), marked);
+        }
+        hatch.sleep_through(true, || unreachable!(), marked);
         assert_eq!(
             (lessons().pause, lessons().apart, lessons().ended),
             ((Lessons::longest_pause().pause) - 1, true, 0)
@@ -463,7 +474,7 @@ mod tests {
             words.2.store(Lessons { apart: left > 0, ..pause(left) }.pack(), Ordering::Relaxed);
             assert_eq!(hatch.sleeps_through(), left > 1, "the last one looks at the clock");
             // That there were more when the wait began.
-            hatch.sleep_through(|| unreachable!(), marked);
+            hatch.sleep_through(true, || unreachable!(), marked);
             let rest = if left > 1 { pause(left - 1) } else { Lessons { apart: left > 0, ..pause(left) } };
             assert_eq!(lessons(), rest);
         }
@@ -717,7 +728,7 @@ mod tests {
                 }
             });
             // Behind the second sleep.
-            hatch.sleep_through(|| Some(now()), || looks.replace(looks.get() + 1) == 3);
+            hatch.sleep_through(false, || Some(now()), || looks.replace(looks.get() + 1) == 3);
             done.store(true, std::sync::atomic::Ordering::SeqCst);
         });
         assert_eq!((looks.get(), hatch.sleeps_through()), (4, false));

@@ -8,7 +8,8 @@
 //! consists of, and no average tells: the wait is as long as the budget.
 //!
 //! Waits that are far apart are paused for in the same way, though not for as many: there nobody stays awake beyond the bare polls in any
-//! case, and all waits of the pause but the last do without those and the clock, too. Within a process, where nobody wants the time and the
+//! case, and all waits of the pause but those for its last trip do without those and the clock, too; so such a pause is one of trips, which
+//! the first to arrive counts. Within a process, where nobody wants the time and the
 //! kernel has refused nothing, the waits around such pauses look up each second and no more, and not even that once a wake has ended a sleep of
 //! the process: a program that sleeps for most of its time has lost its caches by the next trip, so that each page of memory which a wait
 //! touches shows in its CPU time. Of those who waited for one trip one learns, so that a pause begins behind three trips at the least and
@@ -30,7 +31,7 @@ pub(super) struct Lessons {
     pub(super) vain: u8,
     /// How often the next pause is to be doubled.
     pub(super) doubled: u8,
-    /// Long waits left for which everybody sleeps at once.
+    /// Long waits left for which everybody sleeps at once; trips, if they are far apart.
     pub(super) pause: u16,
     /// When the last one ended, in units of 65.536 µs, modulo 2^26.
     pub(super) ended: u32,
@@ -64,7 +65,7 @@ const ACCIDENTS: u8 = 3;
 pub(super) const PAUSE: u16 = 16;
 const DOUBLED: u8 = 6;
 
-/// All pauses of waits far apart but the first: should trips come in quick succession all at once, so many of them are slept through at most.
+/// All pauses of waits far apart but the first, in trips: should they come in quick succession all at once, so many are slept through at most.
 pub(super) const PAUSE_OF_FEW: u16 = 64;
 
 impl Lessons {

@@ -24,10 +24,10 @@
 //! are relaxed: they carry nothing, and a read-modify-write does not cut the release sequences of the word.
 
 use super::contest::{Contest, Look, Wait, Way, place_of};
-use super::lessons::{APART, GRAIN, Lessons, ONE_PAUSE, PAUSES};
+use super::lessons::{APART, FOURTH, GRAIN, Lessons, ONE_PAUSE, PAUSES, TOGETHER};
 use super::long_wait::{Goal, LongWait, Nook};
 use super::{Limit, Pace, Plan, Seen, Stop, note_overslept};
-use crate::primitive::{AtomicU64, Futex, Ordering, Reach, now, relax};
+use crate::primitive::{AtomicU64, Futex, Ordering, Reach, now, relax, yield_now};
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
@@ -40,6 +40,13 @@ pub(crate) struct Hatch<'a> {
     pub(crate) lessons: &'a AtomicU64,
     pub(crate) reach: Reach,
 }
+
+/// Yields before the sleep where all come together: one lets everybody else on the CPU run who can.
+const YIELDS: u32 = if cfg!(all(test, any(phalanx_loom, phalanx_shuttle))) { 1 } else { 4 };
+
+/// So many times as long as among trips in quick succession a yield may take that hands the CPU to a party out of a long sleep, whose memory is in no
+/// cache, and still be none of a rival's.
+const COLD: u32 = 4;
 
 /// What a long wait has come to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,14 +71,19 @@ impl Hatch<'_> {
         if !dozes || self.reach != Reach::Process || !Futex::obeys() {
             return self.stay(plan, epoch, outset, ready, None, &mut |_| {});
         }
-        let doze = self.doze_until(!wakes_come, ready);
+        let Lessons { pause, together, shy, .. } = outset.lessons;
+        // Between two pauses, to find out; in one, to see whether it is still so.
+        let tries = seldom && wakes_come && shy == 0 && (pause == 0 || together);
+        let meeting = if tries { self.meet_in_time(start, plan.slow_yield, ready) } else { Meeting::default() };
+        let doze = if meeting.met { Doze::NONE } else { self.doze_until(!wakes_come, ready) };
         let end = now();
         if seldom {
             // Where parties outnumber CPUs a short way there may be as long.
             let counts_as = if plan.scarce { end } else { Lessons::end_of_doze(start, end, plan.spin) };
-            self.learn_of_doze(outset.lessons, doze, epoch, counts_as);
+            self.learn_of_doze(outset.lessons, doze, meeting, epoch, counts_as);
         }
-        Stint { waited: end.saturating_duration_since(start), parks: doze.sleeps, ..Stint::default() }
+        let waited = end.saturating_duration_since(start);
+        Stint { waited, spins: 0, yields: meeting.yields, parks: doze.sleeps }
     }
 
     /// [`long_wait`](Self::long_wait) of somebody who looks up: `look` is called each `every` with the time waited so far.
@@ -153,7 +165,9 @@ impl Hatch<'_> {
         } else {
             lessons.after(pace.lessons(), in_vain)
         };
-        let learned = after.at(epoch, start + waited);
+        // Others may have found these out meanwhile.
+        let Lessons { together, shy, .. } = Lessons::unpack(self.lessons.load(Ordering::Relaxed));
+        let learned = Lessons { together, shy, ..after }.at(epoch, start + waited);
         if learned != lessons {
             self.lessons.store(learned.pack(), Ordering::Relaxed);
         }
@@ -169,28 +183,80 @@ impl Hatch<'_> {
     }
 
     /// Sleeps until `ready` answers true, without a look at the clock and without a limit, if [`sleeps_through`](Self::sleeps_through) and
-    /// within a process. Of those who wait for a trip one `counts` it. What times are counted from is asked for where something else than a
-    /// wake has ended the sleep, and may be missing.
+    /// within a process; those who come together yield before that, on each fourth trip by the clock. Of those who wait for a trip one `counts`
+    /// it. The plan, and what times are counted from, are asked for where the clock is, and may be missing.
     ///
     /// A wait that comes long after the last one finds nothing of itself in the caches, so this one touches little: the barrier, and code
     /// that is in one piece. It is the parking of `long_wait.rs` without the plan and the clock. What it saves:
     /// docs/results/2026-11-29-epyc-2cpu-preload/sleepers.md.
     #[inline(always)]
-    pub(crate) fn sleep_through(self, counts: bool, epoch: impl Fn() -> Option<Instant>, ready: impl Fn() -> bool) {
-        let Doze { woken, .. } = self.doze_until(false, &ready);
+    pub(crate) fn sleep_through(
+        self,
+        counts: bool,
+        means: impl Fn() -> Option<(Plan, Instant)>,
+        ready: impl Fn() -> bool,
+    ) {
+        // Relaxed: a hint.
+        let word = self.lessons.load(Ordering::Relaxed);
+        let met = word & TOGETHER != 0
+            && (ready() || if word & FOURTH == 0 { self.meets_in_time(means(), &ready) } else { self.meets(&ready) });
+        let woken = met || self.doze_until(false, &ready).woken;
         // What others have made of it meanwhile: somebody may have ended the pause.
         let word = self.lessons.load(Ordering::Relaxed);
         if woken && counts && word & PAUSES > ONE_PAUSE {
             self.lessons.store(word - ONE_PAUSE, Ordering::Relaxed); // Relaxed: a hint.
         } else if !woken && word & APART != 0 {
-            self.end_pause(word, epoch());
+            self.end_pause(means().map(|(_, epoch)| epoch));
         }
+    }
+
+    /// Gives the CPU to those who have not come yet, a few times: whether `ready` has answered true.
+    #[inline(always)]
+    fn meets(self, ready: &impl Fn() -> bool) -> bool {
+        (1..=YIELDS).any(|yields| {
+            yield_now(yields);
+            ready()
+        })
+    }
+
+    /// [`meets`](Self::meets) by the clock.
+    #[cold]
+    #[inline(never)]
+    fn meets_in_time(self, means: Option<(Plan, Instant)>, ready: &dyn Fn() -> bool) -> bool {
+        let slow_yield = means.map_or(Duration::MAX, |(plan, _)| plan.slow_yield);
+        self.meet_in_time(now(), slow_yield, &ready).met
+    }
+
+    /// Gives the CPU to those who have not come yet, a few times, and no more once that was slow, which all are told. The clock was last looked at
+    /// when it is said.
+    #[inline(always)]
+    fn meet_in_time(self, mut looked: Instant, slow_yield: Duration, ready: &impl Fn() -> bool) -> Meeting {
+        let slow = slow_yield.saturating_mul(COLD);
+        let mut meeting = Meeting::default();
+        while meeting.yields < YIELDS && !meeting.met {
+            meeting.yields += 1;
+            yield_now(meeting.yields);
+            meeting.met = ready();
+            let before = std::mem::replace(&mut looked, now());
+            if looked.saturating_duration_since(before) >= slow {
+                self.note_rivals();
+                break;
+            }
+        }
+        meeting
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn note_rivals(self) {
+        let lessons = Lessons::unpack(self.lessons.load(Ordering::Relaxed));
+        self.lessons.store(lessons.beside_rivals().pack(), Ordering::Relaxed); // Relaxed: a hint.
     }
 
     /// Sleeps until `ready` answers true, with or without a limit for each sleep.
     #[inline(always)]
     fn doze_until(self, limited: bool, ready: &impl Fn() -> bool) -> Doze {
-        let mut doze = Doze { sleeps: 0, woken: true, overslept: false };
+        let mut doze = Doze::NONE;
         loop {
             let kept = self.announce(); // (1) and (2)
             if ready() {
@@ -217,14 +283,23 @@ impl Hatch<'_> {
 
     /// The lesson of a wait far apart, at whose beginning the lessons were these.
     #[inline(always)]
-    fn learn_of_doze(self, before: Lessons, doze: Doze, epoch: Instant, end: Instant) {
+    fn learn_of_doze(self, before: Lessons, doze: Doze, meeting: Meeting, epoch: Instant, end: Instant) {
         // What others have made of it meanwhile.
         let lessons = Lessons::unpack(self.lessons.load(Ordering::Relaxed));
+        let mut learned = lessons;
         // Else somebody has learned, mostly of the same trip, and one lesson of each is enough.
         if lessons.ended == before.ended {
             // A pause is slept through without a limit, so only where wakes come, and no look of one's own has ended this sleep.
-            let in_vain = doze.sleeps > 0 && !doze.overslept && Futex::wakes_come();
-            self.lessons.store(lessons.after_one_of_few(in_vain).at(epoch, end).pack(), Ordering::Relaxed); // Relaxed: a hint.
+            let far = meeting.met || (doze.sleeps > 0 && !doze.overslept);
+            learned = Lessons { together: false, ..lessons };
+            learned = learned.after_one_of_few(far && Futex::wakes_come()).at(epoch, end);
+        }
+        // But whoever has met the others knows it better than those who had to sleep.
+        if meeting.met {
+            learned = learned.of_one_who_met();
+        }
+        if learned != lessons {
+            self.lessons.store(learned.pack(), Ordering::Relaxed); // Relaxed: a hint.
         }
     }
 
@@ -248,8 +323,9 @@ impl Hatch<'_> {
     /// one, is taken for one close to it.
     #[cold]
     #[inline(never)]
-    fn end_pause(self, word: u64, epoch: Option<Instant>) {
-        let lessons = Lessons { pause: 0, apart: false, ..Lessons::unpack(word) };
+    fn end_pause(self, epoch: Option<Instant>) {
+        let lessons = Lessons::unpack(self.lessons.load(Ordering::Relaxed));
+        let lessons = Lessons { pause: 0, apart: false, ..lessons };
         let lessons = epoch.map_or(lessons, |epoch| lessons.at(epoch, now()));
         self.lessons.store(lessons.pack(), Ordering::Relaxed); // Relaxed: a hint.
     }
@@ -288,7 +364,14 @@ impl Hatch<'_> {
     /// Begins a pause, the longest that there is.
     #[cfg(test)]
     pub(crate) fn pause(self) {
-        self.lessons.store(Lessons::longest_pause().pack(), Ordering::Relaxed); // Relaxed: a hint, in a test.
+        self.pause_of(false);
+    }
+
+    /// Begins a pause, the longest that there is, of those who come together or of others.
+    #[cfg(test)]
+    pub(crate) fn pause_of(self, together: bool) {
+        let lessons = Lessons { together, ..Lessons::longest_pause() };
+        self.lessons.store(lessons.pack(), Ordering::Relaxed); // Relaxed: a hint, in a test.
     }
 
     /// How much of a pause is left.
@@ -313,6 +396,18 @@ struct Doze {
     woken: bool,
     /// Whether nothing but the limit ended the last sleep, and what was waited for had come.
     overslept: bool,
+}
+
+/// What yields before a sleep have come to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Meeting {
+    yields: u32,
+    /// Whether what was waited for has come.
+    met: bool,
+}
+
+impl Doze {
+    const NONE: Self = Self { sleeps: 0, woken: true, overslept: false };
 }
 
 /// What a long wait finds at its beginning.
@@ -359,417 +454,4 @@ impl Nook for Stay<'_> {
 }
 
 #[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
-mod tests {
-    use super::super::lessons::{PAUSE, PAUSE_OF_FEW};
-    use super::*;
-    use crate::wait::WaitPolicy;
-
-    #[test]
-    fn who_may_not_learn_stays_awake_whatever_was_in_vain() {
-        let words =
-            (AtomicU64::new(0), Futex::new(0), AtomicU64::new(Lessons { pause: 9, ..Lessons::default() }.pack()));
-        let hatch = Hatch { word: &words.0, bell: &words.1, lessons: &words.2, reach: Reach::Process };
-        // Another test may have left a contest at this address.
-        place_of(hatch.who()).unwrap().end(hatch.who());
-        let wait = |policy| {
-            let plan = Plan::new(policy, Some(Duration::MAX), 2, 2, &crate::wait::Calibration::unmeasured());
-            let looks = Cell::new(0);
-            let ready = || looks.replace(looks.get() + 1) > 3 || words.0.load(Ordering::Relaxed) != 0;
-            hatch.long_wait(plan, now(), &ready);
-            words.0.swap(0, Ordering::Relaxed) == Hatch::MARK
-        };
-        let slept = [WaitPolicy::SpinPark, WaitPolicy::SpinYield].map(wait);
-        // By Miri's clock every look takes as long as one without a CPU.
-        assert!(slept == [false; 2] || cfg!(miri), "{slept:?}");
-        let looks = Cell::new(0);
-        let plan = Plan::new(WaitPolicy::Adaptive, Some(Duration::MAX), 2, 2, &crate::wait::Calibration::unmeasured());
-        let ready = || looks.replace(looks.get() + 1) > 100 || words.0.load(Ordering::Relaxed) != 0;
-        hatch.long_wait(plan, now(), &ready);
-        assert_eq!(words.0.load(Ordering::Relaxed), Hatch::MARK, "it goes to sleep at its first look");
-        assert_eq!(Lessons::unpack(words.2.load(Ordering::Relaxed)).pause, 6);
-    }
-
-    /// Whether a slow yield has begun a contest, in whose second round all sleep at once. Not always: other tests may have the place, and who
-    /// loses his CPU for long comes behind a round.
-    fn contends() -> bool {
-        let (epoch, costs) = (now(), crate::wait::Calibration::unmeasured());
-        let words = (AtomicU64::new(0), Futex::new(0), AtomicU64::new(0));
-        let hatch = Hatch { word: &words.0, bell: &words.1, lessons: &words.2, reach: Reach::Process };
-        let place = place_of(hatch.who()).unwrap();
-        let way = || place.way(hatch.look(epoch, now()));
-        let (looks, marked) = (Cell::new(0), || words.0.load(Ordering::Relaxed) != 0);
-        let scarce = Plan::new(WaitPolicy::Adaptive, Some(Duration::ZERO), 2, 1, &costs);
-        let each_yield_is_slow = Plan { slow_yield: Duration::ZERO, scarce_yields: Duration::MAX, ..scarce };
-        let soon = || looks.replace(looks.get() + 1) > 3;
-        hatch.long_wait(each_yield_is_slow, epoch, &soon);
-        if way() != Some(Way::Awake) {
-            return false;
-        }
-        let plan = Plan::new(WaitPolicy::Adaptive, Some(Duration::MAX), 2, 2, &costs);
-        let sleeps = || {
-            words.0.store(0, Ordering::Relaxed);
-            looks.set(0);
-            let ready = || looks.replace(looks.get() + 1) > 100 || marked();
-            hatch.watched_wait(plan, epoch, &ready, Duration::from_secs(3600), &mut |_| {});
-            marked()
-        };
-        let first = sleeps();
-        std::thread::sleep(Duration::from_millis(1));
-        let met_rival = Some(hatch.look(epoch, now()));
-        place.note(Wait { who: hatch.who(), start: now().saturating_duration_since(epoch), met_rival });
-        while way() == Some(Way::Awake) {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        let second = sleeps();
-        a_wake_ends_a_sleep();
-        // Who sleeps without a limit is not seen to do anything else.
-        words.0.store(0, Ordering::Relaxed);
-        let stint = hatch.long_wait(plan, epoch, &marked);
-        let lessons = Lessons::unpack(words.2.load(Ordering::Relaxed));
-        let quiet = (stint.spins, stint.yields, lessons.vain, lessons.pause) == (0, 0, 0, 0);
-        !first && second && quiet && way() == Some(Way::Asleep)
-    }
-
-    #[test]
-    fn a_slow_yield_begins_a_contest_in_which_all_sleep_at_once_for_a_round() {
-        // By Miri's clock rounds are over before they have begun.
-        assert!(cfg!(miri) || (0..100).any(|_| contends()));
-    }
-
-    #[test]
-    fn a_first_wait_long_behind_the_making_is_one_of_those_far_apart() {
-        let words = (AtomicU64::new(0), Futex::new(0), AtomicU64::new(0));
-        let hatch = Hatch { word: &words.0, bell: &words.1, lessons: &words.2, reach: Reach::Process };
-        let (epoch, spin) = (now(), Duration::from_micros(10));
-        let long_ago =
-            |after| Lessons::unpack(words.2.load(Ordering::Relaxed)).are_long_ago(epoch, now() + after, spin);
-        assert!(!long_ago(Duration::from_secs(1)), "nobody has said when it was made");
-        hatch.begin(epoch);
-        assert!(long_ago(Duration::from_secs(1)) && (!long_ago(Duration::ZERO) || cfg!(miri)));
-    }
-
-    #[test]
-    fn a_pause_is_slept_through_without_the_clock_until_its_last_trip_which_one_for_each_counts() {
-        let words = (AtomicU64::new(0), Futex::new(0), AtomicU64::new(0));
-        let hatch = Hatch { word: &words.0, bell: &words.1, lessons: &words.2, reach: Reach::Process };
-        let lessons = || Lessons::unpack(words.2.load(Ordering::Relaxed));
-        let epoch = now();
-        assert!(!hatch.sleeps_through(), "there is no pause");
-        hatch.pause();
-        assert_eq!((hatch.sleeps_through(), lessons().pause), (true, Lessons::longest_pause().pause));
-        // Comes between the announcement and the sleep.
-        let marked = || words.0.load(Ordering::Relaxed) != 0;
-        for _ in 0..6 {
-            words.0.store(0, Ordering::Relaxed);
-            hatch.sleep_through(false, || unreachable!(), marked);
-        }
-        hatch.sleep_through(true, || unreachable!(), marked);
-        assert_eq!(
-            (lessons().pause, lessons().apart, lessons().ended),
-            ((Lessons::longest_pause().pause) - 1, true, 0)
-        );
-        let pause = |left| Lessons { pause: left, vain: 2, doubled: 1, apart: true, ..Lessons::default() };
-        for left in [9, 2, 1, 0] {
-            words.0.store(0, Ordering::Relaxed);
-            words.2.store(Lessons { apart: left > 0, ..pause(left) }.pack(), Ordering::Relaxed);
-            assert_eq!(hatch.sleeps_through(), left > 1, "the last one looks at the clock");
-            // That there were more when the wait began.
-            hatch.sleep_through(true, || unreachable!(), marked);
-            let rest = if left > 1 { pause(left - 1) } else { Lessons { apart: left > 0, ..pause(left) } };
-            assert_eq!(lessons(), rest);
-        }
-        a_wake_ends_a_sleep();
-        if !Futex::obeys() {
-            return; // Another test has had something refused.
-        }
-        // The last one, far apart: that it did not sleep is no lesson, and that it did is the end.
-        let plan = Plan::new(WaitPolicy::Adaptive, None, 2, 2, &crate::wait::Calibration::unmeasured());
-        place_of(hatch.who()).unwrap().end(hatch.who());
-        let before = pause(1).long_before(epoch, epoch);
-        words.0.store(0, Ordering::Relaxed);
-        words.2.store(before.pack(), Ordering::Relaxed);
-        hatch.long_wait(plan, epoch, &marked);
-        assert_eq!(Lessons { ended: 0, ..lessons() }, pause(1));
-        words.2.store(before.pack(), Ordering::Relaxed);
-        hatch.learn_of_doze(before, Doze { sleeps: 1, woken: true, overslept: false }, epoch, now());
-        assert_eq!(Lessons { ended: 0, ..lessons() }, Lessons { apart: false, ..pause(0) });
-    }
-
-    #[test]
-    fn of_those_who_waited_far_apart_for_the_same_trip_one_has_learned_of_it() {
-        let words = (AtomicU64::new(0), Futex::new(0), AtomicU64::new(0));
-        let hatch = Hatch { word: &words.0, bell: &words.1, lessons: &words.2, reach: Reach::Process };
-        let lessons = || Lessons::unpack(words.2.load(Ordering::Relaxed));
-        let epoch = now();
-        let slept = Doze { sleeps: 1, woken: true, overslept: false };
-        words.2.store(Lessons::default().at(epoch, epoch).pack(), Ordering::Relaxed);
-        let at = |millis| epoch + Duration::from_millis(millis);
-        // Three wait for each trip, whose ends count as one after the other.
-        let trip = |millis| {
-            let before = lessons();
-            (0..3).for_each(|after| hatch.learn_of_doze(before, slept, epoch, at(millis + after)));
-            (lessons().vain, lessons().pause, lessons() == Lessons { ..lessons() }.at(epoch, at(millis)))
-        };
-        a_wake_ends_a_sleep();
-        let trips = [10, 20, 30, 40].map(trip);
-        if !Futex::obeys() {
-            return; // Another test has had something refused.
-        }
-        assert_eq!(trips, [(1, 0, true), (2, 0, true), (2, PAUSE, true), (2, PAUSE - 1, true)]);
-        for (millis, no_lesson) in
-            [(60, Doze { sleeps: 0, ..slept }), (70, Doze { overslept: true, woken: false, ..slept })]
-        {
-            let before = lessons();
-            hatch.learn_of_doze(before, no_lesson, epoch, at(millis));
-            assert_eq!(lessons(), before.at(epoch, at(millis)));
-        }
-    }
-
-    #[test]
-    fn a_wait_right_behind_a_long_sleep_is_far_apart_as_well_but_not_where_parties_outnumber_cpus() {
-        let words = (AtomicU64::new(0), Futex::new(0), AtomicU64::new(0));
-        let hatch = Hatch { word: &words.0, bell: &words.1, lessons: &words.2, reach: Reach::Process };
-        place_of(hatch.who()).unwrap().end(hatch.who());
-        let next_is_far = |cpus| {
-            let plan = Plan::new(WaitPolicy::Adaptive, None, 2, cpus, &crate::wait::Calibration::unmeasured());
-            let epoch = now();
-            words.0.store(0, Ordering::Relaxed);
-            words.2.store(Lessons::default().long_before(epoch, epoch).pack(), Ordering::Relaxed);
-            std::thread::scope(|scope| {
-                scope.spawn(|| {
-                    std::thread::sleep(Duration::from_millis(50));
-                    words.0.fetch_add(2, Ordering::Relaxed);
-                    hatch.ring();
-                });
-                hatch.long_wait(plan, epoch, &|| words.0.load(Ordering::Relaxed) >= 2);
-            });
-            let lessons = Lessons::unpack(words.2.load(Ordering::Relaxed));
-            lessons.are_long_ago(epoch, epoch + Duration::from_millis(50), plan.spin)
-        };
-        // Who is kept from his CPU begins late. (By Miri's clock anything may take as long.)
-        assert!(cfg!(miri) || !Futex::obeys() || (0..5).any(|_| next_is_far(2)));
-        assert!(!next_is_far(1));
-    }
-
-    // The other queue knows no limits.
-    #[cfg(all(target_os = "linux", not(miri)))]
-    #[test]
-    fn who_dozes_with_a_limit_looks_each_second_and_says_that_nobody_rang() {
-        let words = (AtomicU64::new(0), Futex::new(0), AtomicU64::new(0));
-        let hatch = Hatch { word: &words.0, bell: &words.1, lessons: &words.2, reach: Reach::Process };
-        let (start, overslept) = (now(), crate::wait::overslept());
-        let come = std::sync::atomic::AtomicBool::new(false);
-        let doze = std::thread::scope(|scope| {
-            scope.spawn(|| {
-                while words.0.load(Ordering::Relaxed) & Hatch::MARK == 0 {
-                    std::thread::yield_now();
-                }
-                // Nobody rings.
-                come.store(true, std::sync::atomic::Ordering::SeqCst);
-            });
-            hatch.doze_until(true, &|| come.load(std::sync::atomic::Ordering::SeqCst))
-        });
-        if !Futex::obeys() {
-            return; // Another test has had something refused.
-        }
-        // Who sees it at once does not sleep.
-        let slept = doze.sleeps > 0;
-        assert_eq!((doze.overslept, doze.woken), (slept, !slept));
-        assert!(!slept || (start.elapsed() >= Duration::from_secs(1) && crate::wait::overslept() > overslept));
-    }
-
-    /// So that others sleep without a limit, unless another test has had something refused.
-    fn a_wake_ends_a_sleep() {
-        let bell = Futex::new(0);
-        while Futex::obeys() && !Futex::wakes_come() {
-            let kept = bell.word().load(Ordering::Relaxed);
-            std::thread::scope(|scope| {
-                scope.spawn(|| {
-                    std::thread::sleep(Duration::from_millis(1));
-                    bell.word().fetch_add(1, Ordering::Relaxed);
-                    bell.wake_all();
-                });
-                bell.sleep(kept, None, 0);
-            });
-        }
-    }
-
-    /// Whether somebody looks up within 1.5 seconds of sleep, who waits far apart with such lessons.
-    #[cfg(all(target_os = "linux", not(miri)))]
-    fn looks_up(lessons: Lessons, reach: Reach, every: Option<Duration>) -> bool {
-        let words = (AtomicU64::new(0), Futex::new(0), AtomicU64::new(0));
-        let hatch = Hatch { word: &words.0, bell: &words.1, lessons: &words.2, reach };
-        let plan = Plan::new(WaitPolicy::Adaptive, None, 2, 2, &crate::wait::Calibration::unmeasured());
-        // Other tests may have had a contest at this address.
-        place_of(hatch.who()).unwrap().end(hatch.who());
-        let epoch = now();
-        words.2.store(lessons.long_before(epoch, epoch).pack(), Ordering::Relaxed);
-        let ready = || words.0.load(Ordering::Relaxed) >= 2;
-        let stint = std::thread::scope(|scope| {
-            scope.spawn(|| {
-                while words.0.load(Ordering::Relaxed) == 0 {
-                    std::thread::sleep(Duration::from_millis(1));
-                }
-                std::thread::sleep(Duration::from_millis(1500));
-                if words.0.fetch_add(2, Ordering::Relaxed) & Hatch::MARK != 0 {
-                    hatch.ring();
-                }
-            });
-            match every {
-                Some(every) => hatch.watched_wait(plan, epoch, &ready, every, &mut |_| {}),
-                None => hatch.long_wait(plan, epoch, &ready),
-            }
-        });
-        assert_eq!((stint.spins, stint.yields), (0, 0));
-        stint.parks > 1
-    }
-
-    // The other queue knows no limits.
-    #[cfg(all(target_os = "linux", not(miri)))]
-    #[test]
-    fn once_a_wake_has_ended_a_sleep_a_wait_far_apart_has_no_limit_unless_somebody_wants_the_time() {
-        let lessons = |pause, doubled| Lessons { average: 70, vain: 2, doubled, pause, ..Lessons::default() };
-        let hour = Some(Duration::from_secs(3600));
-        a_wake_ends_a_sleep();
-        if !Futex::obeys() {
-            return; // Another test has had something refused.
-        }
-        let cases = [
-            (false, 0, 0, Reach::Process, None),
-            (false, 9, 1, Reach::Process, None),
-            (false, 0, 1, Reach::Process, None),
-            (true, 0, 1, Reach::Process, hour),
-            (true, 0, 1, Reach::Machine, None),
-        ];
-        std::thread::scope(|scope| {
-            for (expected, pause, doubled, reach, every) in cases {
-                // Who is kept from his CPU falls asleep late.
-                let met = move || (0..5).any(|_| looks_up(lessons(pause, doubled), reach, every) == expected);
-                scope.spawn(move || assert!(met(), "{expected} {pause} {doubled} {reach:?} {every:?}"));
-            }
-        });
-    }
-
-    #[test]
-    fn a_wait_far_apart_that_did_not_sleep_is_no_lesson() {
-        let words = (AtomicU64::new(0), Futex::new(0), AtomicU64::new(0));
-        let hatch = Hatch { word: &words.0, bell: &words.1, lessons: &words.2, reach: Reach::Process };
-        let plan = Plan::new(WaitPolicy::Adaptive, None, 2, 2, &crate::wait::Calibration::unmeasured());
-        let epoch = now();
-        place_of(hatch.who()).unwrap().end(hatch.who());
-        for doubled in [0, 1] {
-            let before = Lessons { average: 70, vain: 2, doubled, ..Lessons::default() }.long_before(epoch, epoch);
-            words.0.store(0, Ordering::Relaxed);
-            words.2.store(before.pack(), Ordering::Relaxed);
-            // Comes between the announcement and the sleep, and whoever dozes does not look before.
-            let first = Cell::new(None);
-            let ready = || {
-                let marked = words.0.load(Ordering::Relaxed) != 0;
-                first.set(first.get().or(Some(marked)));
-                marked
-            };
-            assert_eq!(hatch.long_wait(plan, epoch, &ready).parks, 0);
-            let behind = Lessons::unpack(words.2.load(Ordering::Relaxed));
-            assert_eq!((first.get(), Lessons { ended: 0, ..behind }), (Some(true), Lessons { ended: 0, ..before }));
-            assert_ne!(behind.ended, before.ended);
-        }
-    }
-
-    #[test]
-    fn a_wait_far_apart_that_slept_without_a_limit_begins_the_next_pause() {
-        a_wake_ends_a_sleep();
-        let words = (AtomicU64::new(0), Futex::new(0), AtomicU64::new(0));
-        let hatch = Hatch { word: &words.0, bell: &words.1, lessons: &words.2, reach: Reach::Process };
-        // Another test may have left a contest at this address.
-        place_of(hatch.who()).unwrap().end(hatch.who());
-        let plan = Plan::new(WaitPolicy::Adaptive, None, 2, 2, &crate::wait::Calibration::unmeasured());
-        let learned = |millis| {
-            let epoch = now();
-            let before = Lessons { vain: 2, doubled: 1, ..Lessons::default() }.at(epoch, epoch);
-            words.0.store(0, Ordering::Relaxed);
-            words.2.store(before.pack(), Ordering::Relaxed);
-            std::thread::sleep(Duration::from_millis(5));
-            // As in the test above.
-            let first = Cell::new(None);
-            let ready = || {
-                let word = words.0.load(Ordering::Relaxed);
-                first.set(first.get().or(Some(word == Hatch::MARK)));
-                word >= 2
-            };
-            let stint = std::thread::scope(|scope| {
-                scope.spawn(|| {
-                    std::thread::sleep(Duration::from_millis(millis));
-                    if words.0.fetch_add(2, Ordering::Relaxed) & Hatch::MARK != 0 {
-                        hatch.ring();
-                    }
-                });
-                hatch.long_wait(plan, epoch, &ready)
-            });
-            let lessons = Lessons::unpack(words.2.load(Ordering::Relaxed));
-            (first.get(), stint.spins, stint.yields, stint.parks > 0, lessons.pause, lessons.apart)
-        };
-        // Who comes too late for the sleep may come earlier the next time.
-        let expected = (Some(true), 0, 0, true, PAUSE_OF_FEW, true);
-        assert!([5, 50, 500].into_iter().any(|millis| learned(millis) == expected));
-    }
-
-    #[test]
-    fn a_sleep_that_nobody_ends_for_good_ends_the_pause() {
-        let words = (AtomicU64::new(0), Futex::new(0), AtomicU64::new(0));
-        let hatch = Hatch { word: &words.0, bell: &words.1, lessons: &words.2, reach: Reach::Process };
-        hatch.pause();
-        let looks = Cell::new(0);
-        let done = std::sync::atomic::AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                while !done.load(std::sync::atomic::Ordering::SeqCst) {
-                    std::thread::sleep(Duration::from_millis(1));
-                    hatch.wake_spuriously();
-                }
-            });
-            // Behind the second sleep.
-            hatch.sleep_through(false, || Some(now()), || looks.replace(looks.get() + 1) == 3);
-            done.store(true, std::sync::atomic::Ordering::SeqCst);
-        });
-        assert_eq!((looks.get(), hatch.sleeps_through()), (4, false));
-    }
-
-    #[test]
-    fn a_wait_that_ends_with_a_sleep_was_in_vain_and_one_without_was_not() {
-        let words = (AtomicU64::new(0), Futex::new(0), AtomicU64::new(0));
-        let hatch = Hatch { word: &words.0, bell: &words.1, lessons: &words.2, reach: Reach::Process };
-        // Another test may have left a contest at this address.
-        place_of(hatch.who()).unwrap().end(hatch.who());
-        let lessons = || Lessons::unpack(words.2.load(Ordering::Relaxed));
-        let plan = |policy| Plan::new(policy, Some(Duration::MAX), 2, 2, &crate::wait::Calibration::unmeasured());
-        let epoch = now();
-        // Comes at the second look behind the announcement of a sleep.
-        let marked = || words.0.load(Ordering::Relaxed) != 0;
-        let looks = Cell::new(0);
-        let twice = || marked() && looks.replace(looks.get() + 1) > 0;
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                while !marked() {
-                    std::thread::yield_now();
-                }
-                hatch.wake_spuriously();
-            });
-            let stint = hatch.long_wait(plan(WaitPolicy::Park), epoch, &twice);
-            assert_eq!((stint.parks, stint.yields), (1, 0));
-        });
-        assert_eq!(lessons().vain, 1);
-        if cfg!(miri) {
-            return; // By its clock every look takes as long as one without a CPU.
-        }
-        let looks = Cell::new(0);
-        let soon = || looks.replace(looks.get() + 1) > 50;
-        let stint = hatch.long_wait(plan(WaitPolicy::SpinYield), epoch, &soon);
-        assert_eq!((stint.spins, stint.yields, stint.parks), (51, 0, 0));
-        assert_eq!(lessons().vain, 0);
-        let (looks, plan) = (Cell::new(0), plan(WaitPolicy::SpinYield).at_once());
-        let yields = Plan { yields: Duration::MAX, ..plan };
-        let soon = || looks.replace(looks.get() + 1) > 50;
-        let stint = hatch.long_wait(yields, epoch, &soon);
-        assert_eq!((stint.spins, stint.yields, stint.parks), (0, 51, 0));
-    }
-}
+mod tests;

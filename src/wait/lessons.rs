@@ -8,12 +8,18 @@
 //! consists of, and no average tells: the wait is as long as the budget.
 //!
 //! Waits that are far apart are paused for in the same way, though not for as many: there nobody stays awake beyond the bare polls in any
-//! case, and all waits of the pause but those for its last trip do without those and the clock, too; so such a pause is one of trips, which
+//! case, and all waits of the pause but those for its last trip do without those and (but for what is below) the clock, too; so such a pause is one of trips, which
 //! the first to arrive counts. Within a process, where nobody wants the time and the
 //! kernel has refused nothing, the waits around such pauses look up each second and no more, and not even that once a wake has ended a sleep of
 //! the process: a program that sleeps for most of its time has lost its caches by the next trip, so that each page of memory which a wait
 //! touches shows in its CPU time. Of those who waited for one trip one learns, so that a pause begins behind three trips at the least and
 //! not behind the first that has three sleepers; and whom on this way the look of the second has woken learns nothing.
+//!
+//! Where all sleep, and not for one another, their timers fire at one time, and whoever is first on its CPU has but to let the others run: a few
+//! yields, and nobody sleeps or has to be woken. A wait between two pauses finds out, and yields before it sleeps; if that was enough, all
+//! waits of the next pause do, and those for its last trip find out whether it still is. A rival takes a time slice for each yield, so the
+//! clock is looked at around these yields, in a pause on each fourth trip. One that is slow ends them for this pause and for some to
+//! come, whatever the others have seen.
 //!
 //! A wait that met a rival has a contest begun (`contest.rs`), and is a lesson only where there can be none: among processes, and where
 //! another barrier has the place.
@@ -33,10 +39,14 @@ pub(super) struct Lessons {
     pub(super) doubled: u8,
     /// Long waits left for which everybody sleeps at once; trips, if they are far apart.
     pub(super) pause: u16,
-    /// When the last one ended, in units of 65.536 µs, modulo 2^26.
+    /// When the last one ended, in units of 65.536 µs, modulo 2^23.
     pub(super) ended: u32,
     /// Whether the pause is one of waits that are far apart.
     pub(super) apart: bool,
+    /// Whether those who wait far apart come together, so that a few yields are enough.
+    pub(super) together: bool,
+    /// Pauses of waits far apart that begin before anybody finds that out, because a yield was slow.
+    pub(super) shy: u8,
 }
 
 /// The unit of the average, and that of the time.
@@ -44,12 +54,18 @@ pub(super) const GRAIN: u64 = 64;
 const TICK: u128 = 1 << 16;
 
 /// Bits of the time.
-const ENDED: u32 = 26;
+const ENDED: u32 = 23;
 
-/// In the word: a pause of waits that are far apart; a wait of a pause, and all of them.
+/// Pauses without yields behind a slow one; two bits.
+const SHY: u8 = 3;
+
+/// In the word: a pause of waits that are far apart; that those come together; a wait of a pause, all of them, and those bits
+/// of them that are 0 on each fourth.
 pub(super) const APART: u64 = 1 << 63;
+pub(super) const TOGETHER: u64 = 1 << 62;
 pub(super) const ONE_PAUSE: u64 = 1 << 26;
 pub(super) const PAUSES: u64 = 2047 << 26;
+pub(super) const FOURTH: u64 = 3 << 26;
 
 /// Where the last long wait ended so many spin budgets ago, spinning gains less than a hundredth, and in a program that sleeps
 /// in between costs a multiple of all else: nobody stays awake.
@@ -79,6 +95,8 @@ impl Lessons {
             pause: bits(26, 11) as u16,
             ended: bits(37, ENDED),
             apart: word & APART != 0,
+            together: word & TOGETHER != 0,
+            shy: bits(60, 2) as u8,
         }
     }
 
@@ -90,6 +108,8 @@ impl Lessons {
             | (u64::from(self.pause.min(2047)) * ONE_PAUSE)
             | u64::from(self.ended) << 37
             | if self.apart { APART } else { 0 }
+            | if self.together { TOGETHER } else { 0 }
+            | u64::from(self.shy.min(SHY)) << 60
     }
 
     fn tick(epoch: Instant, time: Instant) -> u32 {
@@ -123,7 +143,7 @@ impl Lessons {
         Self { ended: Self::tick(epoch, end).max(1), ..self }
     }
 
-    /// With a wait that ended eighteen minutes before `time`.
+    /// With a wait that ended two minutes before `time`.
     #[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
     pub(super) fn long_before(self, epoch: Instant, time: Instant) -> Self {
         let ended = Self::tick(epoch, time).wrapping_sub(1 << (ENDED - 2)) & ((1 << ENDED) - 1);
@@ -138,7 +158,18 @@ impl Lessons {
         let after = self.after((u64::from(self.average) * GRAIN, self.penance), true);
         let begins = self.pause == 0 && after.pause > 0;
         let pause = if begins && self.doubled > 0 { PAUSE_OF_FEW } else { after.pause.min(PAUSE_OF_FEW) };
-        Self { pause, doubled: if begins { 1 } else { after.doubled }, apart: after.pause > 0, ..after }
+        let shy = self.shy.saturating_sub(u8::from(begins));
+        Self { pause, doubled: if begins { 1 } else { after.doubled }, apart: after.pause > 0, shy, ..after }
+    }
+
+    /// Behind a wait far apart that a few yields have ended.
+    pub(super) fn of_one_who_met(self) -> Self {
+        Self { together: self.shy == 0, ..self }
+    }
+
+    /// Behind a yield that was slow.
+    pub(super) fn beside_rivals(self) -> Self {
+        Self { together: false, shy: SHY, ..self }
     }
 
     /// Behind one more long wait.
@@ -178,15 +209,34 @@ mod tests {
     #[test]
     fn lessons_survive_the_word() {
         for apart in [false, true] {
-            let lessons =
-                Lessons { average: 0xBEEF, penance: 17, vain: 2, doubled: 6, pause: 1024, ended: 0x2AB_CDEF, apart };
+            let lessons = Lessons {
+                average: 0xBEEF,
+                penance: 17,
+                vain: 2,
+                doubled: 6,
+                pause: 1024,
+                ended: 0x6B_CDEF,
+                apart,
+                together: !apart,
+                shy: 2,
+            };
             assert_eq!(Lessons::unpack(lessons.pack()), lessons);
         }
         assert_eq!(Lessons::unpack(0), Lessons::default());
         let long = Lessons::default().after((u64::MAX, 3), false);
         assert_eq!((long.average, long.penance), (u16::MAX, 3));
         let ended = (1 << ENDED) - 1;
-        let most = Lessons { average: u16::MAX, penance: 31, vain: 3, doubled: 7, pause: 2047, ended, apart: true };
+        let most = Lessons {
+            average: u16::MAX,
+            penance: 31,
+            vain: 3,
+            doubled: 7,
+            pause: 2047,
+            ended,
+            apart: true,
+            together: true,
+            shy: 3,
+        };
         assert_eq!((most.pack(), Lessons::unpack(u64::MAX)), (u64::MAX, most));
         assert_eq!(Lessons::unpack(PAUSES), Lessons { pause: 2047, ..Lessons::default() });
         assert_eq!(Lessons::unpack(most.pack() - ONE_PAUSE), Lessons { pause: 2046, ..most });
@@ -219,7 +269,7 @@ mod tests {
         let without_spinning = [1000, 1003].map(|millis| lessons.are_long_ago(epoch, at(millis), Duration::ZERO));
         assert_eq!(without_spinning, [false, true]);
         // Across the end of the time that fits.
-        let wrap = Duration::from_nanos((TICK as u64) << ENDED); // Some seventy minutes.
+        let wrap = Duration::from_nanos((TICK as u64) << ENDED); // Some nine minutes.
         let lessons = lessons.at(epoch, epoch + wrap - Duration::from_millis(1));
         assert!(
             !lessons.are_long_ago(epoch, epoch + wrap, spin)

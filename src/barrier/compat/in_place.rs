@@ -26,8 +26,8 @@
 //!
 //! 1. `fetch_add` to `count`. The old count p is the place: batch `p / n`, index `p % n`.
 //! 2. Index n - 1, the last of its batch: everybody is released by step 1. Ring if there was a mark.
-//! 3. The others wait until the count is `(p / n + 1) * n` or more. Where waits are far apart (`wait/hatch.rs`) they sleep at once, and in some
-//!    rounds of a contest beside rivals (`wait/contest.rs`).
+//! 3. The others wait until the count is `(p / n + 1) * n` or more. Where waits are far apart (`wait/hatch.rs`) they sleep at once, or yield
+//!    a few times before that, and in some rounds of a contest beside rivals (`wait/contest.rs`) they sleep.
 //! 4. Everybody: `left` + 1, and nothing is touched behind it.
 //! 5. To give the memory back: refuse if the count is no multiple of n (somebody waits); wait until `left` is the count.
 //!
@@ -261,7 +261,7 @@ impl InPlace {
         self.wait_with(|| Some(means))
     }
 
-    /// [`wait`](Self::wait), with means that are looked up by those alone who may stay awake; where there are none, by [`Means::plain`].
+    /// [`wait`](Self::wait), with means that are looked up by those alone who look at the clock; where there are none, by [`Means::plain`].
     #[inline(always)]
     pub fn wait_with<'m>(&self, means: impl Fn() -> Option<&'m Means>) -> bool {
         let parties = self.parties();
@@ -271,7 +271,8 @@ impl InPlace {
             let hatch = self.hatch();
             // What has been learned of a barrier that processes share may be another one's, whose waits go by another policy.
             if hatch.sleeps_through() && hatch.reach == Reach::Process {
-                hatch.sleep_through(index == 0, || Some(means()?.epoch), || self.is_over(end));
+                let means = || means().map(|means| (means.plan(parties), means.epoch));
+                hatch.sleep_through(index == 0, means, || self.is_over(end));
             } else if let Some(means) = means() {
                 if !self.is_over_soon(end, parties, means) {
                     self.wait_longer(end, means);
@@ -349,10 +350,10 @@ impl InPlace {
         self.presence.give_back();
     }
 
-    /// Long waits are slept through from here on: checked in a model.
+    /// Long waits are slept through from here on, by those who come together or by others: checked in a model.
     #[cfg(all(test, phalanx_loom))]
-    pub(super) fn pause(&self) {
-        self.hatch().pause();
+    pub(super) fn pause(&self, together: bool) {
+        self.hatch().pause_of(together);
     }
 
     /// Wakes every sleeping caller for no reason, for tests (C12).

@@ -17,9 +17,9 @@ struct Stage {
 
 impl Stage {
     /// Callers who sleep without a plan, since waits of the past were slept through.
-    fn pausing(parties: u32) -> Arc<Self> {
+    fn pausing(parties: u32, together: bool) -> Arc<Self> {
         let barrier = InPlace::new(NonZeroU32::new(parties).unwrap(), Reach::Process, 0);
-        barrier.pause();
+        barrier.pause(together);
         let means = Means::modelled(Plan { learns: true, ..Plan::modelled(false) });
         Arc::new(Self { barrier, means, data: (0..parties).map(|_| AtomicU32::new(0)).collect() })
     }
@@ -97,7 +97,13 @@ fn compat_in_place_three_callers_sleep() {
 /// Two who sleep through a pause of many waits, with a plan that would spin for ever.
 #[test]
 fn compat_in_place_callers_sleep_through() {
-    two_trips(3, 2, || Stage::pausing(2));
+    two_trips(3, 2, || Stage::pausing(2, false));
+}
+
+/// Two who yield before that, by the clock for the first trip and without one for the second.
+#[test]
+fn compat_in_place_callers_come_together() {
+    two_trips(3, 2, || Stage::pausing(2, true));
 }
 
 /// Four callers of two parties: two batches, in whichever order, and each caller sees one that it can have met.

@@ -272,10 +272,7 @@ pub(crate) fn yield_now(fruitless: u32) {
     #[cfg(not(all(test, any(phalanx_loom, phalanx_shuttle))))]
     {
         let _ = fruitless;
-        // Without the C library, where rustix does without: its page is one more that a thread which has slept for long finds in no cache.
-        #[cfg(all(any(target_os = "linux", target_os = "android"), not(miri)))]
-        rustix::thread::sched_yield();
-        #[cfg(not(all(any(target_os = "linux", target_os = "android"), not(miri))))]
+        // Not rustix's, which takes it for granted that the kernel does not refuse.
         std::thread::yield_now();
     }
 }

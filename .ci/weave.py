@@ -147,7 +147,8 @@ class Weaving:
                 continue
             path, brace, *_ = self.functions[mutant["woven_in"]]
             tests = re.search(r"^#\[cfg\((?:all\()?test.*\n(?:#\[.*\n)*mod tests \{", (self.root / path).read_text(), flags=re.M)
-            mutant["elsewhere"] = mutant["woven_in"] not in seen or (tests is not None and tests.start() < brace)
+            in_tests = path.endswith("/tests.rs") or (tests is not None and tests.start() < brace)
+            mutant["elsewhere"] = mutant["woven_in"] not in seen or in_tests
 
     def weave(self):
         for path in sorted({mutant["file"] for mutant in self.mutants}):

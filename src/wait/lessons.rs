@@ -8,12 +8,12 @@
 //! consists of, and no average tells: the wait is as long as the budget.
 //!
 //! Waits that are far apart are paused for in the same way, though not for as many: there nobody stays awake beyond the bare polls in any
-//! case, and all waits of the pause but those for its last trip do without those and (but for what is below) the clock, too; so such a pause is one of trips, which
-//! the first to arrive counts. Within a process, where nobody wants the time and the
-//! kernel has refused nothing, the waits around such pauses look up each second and no more, and not even that once a wake has ended a sleep of
-//! the process: a program that sleeps for most of its time has lost its caches by the next trip, so that each page of memory which a wait
-//! touches shows in its CPU time. Of those who waited for one trip one learns, so that a pause begins behind three trips at the least and
-//! not behind the first that has three sleepers; and whom on this way the look of the second has woken learns nothing.
+//! case, and all waits of the pause but those for its last trip do without those and (but for what is below) the clock, too; so such a
+//! pause is one of trips, which the first to arrive counts. Within a process, where nobody wants the time and the kernel has refused
+//! nothing, the waits around such pauses look up each second and no more, and not even that once a wake has ended a sleep of the process: a
+//! program that sleeps for most of its time has lost its caches by the next trip, so that each page of memory which a wait touches shows in
+//! its CPU time. Of those who waited for one trip one learns, so that a pause begins behind three trips at the least and not behind the
+//! first that has three sleepers; and whom on this way the look of the second has woken learns nothing.
 //!
 //! Where all sleep, and not for one another, their timers fire at one time, and whoever is first on its CPU has but to let the others run: a few
 //! yields, and nobody sleeps or has to be woken. A wait between two pauses finds out, and yields before it sleeps; if that was enough, all

@@ -41,6 +41,9 @@
 //   BUG 37 apart: a wait long behind the last trip is ended by a signal
 //   BUG 38 apart: who comes last to a trip long behind the last one wakes nobody
 //   BUG 39 apart: a trip in quick succession behind some that were far apart is over for the first to come
+//   BUG 40 wrap: a generation behind the wrap is taken for one that is not there yet
+//   BUG 41 wrap: the generation before the wrap is taken for one that is over
+//   BUG 42 wrap: destroy waits until the generation is the greatest that there was
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -70,7 +73,7 @@ struct shim {
 };
 _Static_assert(sizeof(struct shim) == sizeof(pthread_barrier_t), "it lives in the program's 32 bytes");
 
-static atomic_uint trips, in_waits, records_lock;
+static atomic_uint trips, in_waits, records_lock, greatest;
 
 static struct shim *shim_of(pthread_barrier_t *barrier) {
     if (HAS(9)) return (struct shim *)(((uintptr_t)barrier + 63) & ~(uintptr_t)63);
@@ -113,6 +116,15 @@ static unsigned long since_last_trip(void) {
     return since;
 }
 
+// Whether generation `mine` is not over yet.
+static bool is_open(struct shim *shim, unsigned mine) {
+    unsigned generation = atomic_load(&shim->generation);
+    if (HAS(40) && generation < mine) usleep(1000);
+    if (HAS(40)) return generation <= mine;
+    if (HAS(41)) return generation < mine + 1;
+    return generation == mine;
+}
+
 static bool now_and_then(void) { return atomic_fetch_add(&trips, 1) % 512 == 511; }
 
 int pthread_barrier_init(pthread_barrier_t *barrier, const pthread_barrierattr_t *attributes, unsigned count) {
@@ -122,6 +134,7 @@ int pthread_barrier_init(pthread_barrier_t *barrier, const pthread_barrierattr_t
     if (attributes) pthread_barrierattr_getpshared(attributes, &shared);
     if (HAS(19) && !malloc(48)) return ENOMEM;
     misbehave();
+    atomic_store(&greatest, 0);
     if (HAS(35)) {
         int file = open("/proc/self/status", O_RDONLY);
         if (file < 0) return errno;
@@ -147,6 +160,7 @@ int pthread_barrier_init(pthread_barrier_t *barrier, const pthread_barrierattr_t
 int pthread_barrier_destroy(pthread_barrier_t *barrier) {
     struct shim *shim = shim_of(barrier);
     while (atomic_load(&shim->inside) != 0 && !HAS(6)) sched_yield();
+    while (HAS(42) && atomic_load(&shim->generation) < atomic_load(&greatest)) usleep(1000);
     return 0;
 }
 #endif
@@ -188,6 +202,7 @@ int pthread_barrier_wait(pthread_barrier_t *barrier) {
             lock(&shim->lock);
         }
         atomic_store(&shim->arrived, 0);
+        if (HAS(42) && mine > atomic_load(&greatest)) atomic_store(&greatest, mine);
         atomic_fetch_add(&shim->generation, 1);
         if (!(HAS(23) && bad) && !(HAS(38) && late)) futex(shim, FUTEX_WAKE, INT32_MAX);
         if (HAS(3) && bad) serial = false;
@@ -200,7 +215,7 @@ int pthread_barrier_wait(pthread_barrier_t *barrier) {
         volatile char much[64 * 1024];
         for (size_t at = sizeof much; at > 0; at -= 1024) much[at - 1] = 1;
     }
-    while (atomic_load(&shim->generation) == mine) {
+    while (is_open(shim, mine)) {
         if (HAS(11)) getenv("PHALANX_SPIN");
         if (HAS(18)) pthread_testcancel();
         if (futex(shim, FUTEX_WAIT, mine) == 0 || errno != EINTR) continue;

@@ -1,6 +1,9 @@
 // No wait allocates or looks at the environment, not even a thread's first: this program's malloc and getenv are the ones that everybody
 // in the process calls, and count what they are asked in a wait.
+//
+// Nor where the process has made no barrier, and waits at one of another's.
 #include "check.h"
+#include <sys/mman.h>
 
 static __thread bool inside;
 static atomic_ulong asked_memory, asked_environment, asked_at_all;
@@ -81,8 +84,49 @@ static void used(unsigned threads, unsigned trips, int shared) {
     DESTROY(&place.barrier);
 }
 
+static void nothing_asked(void) {
+    CHECK(atomic_load(&asked_at_all) > 0, "this program's malloc is called by nobody");
+    CHECK(atomic_load(&asked_memory) == 0, "memory was asked for or given back %lu times in waits", atomic_load(&asked_memory));
+    CHECK(atomic_load(&asked_environment) == 0, "the environment was looked at %lu times in waits", atomic_load(&asked_environment));
+}
+
+// The other process makes them, and has as many threads there as this one.
+static void made_by_another(unsigned trips) {
+    enum { PLACES = 12 };
+    struct common {
+        struct place places[PLACES];
+        atomic_uint made;
+    } *common = mmap(NULL, sizeof *common, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    pid_t maker;
+    CHECK(common != MAP_FAILED, "mmap: %s", strerror(errno));
+    bool makes = start_child(&maker);
+    if (makes) {
+        pthread_barrierattr_t attributes;
+        pthread_barrierattr_init(&attributes);
+        pthread_barrierattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
+        for (unsigned at = 0; at < PLACES; at++) {
+            INIT(&common->places[at].barrier, &attributes, at % 2 ? 4 : 2);
+            // First waits, but for the last two.
+            common->places[at].trips = at < PLACES - 2 ? 1 : trips;
+        }
+        atomic_store(&common->made, 1);
+    }
+    until_moved(&common->made, 0, "waits for the barriers of another process");
+    for (unsigned at = 0; at < PLACES; at++) run_team(at % 2 ? 2 : 1, cross, &common->places[at]);
+    nothing_asked();
+    if (makes) {
+        for (unsigned at = 0; at < PLACES; at++) DESTROY(&common->places[at].barrier);
+        exit(0);
+    }
+    end_child(maker, 0);
+    munmap(common, sizeof *common);
+}
+
 int main(void) {
     watch("quiet");
+    // Before this process has made one.
+    made_by_another(rounds(1000));
+    ok("nothing is asked for at barriers of another process");
     for (int shared = PTHREAD_PROCESS_PRIVATE; shared <= PTHREAD_PROCESS_SHARED; shared++) {
         used(1, rounds(1000), shared);
         used(2, rounds(2000), shared);
@@ -90,10 +134,8 @@ int main(void) {
         // First waits.
         for (unsigned turn = 0; turn < rounds(50); turn++) used(4, 1, shared);
     }
-    CHECK(atomic_load(&asked_at_all) > 0, "this program's malloc is called by nobody");
-    CHECK(atomic_load(&asked_memory) == 0, "memory was asked for or given back %lu times in waits", atomic_load(&asked_memory));
+    nothing_asked();
     ok("no allocation in a wait");
-    CHECK(atomic_load(&asked_environment) == 0, "the environment was looked at %lu times in waits", atomic_load(&asked_environment));
     ok("no look at the environment in a wait");
     return 0;
 }

@@ -44,6 +44,7 @@
 //   BUG 40 wrap: a generation behind the wrap is taken for one that is not there yet
 //   BUG 41 wrap: the generation before the wrap is taken for one that is over
 //   BUG 42 wrap: destroy waits until the generation is the greatest that there was
+//   BUG 43 quiet: a process that has made no barrier asks for memory in its first wait
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -74,6 +75,7 @@ struct shim {
 _Static_assert(sizeof(struct shim) == sizeof(pthread_barrier_t), "it lives in the program's 32 bytes");
 
 static atomic_uint trips, in_waits, records_lock, greatest;
+static bool has_made_one;
 
 static struct shim *shim_of(pthread_barrier_t *barrier) {
     if (HAS(9)) return (struct shim *)(((uintptr_t)barrier + 63) & ~(uintptr_t)63);
@@ -134,6 +136,7 @@ int pthread_barrier_init(pthread_barrier_t *barrier, const pthread_barrierattr_t
     if (attributes) pthread_barrierattr_getpshared(attributes, &shared);
     if (HAS(19) && !malloc(48)) return ENOMEM;
     misbehave();
+    has_made_one = true;
     atomic_store(&greatest, 0);
     if (HAS(35)) {
         int file = open("/proc/self/status", O_RDONLY);
@@ -170,6 +173,7 @@ int pthread_barrier_wait(pthread_barrier_t *barrier) {
     static void *volatile memory;
     struct shim *shim = shim_of(barrier);
     if (HAS(10) && !came_before && !(memory = malloc(16))) return ENOMEM;
+    if (HAS(43) && !has_made_one && !(memory = malloc(16))) return ENOMEM;
     if (HAS(25)) pthread_testcancel();
     if (HAS(17) && shim->at != barrier) return EINVAL;
     if (HAS(28) && shim->at) {

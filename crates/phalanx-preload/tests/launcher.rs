@@ -4,11 +4,12 @@
 #[allow(dead_code)]
 mod support;
 
-use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-use std::process::Command;
-use support::{Ended, clean, launcher, library, program, run, scratch};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{self, Command};
+use std::{env, fs};
+use support::{Ended, clean, launcher, library, program, run, scratch, skip};
 
 const ONE: &str = r#"
 #include <pthread.h>
@@ -85,6 +86,9 @@ fn programs_that_cannot_use_it_are_refused_with_the_reason() {
     if program("musl-gcc", &[], "one_musl", ONE).is_some() {
         refused(&launch(&["./one_musl"], &[]), 126, "musl");
     }
+    if program("cc", &["-Wl,--dynamic-linker=/no/such/ld"], "one_alien_loader", ONE).is_some() {
+        refused(&launch(&["./one_alien_loader"], &[]), 126, "loaded by /no/such/ld, which is not glibc's");
+    }
     // By its header alone: of a processor that this one is not.
     let mut alien = fs::read(&one).unwrap();
     alien[18] ^= 0x55;
@@ -98,13 +102,84 @@ fn programs_that_cannot_use_it_are_refused_with_the_reason() {
         let copy = scratch().join(word);
         fs::copy(&one, &copy).unwrap();
         if !chown(owner, &copy) {
-            println!("{word}: SKIPPED: this user cannot give a file to another one");
+            skip(word, "this user cannot give a file to another one");
             continue;
         }
         set_mode(&copy, mode);
         refused(&launch(&[copy.to_str().unwrap()], &[]), 126, word);
         let _ = fs::remove_file(&copy);
     }
+}
+
+#[test]
+fn a_program_with_file_capabilities_is_refused_to_others_than_root() {
+    const NOBODY: u32 = 65534;
+    let name = "file capabilities";
+    let Some(one) = program("cc", &[], "one_capable", ONE) else { return };
+    // Where another user can reach it.
+    let folder = Folder::new();
+    let place = |from: &Path, name: &str| {
+        let to = folder.0.join(name);
+        fs::copy(from, &to).unwrap();
+        set_mode(&to, 0o755);
+        to
+    };
+    let script = place(launcher(), "phalanx-preload");
+    let library = place(&library(), "libphalanx_preload.so");
+    let one = place(&one, "one");
+    let launch_as_nobody = || {
+        let mut command = Command::new(&script);
+        clean(&mut command).env("PHALANX_PRELOAD_LIB", &library).arg(&one).current_dir(&folder.0);
+        run(command.uid(NOBODY).gid(NOBODY))
+    };
+    let alone = Command::new(&one).uid(NOBODY).gid(NOBODY).output();
+    if !alone.is_ok_and(|output| output.status.success()) {
+        return skip(name, "no other user can be had who runs what lies in the folder of temporary files");
+    }
+    let before = launch_as_nobody();
+    assert!(before.status == 0 && before.out.starts_with("-1 - /") && before.err.is_empty(), "{before:?}");
+    let setcap = |file: &Path| {
+        let tried = ["setcap", "/sbin/setcap", "/usr/sbin/setcap"].into_iter();
+        tried.map(|setcap| Command::new(setcap).arg("cap_net_raw+ep").arg(file).status()).find_map(Result::ok)
+    };
+    if !setcap(&one).is_some_and(|status| status.success()) {
+        return skip(name, "none can be given to a file");
+    }
+    refused(&launch_as_nobody(), 126, "has file capabilities");
+}
+
+/// A folder that everybody can look into, and that is gone in the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        let folder = env::temp_dir().join(format!("phalanx-preload-{}", process::id()));
+        fs::create_dir_all(&folder).expect("a folder can be made");
+        set_mode(&folder, 0o755);
+        Self(folder)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn a_library_that_the_linker_will_not_load_is_said() {
+    if program("cc", &[], "one_unloaded", ONE).is_none() {
+        return;
+    }
+    let folder = scratch().join("unloaded");
+    let _ = fs::create_dir_all(&folder);
+    let broken = folder.join("libphalanx_preload.so");
+    let broken_library = [("PHALANX_PRELOAD_LIB", broken.to_str().unwrap())];
+    // By its header one of this processor, and then nothing.
+    fs::write(&broken, &fs::read(library()).unwrap()[..64]).unwrap();
+    refused(&launch(&["./one_unloaded"], &broken_library), 126, "the linker will not load the library");
+    fs::write(&broken, "no library\n").unwrap();
+    refused(&launch(&["./one_unloaded"], &broken_library), 126, "another kind of processor");
 }
 
 #[test]

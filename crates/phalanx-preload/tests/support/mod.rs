@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::{self, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -47,6 +48,11 @@ pub(crate) fn scratch() -> PathBuf {
     folder
 }
 
+/// Says that `what` is left out, aloud: what goes to `println!` is seen of tests alone that fail.
+pub(crate) fn skip(what: &str, why: &str) {
+    let _ = writeln!(io::stderr(), "{what}: SKIPPED: {why}");
+}
+
 /// Builds `source` as program `name`; `None`, aloud, without the compiler.
 pub(crate) fn program(compiler: &str, flags: &[&str], name: &str, source: &str) -> Option<PathBuf> {
     let folder = scratch();
@@ -57,7 +63,7 @@ pub(crate) fn program(compiler: &str, flags: &[&str], name: &str, source: &str) 
     let output = match build.output() {
         Ok(output) => output,
         Err(error) => {
-            println!("{name}: SKIPPED: {compiler}: {error}");
+            skip(name, &format!("{compiler}: {error}"));
             return None;
         }
     };

@@ -23,7 +23,7 @@ const FIRST: u32 = 2;
 const PAGE: usize = 4095;
 
 /// So many barriers that are shared with other processes are observed.
-const MOST_SHARED: usize = 64;
+pub(crate) const MOST_SHARED: usize = 64;
 
 static TABLE: [Slot; SLOTS] = [const { Slot::new() }; SLOTS];
 

@@ -3,7 +3,7 @@
 use crate::lines::{self, Line};
 use crate::say::say;
 use crate::settings::Target;
-use crate::slots::{self, SLOTS, UNSEEN};
+use crate::slots::{self, MOST_SHARED, SLOTS, UNSEEN};
 use crate::threads::spell;
 use std::ffi::{CStr, c_char};
 use std::fmt::Write;
@@ -62,7 +62,10 @@ fn render(pid: u32) -> Option<String> {
     }
     let unseen = UNSEEN.load(Ordering::Relaxed);
     if unseen > 0 {
-        let _ = writeln!(text, "phalanx: not observed: {unseen}, since {SLOTS} at the same time are the most");
+        let _ = writeln!(
+            text,
+            "phalanx: not observed: {unseen}, since {SLOTS} at the same time, {MOST_SHARED} of them process-shared, are the most"
+        );
     }
     Some(text)
 }

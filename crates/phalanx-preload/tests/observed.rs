@@ -231,11 +231,34 @@ int main(void) {
     let ended = run(&mut preloaded(&many, &[("PHALANX_PRELOAD_STATS", "1"), ("PHALANX_WATCHDOG", "10s")]));
     assert_eq!(ended.status, 0, "{}", ended.err);
     assert!(ended.err.lines().count() < 80, "{}", ended.err);
-    assert!(ended.err.contains("not observed: 952, since 2048"), "{}", ended.err);
+    let unseen = "not observed: 952, since 2048 at the same time, 64 of them process-shared, are the most\n";
+    assert!(ended.err.contains(unseen), "{}", ended.err);
     // Nothing is lost: the sum over the lines is what the program has done, less what was not observed.
     let trips = ended.err.lines().filter(|line| line.contains(" % of trips:"));
     let trips: u64 = trips.map(|line| line.split_whitespace().nth(3).unwrap().parse::<u64>().unwrap()).sum();
     assert_eq!(trips, 2048 + 100_000, "{}", ended.err);
+}
+
+#[test]
+fn of_barriers_that_processes_share_fewer_are_observed_and_that_is_said() {
+    let source = r#"
+#include <pthread.h>
+int main(void) {
+    enum { LIVING = 70 };
+    static pthread_barrier_t barriers[LIVING];
+    pthread_barrierattr_t shared;
+    pthread_barrierattr_init(&shared);
+    pthread_barrierattr_setpshared(&shared, PTHREAD_PROCESS_SHARED);
+    for (int i = 0; i < LIVING; i++) pthread_barrier_init(&barriers[i], &shared, 1);
+    for (int i = 0; i < LIVING; i++) pthread_barrier_wait(&barriers[i]);
+    return 0;
+}
+"#;
+    let Some(shared) = program("cc", &[], "many_shared", source) else { return };
+    let ended = run(&mut preloaded(&shared, &[("PHALANX_PRELOAD_STATS", "1")]));
+    assert_eq!(ended.status, 0, "{}", ended.err);
+    let unseen = "not observed: 6, since 2048 at the same time, 64 of them process-shared, are the most\n";
+    assert!(ended.err.contains(unseen), "{}", ended.err);
 }
 
 #[test]

@@ -7,6 +7,7 @@
 use crate::place;
 use crate::slots::{Slot, Sums};
 use crate::threads::Name;
+use std::cmp::Reverse;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 /// Lines of barriers alone in theirs.
@@ -15,8 +16,11 @@ const ALONE: usize = 64;
 /// All lines.
 const LINES: usize = 256;
 
-/// Threads whose coming last is counted, for each line.
+/// Threads whose coming last is counted, for each line: those who did most often, as far as that is known by then.
 const COMERS: usize = 64;
+
+/// Bits of [`Comer::who`] for the times; numbers of threads have 22 at most.
+const TIMES: u32 = 40;
 
 static TABLE: [Line; LINES] = [const { Line::new() }; LINES];
 
@@ -57,9 +61,27 @@ pub(crate) struct Line {
 
 /// A thread that has been the last.
 pub(crate) struct Comer {
-    pub(crate) thread: AtomicU32,
-    pub(crate) times: AtomicU64,
+    /// The thread, and below it how often: one word, so that nobody's times are added to those of another. 0: nobody.
+    who: AtomicU64,
     pub(crate) name: Name,
+}
+
+impl Comer {
+    pub(crate) fn thread(&self) -> u32 {
+        split(self.who.load(Ordering::Relaxed)).0
+    }
+
+    fn times(&self) -> u64 {
+        split(self.who.load(Ordering::Relaxed)).1
+    }
+}
+
+fn join(thread: u32, times: u64) -> u64 {
+    u64::from(thread) << TIMES | times.min((1 << TIMES) - 1)
+}
+
+fn split(who: u64) -> (u32, u64) {
+    ((who >> TIMES) as u32, who & ((1 << TIMES) - 1))
 }
 
 impl Line {
@@ -75,8 +97,7 @@ impl Line {
             trips: AtomicU64::new(0),
             lifetime: AtomicU64::new(0),
             sums: Sums::new(),
-            comers: [const { Comer { thread: AtomicU32::new(0), times: AtomicU64::new(0), name: Name::none() } };
-                COMERS],
+            comers: [const { Comer { who: AtomicU64::new(0), name: Name::none() } }; COMERS],
         }
     }
 
@@ -97,7 +118,7 @@ impl Line {
 
     /// Who came last most often, and how often.
     pub(crate) fn straggler(&self) -> Option<(&Comer, u64)> {
-        let comers = self.comers.iter().map(|comer| (comer, comer.times.load(Ordering::Relaxed)));
+        let comers = self.comers.iter().map(|comer| (comer, comer.times()));
         comers.filter(|(_, times)| *times > 0).max_by_key(|(_, times)| *times)
     }
 
@@ -112,27 +133,42 @@ impl Line {
         let batch = slot.members().iter().map(|member| member.batch.load(Ordering::Relaxed)).max();
         let trips = batch.unwrap_or(0).saturating_sub(slot.first_batch.swap(batch.unwrap_or(0), Ordering::Relaxed));
         self.trips.fetch_add(trips, Ordering::Relaxed);
+        let mut lasts = Vec::new();
         for member in slot.members() {
+            // Taken and not read: what is counted here is not counted again when the thread ends.
+            let times = member.sums.lasts.swap(0, Ordering::Relaxed);
             let thread = member.thread.load(Ordering::Relaxed);
-            let times = member.sums.lasts.load(Ordering::Relaxed);
             if thread != 0 && times != 0 {
-                self.came_last(thread, times, member.name.words());
+                lasts.push((times, thread, member.name.words()));
             }
             member.sums.move_to(&self.sums);
         }
+        // The most often first, since there may not be room for all.
+        lasts.sort_unstable_by_key(|(times, ..)| Reverse(*times));
+        for (times, thread, name) in lasts {
+            self.came_last(thread, times, name);
+        }
     }
 
+    /// Where all comers are known, the one with the fewest times goes for one with more.
     fn came_last(&self, thread: u32, times: u64, name: [u64; 2]) {
-        let mine = |comer: &&Comer| {
-            let known = comer.thread.load(Ordering::Relaxed);
-            known == thread
-                || (known == 0
-                    && comer.thread.compare_exchange(0, thread, Ordering::Relaxed, Ordering::Relaxed).is_ok())
-        };
-        // With more threads than that, those who came late in the program's life are not counted.
-        if let Some(comer) = self.comers.iter().find(mine) {
-            comer.name.set(name);
-            comer.times.fetch_add(times, Ordering::Relaxed);
+        if times == 0 {
+            return;
+        }
+        let comers = || self.comers.iter().map(|comer| (comer, comer.who.load(Ordering::Relaxed)));
+        // Again only if another has changed the same comer meanwhile. Relaxed, as all sums.
+        loop {
+            let known = comers().find(|(_, who)| *who == 0 || split(*who).0 == thread);
+            let fewest = || comers().min_by_key(|(_, who)| split(*who).1);
+            let Some((comer, old)) = known.or_else(fewest) else { return };
+            let new = match split(old) {
+                (whose, before) if whose == thread => join(thread, before + times),
+                (_, before) if before < times => join(thread, times),
+                _ => return,
+            };
+            if comer.who.compare_exchange(old, new, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+                return comer.name.set(name);
+            }
         }
     }
 
@@ -142,8 +178,7 @@ impl Line {
         }
         self.sums.clear();
         for comer in &self.comers {
-            comer.thread.store(0, Ordering::Relaxed);
-            comer.times.store(0, Ordering::Relaxed);
+            comer.who.store(0, Ordering::Relaxed);
         }
     }
 }
@@ -188,4 +223,32 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Line> {
 /// In the child of a fork.
 pub(crate) fn forget_all() {
     all().for_each(Line::clear);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn straggler(line: &Line) -> Option<(u32, u64)> {
+        line.straggler().map(|(comer, times)| (comer.thread(), times))
+    }
+
+    #[test]
+    fn who_came_last_most_often_is_known_however_many_there_were_before() {
+        let line = Line::new();
+        for thread in 1..=3 * COMERS as u32 {
+            line.came_last(thread, 2, [thread.into(), 0]);
+        }
+        line.came_last(4_000_000, 5, [7, 7]);
+        // Neither forgets him, nor gives what is his to another.
+        for thread in 1..=3 * COMERS as u32 {
+            line.came_last(thread, 1, [thread.into(), 0]);
+        }
+        assert_eq!(straggler(&line), Some((4_000_000, 5)));
+        line.came_last(4_000_000, 1 << 50, [7, 7]);
+        let (comer, times) = line.straggler().unwrap();
+        assert_eq!((comer.thread(), times, comer.name.words()), (4_000_000, (1 << TIMES) - 1, [7, 7]));
+        line.clear();
+        assert_eq!(straggler(&line), None);
+    }
 }

@@ -82,8 +82,8 @@ fn row(line: &Line) -> [String; COLUMNS] {
     let waits = sum(&line.sums.waits);
     let trips = sum(&line.trips);
     let straggler = line.straggler().map_or_else(String::new, |(comer, times)| {
-        let thread = comer.thread.load(Ordering::Relaxed);
-        format!("{} of trips: `{}` (thread {thread})", percent(times, trips), spell(comer.name.words()))
+        let (thread, name) = (comer.thread(), spell(comer.name.words()));
+        format!("{} of trips: `{name}` (thread {thread})", percent(times, trips))
     });
     // What a wait took of the time from one trip to the next, both on average: of all parties, or of those in this process.
     let mean = u128::from(sum(&line.sums.waited)) * u128::from(trips) / u128::from(waits.max(1));

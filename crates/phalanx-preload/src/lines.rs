@@ -151,7 +151,7 @@ impl Line {
     }
 
     /// Where all comers are known, the one with the fewest times goes for one with more.
-    fn came_last(&self, thread: u32, times: u64, name: [u64; 2]) {
+    pub(crate) fn came_last(&self, thread: u32, times: u64, name: [u64; 2]) {
         if times == 0 {
             return;
         }
@@ -250,5 +250,26 @@ mod tests {
         assert_eq!((comer.thread(), times, comer.name.words()), (4_000_000, (1 << TIMES) - 1, [7, 7]));
         line.clear();
         assert_eq!(straggler(&line), None);
+    }
+
+    /// The one who was late stands behind all the others in the table of members.
+    #[test]
+    fn of_one_barrier_those_who_came_last_most_often_are_taken_over_and_once() {
+        const THREADS: u32 = 4 * COMERS as u32;
+        let (line, slot) = (Line::new(), Slot::new());
+        slot.settle(8, THREADS, false, None);
+        // Known by another barrier, and in the way of those who come before.
+        line.came_last(THREADS, 3, [0; 2]);
+        for (thread, member) in (1..=THREADS).zip(slot.crowd()) {
+            let times = if thread == THREADS { 9 } else { 1 + u64::from(thread % 4) };
+            member.thread.store(thread, Ordering::Relaxed);
+            member.sums.lasts.store(times, Ordering::Relaxed);
+        }
+        line.collect(&slot);
+        line.collect(&slot);
+        assert_eq!(straggler(&line), Some((THREADS, 12)));
+        let kept: Vec<u64> = line.comers.iter().map(Comer::times).collect();
+        // A quarter of the others was last four times.
+        assert!(kept.iter().all(|times| [4, 12].contains(times)), "{kept:?}");
     }
 }

@@ -180,7 +180,7 @@ pub(crate) fn release(barrier: &InPlace, note: u32) {
 }
 
 /// Nanoseconds of a clock that only goes on.
-fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the pointer is good for the call.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };

@@ -5,10 +5,17 @@
 //!
 //! A slot is given back by whoever destroys the barrier, once nobody is inside: a caller counts itself in before it arrives and out
 //! behind its last note ([`Member::inside`]), so all who crossed the barrier are known here when the last of them has returned.
+//!
+//! A thread keeps its place for as long as it lives. Where no place is free, those of threads that have ended are given free, so that
+//! the threads of today are known by name, however many there were before.
 
 use crate::lines::Line;
-use crate::threads::{Name, number};
+use crate::observe::now;
+use crate::say::Undisturbed;
+use crate::threads::{Name, has_ended, number};
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
 
 /// So many barriers are observed at the same time.
 pub(crate) const SLOTS: usize = 2048;
@@ -21,6 +28,9 @@ const FIRST: u32 = 2;
 
 /// The bits of an address within a page of the smallest size that there is; more than a slot has members.
 const PAGE: usize = 4095;
+
+/// Nanoseconds between two looks for places of the ended, for each of the members: some fifty times what such a look takes.
+const PAUSE: u64 = 10_000;
 
 /// So many barriers that are shared with other processes are observed.
 pub(crate) const MOST_SHARED: usize = 64;
@@ -52,6 +62,10 @@ pub(crate) struct Slot {
     /// The address of the members' pages, with their number below it; 0: none.
     room: AtomicUsize,
     next: AtomicU32,
+    /// Somebody gives places of the ended free.
+    sweeping: AtomicBool,
+    /// When that was last done, in nanoseconds; 0: never, so no place of today's was somebody else's before.
+    swept: AtomicU64,
     /// When its first caller came, in nanoseconds, and with which batch; 0: nobody has.
     pub(crate) first: AtomicU64,
     pub(crate) first_batch: AtomicU64,
@@ -120,7 +134,7 @@ impl Sums {
 }
 
 impl Slot {
-    const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
             address: AtomicUsize::new(0),
             parties: AtomicU32::new(0),
@@ -128,13 +142,15 @@ impl Slot {
             line: AtomicPtr::new(std::ptr::null_mut()),
             room: AtomicUsize::new(0),
             next: AtomicU32::new(0),
+            sweeping: AtomicBool::new(false),
+            swept: AtomicU64::new(0),
             first: AtomicU64::new(0),
             first_batch: AtomicU64::new(0),
             reports: AtomicU64::new(0),
         }
     }
 
-    /// Those who have ever waited here; the one at the end stands for all who found no place.
+    /// Those who have waited here; the one at the end stands for all who found no place.
     pub(crate) fn members(&self) -> &[Member] {
         let room = self.room.load(Ordering::Acquire);
         if room == 0 {
@@ -145,28 +161,100 @@ impl Slot {
         unsafe { std::slice::from_raw_parts(std::ptr::with_exposed_provenance(pages), members) }
     }
 
+    /// The members of a barrier at which tests say who was.
+    #[cfg(test)]
+    pub(crate) fn crowd(&self) -> &[Member] {
+        self.members()
+    }
+
     /// The calling thread's place.
     pub(crate) fn member(&self) -> Option<&Member> {
         let (last, members) = self.members().split_last()?;
         let me = number();
-        let start = me as usize % members.len().max(1);
-        let (before, behind) = members.split_at_checked(start)?;
-        for member in behind.iter().chain(before) {
-            let thread = member.thread.load(Ordering::Relaxed);
-            let mine = thread == me || {
-                // Relaxed: nobody else writes what is in it.
-                thread == 0 && member.thread.compare_exchange(0, me, Ordering::Relaxed, Ordering::Relaxed).is_ok()
-            };
-            if mine {
-                return Some(member);
+        for member in round(members, me) {
+            // Acquire: pairs with `give_free`; who meets a place that was given free knows that there are such.
+            match member.thread.load(Ordering::Acquire) {
+                thread if thread == me => return Some(member),
+                // Behind one that has always been free this thread has no place, since it would have taken this one.
+                0 if self.swept.load(Ordering::Relaxed) == 0 && self.take_place(member, me) => return Some(member),
+                _ => {}
             }
         }
-        Some(last)
+        Some(self.newcomer(members, me).unwrap_or(last))
+    }
+
+    /// A place for a thread that has none yet, if there is one.
+    #[cold]
+    #[inline(never)]
+    fn newcomer<'s>(&self, members: &'s [Member], me: u32) -> Option<&'s Member> {
+        let free = || {
+            let mut free = round(members, me).filter(|member| member.thread.load(Ordering::Relaxed) == 0);
+            free.find(|member| self.take_place(member, me))
+        };
+        free().or_else(|| {
+            self.reclaim(members, now());
+            free()
+        })
+    }
+
+    fn take_place(&self, member: &Member, me: u32) -> bool {
+        // Acquire: pairs with `give_free`; whoever had the place has done with it.
+        let before = member.thread.compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed);
+        // A signal's handler may have taken it for this very thread.
+        before.is_ok() || before == Err(me)
+    }
+
+    /// Gives the places of all threads that have ended free, unless that was just done.
+    #[cold]
+    #[inline(never)]
+    fn reclaim(&self, members: &[Member], now: u64) {
+        // Undisturbed before all else, since a thread that is cancelled in here would leave it begun for ever.
+        let _undisturbed = Undisturbed::new();
+        let swept = self.swept.load(Ordering::Relaxed);
+        let is_due = swept == 0 || now.saturating_sub(swept) >= members.len() as u64 * PAUSE;
+        // Acquire: pairs with the release below; what one has given free the next does not give free again.
+        if is_due && !self.sweeping.swap(true, Ordering::Acquire) {
+            self.swept.store(now.max(1), Ordering::Relaxed);
+            for member in members {
+                let thread = member.thread.load(Ordering::Relaxed);
+                // Acquire: pairs with the release of those who count themselves out. Who left a wait by a jump is inside for ever.
+                if thread != 0 && has_ended(thread) && member.inside.load(Ordering::Acquire) == 0 {
+                    self.give_free(member, thread);
+                }
+            }
+            return self.sweeping.store(false, Ordering::Release);
+        }
+        // Threads that begin together come together. Not for ever: this may be a signal's handler in the thread that is about it.
+        for polls in 0..300 {
+            // Relaxed: what is free is asked again.
+            if !self.sweeping.load(Ordering::Relaxed) {
+                return;
+            }
+            // Sleeps in the end, some 20 ms: whoever is about it may be without a CPU.
+            if polls < 100 { thread::yield_now() } else { thread::sleep(Duration::from_micros(100)) }
+        }
+    }
+
+    /// Its sums go where they would go in the end, since the next one's name is not to stand for them. The number of its last batch and
+    /// when that was over stay: they count for the barrier.
+    fn give_free(&self, member: &Member, thread: u32) {
+        let lasts = member.sums.lasts.swap(0, Ordering::Relaxed);
+        match self.line() {
+            Some(line) => {
+                line.came_last(thread, lasts, member.name.words());
+                member.sums.move_to(&line.sums);
+            }
+            None => member.sums.clear(),
+        }
+        // The next one's is taken with its first wait, as everybody's.
+        member.name.set([0, 0]);
+        // Release: pairs with `member` and `take_place`.
+        member.thread.store(0, Ordering::Release);
     }
 
     /// Room for the threads of a barrier with so many parties, and for some more: threads come and go, and parties take turns.
     fn make_room(&self, parties: u32) {
-        let wanted = parties.saturating_mul(2).clamp(16, 256) as usize + 1;
+        let wanted = (parties as usize).saturating_mul(2).clamp(16, 256) + 1;
         if self.members().len() >= wanted {
             return;
         }
@@ -202,9 +290,11 @@ impl Slot {
 
     /// Forgets who was here, and what was.
     fn forget(&self) {
-        // Whose page may not be there yet, and need not be.
+        // Whose page may not be there yet, and need not be. Nobody's place, but not untouched: one that was given free, and the last.
         let untouched = |member: &&Member| {
-            member.thread.load(Ordering::Relaxed) == 0 && member.sums.waits.load(Ordering::Relaxed) == 0
+            member.thread.load(Ordering::Relaxed) == 0
+                && member.inside.load(Ordering::Relaxed) == 0
+                && member.batch.load(Ordering::Relaxed) == 0
         };
         for member in self.members().iter().filter(|member| !untouched(member)) {
             member.thread.store(0, Ordering::Relaxed);
@@ -213,6 +303,9 @@ impl Slot {
             member.left.store(0, Ordering::Relaxed);
             member.sums.clear();
         }
+        // Whoever was about it is not in this process.
+        self.sweeping.store(false, Ordering::Relaxed);
+        self.swept.store(0, Ordering::Relaxed);
         self.first.store(0, Ordering::Relaxed);
         self.reports.store(0, Ordering::Relaxed);
     }
@@ -253,6 +346,12 @@ impl Slot {
             }
         }
     }
+}
+
+/// The members, from where a thread looks first.
+fn round(members: &[Member], thread: u32) -> impl Iterator<Item = &Member> {
+    let (before, behind) = members.split_at_checked(thread as usize % members.len().max(1)).unwrap_or_default();
+    behind.iter().chain(before)
 }
 
 /// A slot that nobody has.
@@ -320,4 +419,125 @@ pub(crate) fn live() -> impl Iterator<Item = &'static Slot> {
 pub(crate) fn forget_all() {
     UNSEEN.store(0, Ordering::Relaxed);
     live().for_each(Slot::forget);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lines::{self, Key};
+    use std::thread::{scope, yield_now};
+
+    /// A slot of a barrier for so many, and a line of its own.
+    fn slot_for(parties: u32) -> Slot {
+        static ADDRESS: AtomicUsize = AtomicUsize::new(8);
+        let address = ADDRESS.fetch_add(8, Ordering::Relaxed);
+        let line = lines::of(Key { place: 0, parties, address, shared: false });
+        let slot = Slot::new();
+        slot.settle(address, parties, false, line);
+        slot
+    }
+
+    /// Runs `wait` in a thread that the system has forgotten when this returns; its number.
+    fn in_a_thread(wait: impl FnOnce() + Send) -> u32 {
+        let thread = scope(|scope| {
+            let thread = scope.spawn(|| {
+                wait();
+                number()
+            });
+            thread.join().unwrap()
+        });
+        // Whoever has been joined may not have ended for the kernel.
+        while !has_ended(thread) {
+            yield_now();
+        }
+        thread
+    }
+
+    /// What a wait leaves behind, if it was the last of its batch.
+    fn leave(slot: &Slot, member: &Member, batch: u64) {
+        slot.first.store(1, Ordering::Relaxed);
+        member.name.take();
+        member.sums.waits.fetch_add(1, Ordering::Relaxed);
+        member.sums.lasts.fetch_add(1, Ordering::Relaxed);
+        member.batch.store(batch, Ordering::Relaxed);
+        member.left.store(batch + 1, Ordering::Relaxed);
+    }
+
+    /// As if the last time that places were given free were long ago.
+    fn let_time_pass(slot: &Slot) {
+        if slot.swept.load(Ordering::Relaxed) != 0 {
+            slot.swept.store(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn whoever_comes_has_a_place_however_many_came_before_and_nothing_of_theirs_is_lost() {
+        let slot = slot_for(4);
+        const THREADS: u64 = 100;
+        for batch in 1..=THREADS {
+            let_time_pass(&slot);
+            in_a_thread(|| {
+                let member = slot.member().unwrap();
+                assert_eq!(member.thread.load(Ordering::Relaxed), number(), "thread {batch}");
+                assert!(std::ptr::eq(member, slot.member().unwrap()));
+                // What was in it is the line's, and the name nobody's.
+                assert_eq!(member.sums.waits.load(Ordering::Relaxed), 0);
+                assert_eq!(member.name.words(), [0, 0]);
+                for _ in 0..1 + 9 * u64::from(batch == 20) {
+                    leave(&slot, member, batch);
+                }
+            });
+        }
+        let line = slot.line().unwrap();
+        line.collect(&slot);
+        let sum = |sum: &AtomicU64| sum.load(Ordering::Relaxed);
+        assert_eq!((sum(&line.sums.waits), sum(&line.trips), sum(&line.lifetime)), (THREADS + 9, THREADS, THREADS));
+        // It ended long ago.
+        assert_eq!(line.straggler().map(|(_, times)| times), Some(10));
+        line.collect(&slot);
+        assert_eq!((sum(&line.sums.waits), line.straggler().map(|(_, times)| times)), (THREADS + 9, Some(10)));
+    }
+
+    #[test]
+    fn a_thread_keeps_its_place_when_those_before_it_become_free() {
+        let slot = slot_for(4);
+        let ended = in_a_thread(|| {});
+        let (_, places) = slot.members().split_last().unwrap();
+        // Whoever looks for a place finds one with the last look.
+        for member in round(places, number()).take(places.len() - 1) {
+            member.thread.store(ended, Ordering::Relaxed);
+            member.batch.store(1, Ordering::Relaxed);
+        }
+        let mine = slot.member().unwrap();
+        assert_eq!(mine.thread.load(Ordering::Relaxed), number());
+        // One of the ended is inside for ever.
+        let inside = round(places, number()).next().unwrap();
+        inside.inside.store(1, Ordering::Relaxed);
+        in_a_thread(|| assert_eq!(slot.member().unwrap().thread.load(Ordering::Relaxed), number()));
+        let free = places.iter().filter(|member| member.thread.load(Ordering::Relaxed) == 0).count();
+        assert_eq!(free, places.len() - 3);
+        assert_eq!(inside.thread.load(Ordering::Relaxed), ended);
+        assert!(std::ptr::eq(mine, slot.member().unwrap()));
+        // Not again at once, and not while another is about it.
+        places
+            .iter()
+            .filter(|member| !std::ptr::eq(*member, mine))
+            .for_each(|member| member.thread.store(ended, Ordering::Relaxed));
+        let unplaced = || in_a_thread(|| assert_eq!(slot.member().unwrap().thread.load(Ordering::Relaxed), 0));
+        slot.swept.store(u64::MAX, Ordering::Relaxed);
+        unplaced();
+        let_time_pass(&slot);
+        slot.sweeping.store(true, Ordering::Relaxed);
+        unplaced();
+        // Who was about it is not in a child.
+        slot.members().last().unwrap().inside.store(1, Ordering::Relaxed);
+        slot.forget();
+        assert!(!slot.sweeping.load(Ordering::Relaxed) && slot.swept.load(Ordering::Relaxed) == 0);
+        let touched = |member: &Member| {
+            member.thread.load(Ordering::Relaxed) != 0
+                || member.inside.load(Ordering::Relaxed) != 0
+                || member.batch.load(Ordering::Relaxed) != 0
+        };
+        assert!(!slot.members().iter().any(touched));
+    }
 }

@@ -1,6 +1,7 @@
 //! The calling thread's number and name, from the kernel.
 
 use std::cell::Cell;
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 thread_local! {
@@ -21,6 +22,14 @@ pub(crate) fn number() -> u32 {
 /// In the child of a fork: the thread has another number now.
 pub(crate) fn forget_number() {
     NUMBER.with(|number| number.set(0));
+}
+
+/// Whether the process has no such thread any more. Changes `errno`.
+pub(crate) fn has_ended(thread: u32) -> bool {
+    // SAFETY: signal 0 is none; whether one could be sent is all that is asked.
+    let answer = unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, 0) };
+    // Whatever else goes wrong (a filter that refuses), it may be alive.
+    answer == -1 && io::Error::last_os_error().raw_os_error() == Some(libc::ESRCH)
 }
 
 /// A thread's name, of at most 15 bytes, that others may read while it changes.

@@ -261,6 +261,77 @@ int main(void) {
     assert!(ended.err.contains(unseen), "{}", ended.err);
 }
 
+/// Twelve generations of four threads at one barrier, each gone before the next comes. One thread of the sixth is the last of each of
+/// its many trips; with an argument, one of the last generation stays away from its second. Says which thread has which name.
+const GENERATIONS: &str = r#"
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+enum { TEAM = 4, GENERATIONS = 12 };
+struct one { int generation, rank; pid_t id; };
+static pthread_barrier_t barrier;
+static atomic_int arriving;
+static int stuck;
+static int is_there(pid_t id) { return syscall(SYS_tgkill, getpid(), id, 0) == 0; }
+static void *cross(void *with) {
+    struct one *one = with;
+    int late = one->generation == 5, last = one->generation == GENERATIONS - 1;
+    char name[16];
+    one->id = (pid_t)syscall(SYS_gettid);
+    if (late && one->rank == 2) snprintf(name, sizeof name, "late-one");
+    else if (last && one->rank == 1) snprintf(name, sizeof name, "stays-away");
+    else snprintf(name, sizeof name, "g%d-%d", one->generation, one->rank);
+    pthread_setname_np(pthread_self(), name);
+    printf("`%s` (thread %d\n", name, (int)one->id);
+    fflush(stdout);
+    for (int trip = 0; trip < (late ? 20 : 2); trip++) {
+        if (late && one->rank == 2) {
+            while (atomic_load(&arriving) != TEAM - 1) usleep(100);
+            atomic_store(&arriving, 0);
+            usleep(2000);
+        } else if (late) {
+            atomic_fetch_add(&arriving, 1);
+        }
+        if (stuck && last && trip == 1 && one->rank == 1) {
+            usleep(2500000);
+            _exit(0);
+        }
+        pthread_barrier_wait(&barrier);
+    }
+    return NULL;
+}
+int main(int count, char **arguments) {
+    (void)arguments;
+    stuck = count > 1;
+    if (pthread_barrier_init(&barrier, NULL, TEAM)) return 3;
+    for (int generation = 0; generation < GENERATIONS; generation++) {
+        pthread_t threads[TEAM];
+        struct one ones[TEAM];
+        for (int i = 0; i < TEAM; i++) {
+            ones[i] = (struct one){generation, i, 0};
+            if (pthread_create(&threads[i], NULL, cross, &ones[i])) return 4;
+        }
+        for (int i = 0; i < TEAM; i++) pthread_join(threads[i], NULL);
+        for (int i = 0; i < TEAM; i++) while (is_there(ones[i].id)) usleep(100);
+    }
+    return pthread_barrier_destroy(&barrier);
+}
+"#;
+
+/// The seventeenth thread and all behind it had no place, and what they did was nobody's.
+#[test]
+fn the_thread_of_a_late_generation_that_comes_last_is_named() {
+    let Some(generations) = program("cc", &[], "generations", GENERATIONS) else { return };
+    let ended = run(&mut preloaded(&generations, &[("PHALANX_PRELOAD_STATS", "1")]));
+    assert_eq!(ended.status, 0, "{ended:?}");
+    assert_eq!(cells(&ended.err, "4")[2..4], ["1", "42"], "{}", ended.err);
+    let late = ended.out.lines().find(|line| line.starts_with("`late-one`")).expect("its number");
+    assert!(ended.err.contains(&format!("% of trips: {late})")), "{ended:?}");
+}
+
 #[test]
 fn a_child_counts_for_itself() {
     let source = r#"

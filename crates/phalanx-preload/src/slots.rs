@@ -26,7 +26,7 @@ pub(crate) const SHARED: u32 = 1;
 /// The note of the first slot.
 const FIRST: u32 = 2;
 
-/// The bits of an address within a page of the smallest size that there is; more than a slot has members.
+/// The bits of an address within a page of the smallest size that there is, and the most members of a slot.
 const PAGE: usize = 4095;
 
 /// Nanoseconds between two looks for places of the ended, for each of the members: some fifty times what such a look takes.
@@ -62,6 +62,8 @@ pub(crate) struct Slot {
     /// The address of the members' pages, with their number below it; 0: none.
     room: AtomicUsize,
     next: AtomicU32,
+    /// Whether anybody has ever had a place. While nobody has, the members need not be looked at.
+    used: AtomicBool,
     /// Somebody gives places of the ended free.
     sweeping: AtomicBool,
     /// When that was last done, in nanoseconds; 0: never, so no place of today's was somebody else's before.
@@ -142,6 +144,7 @@ impl Slot {
             line: AtomicPtr::new(std::ptr::null_mut()),
             room: AtomicUsize::new(0),
             next: AtomicU32::new(0),
+            used: AtomicBool::new(false),
             sweeping: AtomicBool::new(false),
             swept: AtomicU64::new(0),
             first: AtomicU64::new(0),
@@ -152,6 +155,12 @@ impl Slot {
 
     /// Those who have waited here; the one at the end stands for all who found no place.
     pub(crate) fn members(&self) -> &[Member] {
+        // Relaxed: whoever looks for a caller has met it at the barrier.
+        if self.used.load(Ordering::Relaxed) { self.places() } else { &[] }
+    }
+
+    /// The members, whether or not somebody has ever been one.
+    fn places(&self) -> &[Member] {
         let room = self.room.load(Ordering::Acquire);
         if room == 0 {
             return &[];
@@ -164,12 +173,13 @@ impl Slot {
     /// The members of a barrier at which tests say who was.
     #[cfg(test)]
     pub(crate) fn crowd(&self) -> &[Member] {
-        self.members()
+        self.used.store(true, Ordering::Relaxed);
+        self.places()
     }
 
     /// The calling thread's place.
     pub(crate) fn member(&self) -> Option<&Member> {
-        let (last, members) = self.members().split_last()?;
+        let (last, members) = self.places().split_last()?;
         let me = number();
         for member in round(members, me) {
             // Acquire: pairs with `give_free`; who meets a place that was given free knows that there are such.
@@ -198,6 +208,7 @@ impl Slot {
     }
 
     fn take_place(&self, member: &Member, me: u32) -> bool {
+        self.used.store(true, Ordering::Relaxed);
         // Acquire: pairs with `give_free`; whoever had the place has done with it.
         let before = member.thread.compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed);
         // A signal's handler may have taken it for this very thread.
@@ -254,8 +265,8 @@ impl Slot {
 
     /// Room for the threads of a barrier with so many parties, and for some more: threads come and go, and parties take turns.
     fn make_room(&self, parties: u32) {
-        let wanted = (parties as usize).saturating_mul(2).clamp(16, 256) + 1;
-        if self.members().len() >= wanted {
+        let wanted = (parties as usize).saturating_mul(2).clamp(16, PAGE - 1) + 1;
+        if self.places().len() >= wanted {
             return;
         }
         // From the system and not from the allocator: of a barrier that is made and not used, no page is ever touched.
@@ -273,6 +284,7 @@ impl Slot {
         if pages != libc::MAP_FAILED {
             // Release: pairs with `members`, for those who look through all slots. The smaller ones of old are not unmapped, since one
             // of those may be looking: over the slot's life they are fewer than these.
+            self.used.store(false, Ordering::Relaxed);
             self.room.store(pages.expose_provenance() | wanted, Ordering::Release);
         }
     }
@@ -303,6 +315,7 @@ impl Slot {
             member.left.store(0, Ordering::Relaxed);
             member.sums.clear();
         }
+        self.used.store(false, Ordering::Relaxed);
         // Whoever was about it is not in this process.
         self.sweeping.store(false, Ordering::Relaxed);
         self.swept.store(0, Ordering::Relaxed);
@@ -425,6 +438,7 @@ pub(crate) fn forget_all() {
 mod tests {
     use super::*;
     use crate::lines::{self, Key};
+    use std::sync::Barrier;
     use std::thread::{scope, yield_now};
 
     /// A slot of a barrier for so many, and a line of its own.
@@ -502,7 +516,7 @@ mod tests {
     fn a_thread_keeps_its_place_when_those_before_it_become_free() {
         let slot = slot_for(4);
         let ended = in_a_thread(|| {});
-        let (_, places) = slot.members().split_last().unwrap();
+        let (_, places) = slot.places().split_last().unwrap();
         // Whoever looks for a place finds one with the last look.
         for member in round(places, number()).take(places.len() - 1) {
             member.thread.store(ended, Ordering::Relaxed);
@@ -530,7 +544,7 @@ mod tests {
         slot.sweeping.store(true, Ordering::Relaxed);
         unplaced();
         // Who was about it is not in a child.
-        slot.members().last().unwrap().inside.store(1, Ordering::Relaxed);
+        slot.places().last().unwrap().inside.store(1, Ordering::Relaxed);
         slot.forget();
         assert!(!slot.sweeping.load(Ordering::Relaxed) && slot.swept.load(Ordering::Relaxed) == 0);
         let touched = |member: &Member| {
@@ -538,6 +552,50 @@ mod tests {
                 || member.inside.load(Ordering::Relaxed) != 0
                 || member.batch.load(Ordering::Relaxed) != 0
         };
-        assert!(!slot.members().iter().any(touched));
+        assert!(!slot.places().iter().any(touched));
+    }
+
+    #[test]
+    fn three_hundred_threads_at_one_barrier_have_a_place_each() {
+        const THREADS: usize = 300;
+        let (slot, all) = (slot_for(THREADS as u32), Barrier::new(THREADS));
+        scope(|scope| {
+            for _ in 0..THREADS {
+                scope.spawn(|| {
+                    all.wait();
+                    let member = slot.member().unwrap();
+                    all.wait();
+                    assert_eq!(member.thread.load(Ordering::Relaxed), number());
+                });
+            }
+        });
+        for (parties, members) in [(1, 17), (8, 17), (9, 19), (2047, 4095), (2048, 4095), (u32::MAX, 4095)] {
+            assert_eq!(slot_for(parties).places().len(), members, "{parties} parties");
+        }
+    }
+
+    /// Those of an empty room are not even read.
+    #[test]
+    fn a_barrier_at_which_nobody_waits_touches_no_page() {
+        let slot = slot_for(2047);
+        let places = slot.places();
+        let resident = || {
+            let mut pages = [0u8; size_of::<[Member; PAGE]>() / 4096 + 1];
+            // SAFETY: the mapping is the slot's, and there is a byte for each page of at least 4096 bytes.
+            let asked =
+                unsafe { libc::mincore(places.as_ptr().cast_mut().cast(), size_of_val(places), pages.as_mut_ptr()) };
+            assert_eq!(asked, 0, "{}", std::io::Error::last_os_error());
+            pages.iter().filter(|page| **page & 1 != 0).count()
+        };
+        let idle = || {
+            assert!(!slot.is_crossed());
+            slot.line().unwrap().collect(&slot);
+            slot.forget();
+        };
+        idle();
+        assert_eq!(resident(), 0);
+        // Otherwise this would say nothing.
+        slot.member().unwrap();
+        assert!(resident() > 0);
     }
 }

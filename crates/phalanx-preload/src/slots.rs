@@ -263,6 +263,18 @@ impl Slot {
         member.thread.store(0, Ordering::Release);
     }
 
+    /// Whether anybody has been here without a place.
+    pub(crate) fn has_unplaced(&self) -> bool {
+        let unplaced =
+            |last: &Member| last.inside.load(Ordering::Relaxed) != 0 || last.batch.load(Ordering::Relaxed) != 0;
+        self.members().last().is_some_and(unplaced)
+    }
+
+    /// Whether threads that have ended are not among the members any more.
+    pub(crate) fn has_forgotten(&self) -> bool {
+        self.swept.load(Ordering::Relaxed) != 0
+    }
+
     /// Room for the threads of a barrier with so many parties, and for some more: threads come and go, and parties take turns.
     fn make_room(&self, parties: u32) {
         let wanted = (parties as usize).saturating_mul(2).clamp(16, PAGE - 1) + 1;
@@ -502,6 +514,7 @@ mod tests {
                 }
             });
         }
+        assert!(!slot.has_unplaced() && slot.has_forgotten());
         let line = slot.line().unwrap();
         line.collect(&slot);
         let sum = |sum: &AtomicU64| sum.load(Ordering::Relaxed);
@@ -546,7 +559,7 @@ mod tests {
         // Who was about it is not in a child.
         slot.places().last().unwrap().inside.store(1, Ordering::Relaxed);
         slot.forget();
-        assert!(!slot.sweeping.load(Ordering::Relaxed) && slot.swept.load(Ordering::Relaxed) == 0);
+        assert!(!slot.sweeping.load(Ordering::Relaxed) && !slot.has_forgotten());
         let touched = |member: &Member| {
             member.thread.load(Ordering::Relaxed) != 0
                 || member.inside.load(Ordering::Relaxed) != 0

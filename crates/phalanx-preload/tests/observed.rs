@@ -332,6 +332,30 @@ fn the_thread_of_a_late_generation_that_comes_last_is_named() {
     assert!(ended.err.contains(&format!("% of trips: {late})")), "{ended:?}");
 }
 
+/// The report spoke of the first sixteen threads alone, and said that it was one of these.
+#[test]
+fn a_report_names_the_threads_of_today_and_does_not_say_that_it_is_one_of_those_long_gone() {
+    let Some(generations) = program("cc", &[], "generations_stuck", GENERATIONS) else { return };
+    let ended = run(preloaded(&generations, &[("PHALANX_WATCHDOG", "500ms")]).arg("stuck"));
+    assert_eq!(ended.status, 0, "{ended:?}");
+    // Eleven generations, one of which had twenty trips, and one trip more.
+    let (_, report) = ended.err.split_once("trip 41 is stuck for ").unwrap_or_else(|| panic!("{ended:?}"));
+    let report: Vec<&str> = report.lines().take_while(|line| !line.contains("gdb -p")).skip(1).collect();
+    let (last, named) = report.split_last().expect("who is missing");
+    // Whoever was here last comes first.
+    let first = named.first().expect("somebody");
+    assert!(first.contains("missing: `stays-away` (thread ") && first.contains(": asleep in "), "{ended:?}");
+    assert_eq!(first.matches("was here for trip 40").count(), 1, "{ended:?}");
+    // Nobody has the name of one whose place it had.
+    for line in named {
+        let (_, thread) = line.split_once("may be missing: ").unwrap_or_else(|| panic!("{ended:?}"));
+        let is_so = ended.out.lines().any(|said| thread.starts_with(said));
+        assert!(is_so && (line == first || thread.contains(": gone")), "{line}: {ended:?}");
+    }
+    assert_eq!(named.len(), 13, "the last generation's, and three of which none waits: {ended:?}");
+    assert_eq!(*last, "phalanx:   1 of these 13, or another that ended, or never came", "{ended:?}");
+}
+
 #[test]
 fn a_child_counts_for_itself() {
     let source = r#"

@@ -29,7 +29,7 @@ const FIRST: u32 = 2;
 /// The bits of an address within a page of the smallest size that there is, and the most members of a slot.
 const PAGE: usize = 4095;
 
-/// Nanoseconds between two looks for places of the ended, for each of the members: some fifty times what such a look takes.
+/// Nanoseconds between two looks for places of the ended, for each of the members: thirty to sixty times what the look at one takes.
 const PAUSE: u64 = 10_000;
 
 /// So many barriers that are shared with other processes are observed.
@@ -62,7 +62,7 @@ pub(crate) struct Slot {
     /// The address of the members' pages, with their number below it; 0: none.
     room: AtomicUsize,
     next: AtomicU32,
-    /// Whether anybody has ever had a place. While nobody has, the members need not be looked at.
+    /// Whether anybody has had a place. While nobody has, the members need not be looked at.
     used: AtomicBool,
     /// Somebody gives places of the ended free.
     sweeping: AtomicBool,
@@ -75,7 +75,8 @@ pub(crate) struct Slot {
     pub(crate) reports: AtomicU64,
 }
 
-/// A thread that has waited at a barrier; written by that thread, but for the one that stands for all who found no place.
+/// A thread that has waited at a barrier; written by that thread, but for the one that stands for all who found no place, and by
+/// whoever gives its place free when it has ended.
 #[derive(Debug)]
 #[repr(align(128))]
 pub(crate) struct Member {
@@ -294,9 +295,9 @@ impl Slot {
             )
         };
         if pages != libc::MAP_FAILED {
-            // Release: pairs with `members`, for those who look through all slots. The smaller ones of old are not unmapped, since one
-            // of those may be looking: over the slot's life they are fewer than these.
             self.used.store(false, Ordering::Relaxed);
+            // Release: pairs with `places`, for those who look through all slots. The smaller ones of old are not unmapped, since one
+            // of those may be looking: over the slot's life they are fewer than these.
             self.room.store(pages.expose_provenance() | wanted, Ordering::Release);
         }
     }

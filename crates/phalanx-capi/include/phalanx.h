@@ -168,7 +168,7 @@ typedef struct phalanx_member phalanx_member;
 typedef struct phalanx_party phalanx_party;
 
 /// A barrier that any thread may wait on, like a pthread_barrier_t; more callers than parties are served in batches. It cannot say who
-/// is missing, only how many; and its trip costs more than that of a phalanx_barrier.
+/// is missing, only how many; it has no statistics; and its trip costs more than that of a phalanx_barrier.
 typedef struct phalanx_shared_barrier phalanx_shared_barrier;
 
 /// Threads that stay, and run one callback together as often as they are asked to, like a parallel region of OpenMP.

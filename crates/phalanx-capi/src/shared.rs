@@ -12,7 +12,7 @@ use std::ffi::{c_char, c_int, c_void};
 use std::time::Duration;
 
 /// A barrier that any thread may wait on, like a pthread_barrier_t; more callers than parties are served in batches. It cannot say who
-/// is missing, only how many; and its trip costs more than that of a phalanx_barrier.
+/// is missing, only how many; it has no statistics; and its trip costs more than that of a phalanx_barrier.
 pub struct phalanx_shared_barrier {
     _opaque: [u8; 0],
 }

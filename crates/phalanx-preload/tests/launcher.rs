@@ -179,7 +179,7 @@ fn a_library_that_the_linker_will_not_load_is_said() {
     fs::write(&broken, &fs::read(library()).unwrap()[..64]).unwrap();
     refused(&launch(&["./one_unloaded"], &broken_library), 126, "the linker will not load the library");
     fs::write(&broken, "no library\n").unwrap();
-    refused(&launch(&["./one_unloaded"], &broken_library), 126, "another kind of processor");
+    refused(&launch(&["./one_unloaded"], &broken_library), 126, "libphalanx_preload.so is no library");
 }
 
 #[test]

@@ -5,7 +5,7 @@
 mod support;
 
 use std::fs;
-use support::{Ended, preloaded, program, run, scratch};
+use support::{Ended, preloaded, program, run, scratch, skip};
 
 /// Three threads and 20 trips, of which `slow` is late to each, by 2 ms; with an argument, by that many milliseconds to trip 10.
 const LATE: &str = r#"
@@ -115,7 +115,7 @@ fn a_thread_that_pins_itself_before_it_makes_a_barrier_does_not_take_the_others_
     let Some(pinned) = program("cc", &[], "pinned", PINNED) else { return };
     let ended = run(&mut preloaded(&pinned, &[("PHALANX_PRELOAD_STATS", "1"), ("PHALANX_WAIT_POLICY", "spin-park")]));
     if ended.status == 77 {
-        return println!("SKIPPED: there is one CPU");
+        return skip("pinned", "there is one CPU");
     }
     finished(&ended);
     let line = cells(&ended.err, "2");

@@ -135,9 +135,10 @@ impl Line {
         self.trips.fetch_add(trips, Ordering::Relaxed);
         let mut lasts = Vec::new();
         for member in slot.members() {
+            // Before its times: whose place is given free meanwhile has them counted there.
+            let thread = member.thread.load(Ordering::Relaxed);
             // Taken and not read: what is counted here is not counted again when the thread ends.
             let times = member.sums.lasts.swap(0, Ordering::Relaxed);
-            let thread = member.thread.load(Ordering::Relaxed);
             if thread != 0 && times != 0 {
                 lasts.push((times, thread, member.name.words()));
             }

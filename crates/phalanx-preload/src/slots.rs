@@ -32,6 +32,10 @@ const PAGE: usize = 4095;
 /// Nanoseconds between two looks for places of the ended, for each of the members: thirty to sixty times what the look at one takes.
 const PAUSE: u64 = 10_000;
 
+/// Nanoseconds after which a look that has not ended is taken for one that never will: begun by a signal's handler that left by a jump, or
+/// in the parent of a child that was made past `pthread_atfork`.
+const ABANDONED: u64 = 1_000_000_000;
+
 /// So many barriers that are shared with other processes are observed.
 pub(crate) const MOST_SHARED: usize = 64;
 
@@ -66,8 +70,10 @@ pub(crate) struct Slot {
     used: AtomicBool,
     /// Somebody gives places of the ended free.
     sweeping: AtomicBool,
-    /// When that was last done, in nanoseconds; 0: never, so no place of today's was somebody else's before.
+    /// When that was last begun, in nanoseconds; 0: never, so no place of today's was somebody else's before.
     swept: AtomicU64,
+    /// Somebody's place was given free.
+    pub(crate) forgotten: AtomicBool,
     /// When its first caller came, in nanoseconds, and with which batch; 0: nobody has.
     pub(crate) first: AtomicU64,
     pub(crate) first_batch: AtomicU64,
@@ -148,6 +154,7 @@ impl Slot {
             used: AtomicBool::new(false),
             sweeping: AtomicBool::new(false),
             swept: AtomicU64::new(0),
+            forgotten: AtomicBool::new(false),
             first: AtomicU64::new(0),
             first_batch: AtomicU64::new(0),
             reports: AtomicU64::new(0),
@@ -223,10 +230,11 @@ impl Slot {
         // Undisturbed before all else, since a thread that is cancelled in here would leave it begun for ever.
         let _undisturbed = Undisturbed::new();
         let swept = self.swept.load(Ordering::Relaxed);
-        let is_due = swept == 0 || now.saturating_sub(swept) >= members.len() as u64 * PAUSE;
+        let since = now.saturating_sub(swept);
+        let is_due = swept == 0 || since >= members.len() as u64 * PAUSE;
+        let begin = || self.swept.compare_exchange(swept, now.max(1), Ordering::Relaxed, Ordering::Relaxed).is_ok();
         // Acquire: pairs with the release below; what one has given free the next does not give free again.
-        if is_due && !self.sweeping.swap(true, Ordering::Acquire) {
-            self.swept.store(now.max(1), Ordering::Relaxed);
+        if is_due && (!self.sweeping.swap(true, Ordering::Acquire) || swept != 0 && since >= ABANDONED) && begin() {
             for member in members {
                 let thread = member.thread.load(Ordering::Relaxed);
                 // Acquire: pairs with the release of those who count themselves out. Who left a wait by a jump is inside for ever.
@@ -242,7 +250,7 @@ impl Slot {
             if !self.sweeping.load(Ordering::Relaxed) {
                 return;
             }
-            // Sleeps in the end, some 20 ms: whoever is about it may be without a CPU.
+            // Sleeps in the end, some 30 ms: whoever is about it may be without a CPU.
             if polls < 100 { thread::yield_now() } else { thread::sleep(Duration::from_micros(100)) }
         }
     }
@@ -260,6 +268,7 @@ impl Slot {
         }
         // The next one's is taken with its first wait, as everybody's.
         member.name.set([0, 0]);
+        self.forgotten.store(true, Ordering::Relaxed);
         // Release: pairs with `member` and `take_place`.
         member.thread.store(0, Ordering::Release);
     }
@@ -273,12 +282,13 @@ impl Slot {
 
     /// Whether threads that have ended are not among the members any more.
     pub(crate) fn has_forgotten(&self) -> bool {
-        self.swept.load(Ordering::Relaxed) != 0
+        self.forgotten.load(Ordering::Relaxed)
     }
 
     /// Room for the threads of a barrier with so many parties, and for some more: threads come and go, and parties take turns.
     fn make_room(&self, parties: u32) {
-        let wanted = (parties as usize).saturating_mul(2).clamp(16, PAGE - 1) + 1;
+        let places = (parties as usize).saturating_mul(2).clamp(16, PAGE - 1).next_power_of_two();
+        let wanted = places.min(PAGE - 1) + 1;
         if self.places().len() >= wanted {
             return;
         }
@@ -332,6 +342,7 @@ impl Slot {
         // Whoever was about it is not in this process.
         self.sweeping.store(false, Ordering::Relaxed);
         self.swept.store(0, Ordering::Relaxed);
+        self.forgotten.store(false, Ordering::Relaxed);
         self.first.store(0, Ordering::Relaxed);
         self.reports.store(0, Ordering::Relaxed);
     }
@@ -554,9 +565,15 @@ mod tests {
         let unplaced = || in_a_thread(|| assert_eq!(slot.member().unwrap().thread.load(Ordering::Relaxed), 0));
         slot.swept.store(u64::MAX, Ordering::Relaxed);
         unplaced();
-        let_time_pass(&slot);
+        // Begun half as long ago as whoever is about it is given.
+        slot.swept.store(now() - ABANDONED / 2, Ordering::Relaxed);
         slot.sweeping.store(true, Ordering::Relaxed);
         unplaced();
+        // Whoever is about it never ends it.
+        let_time_pass(&slot);
+        in_a_thread(|| assert_eq!(slot.member().unwrap().thread.load(Ordering::Relaxed), number()));
+        assert!(!slot.sweeping.load(Ordering::Relaxed));
+        slot.sweeping.store(true, Ordering::Relaxed);
         // Who was about it is not in a child.
         slot.places().last().unwrap().inside.store(1, Ordering::Relaxed);
         slot.forget();
@@ -583,7 +600,7 @@ mod tests {
                 });
             }
         });
-        for (parties, members) in [(1, 17), (8, 17), (9, 19), (2047, 4095), (2048, 4095), (u32::MAX, 4095)] {
+        for (parties, members) in [(1, 17), (8, 17), (8 + 1, 33), (2047, 4095), (2048, 4095), (u32::MAX, 4095)] {
             assert_eq!(slot_for(parties).places().len(), members, "{parties} parties");
         }
     }

@@ -67,7 +67,9 @@ fn report(slot: &Slot, sight: Sight) -> String {
         let name = spell(member.name.words());
         (member.thread.load(Ordering::Relaxed), name)
     });
-    let doubt = if absent.len() > missing || slot.has_unplaced() { "may be " } else { "" };
+    let is_shared = slot.shared.load(Ordering::Relaxed);
+    let is_certain = absent.len() <= missing && !is_shared && !slot.has_unplaced() && !slot.has_forgotten();
+    let doubt = if is_certain { "" } else { "may be " };
     for (thread, member) in threads(ids.collect()).iter().zip(&absent) {
         let _ = match member.batch.load(Ordering::Relaxed).checked_sub(1) {
             Some(last) => writeln!(text, "phalanx:   {doubt}missing: {thread}; was here for trip {last}"),
@@ -148,6 +150,9 @@ mod tests {
         let text = said(1, false, lump);
         ends(&text, "1 of these 1, or another that came unnamed, or never came");
         assert!(text.contains("may be missing: "), "{text}");
+        ends(&said(1, true, |_| {}), "1 of these 1, or another of other processes, or that never came");
+        let forget = |slot: &Slot| slot.forgotten.store(true, Ordering::Relaxed);
+        ends(&said(1, false, forget), "1 of these 1, or another that ended, or never came");
         let text = said(1, false, |_| {});
         assert!(text.contains("  missing: ") && !text.contains("may be") && !text.contains("never came"), "{text}");
     }

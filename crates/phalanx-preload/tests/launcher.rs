@@ -8,6 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{self, Command};
+use std::time::SystemTime;
 use std::{env, fs};
 use support::{Ended, clean, launcher, library, program, run, scratch, skip};
 
@@ -120,7 +121,8 @@ fn a_program_with_file_capabilities_is_refused_to_others_than_root() {
     let folder = Folder::new();
     let place = |from: &Path, name: &str| {
         let to = folder.0.join(name);
-        fs::copy(from, &to).unwrap();
+        // By another program: what this one has written cannot be started while a child of another test still has it open.
+        assert!(Command::new("cp").args([from, &to]).status().unwrap().success());
         set_mode(&to, 0o755);
         to
     };
@@ -153,8 +155,10 @@ struct Folder(PathBuf);
 
 impl Folder {
     fn new() -> Self {
-        let folder = env::temp_dir().join(format!("phalanx-preload-{}", process::id()));
-        fs::create_dir_all(&folder).expect("a folder can be made");
+        let now = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |time| time.as_nanos());
+        let folder = env::temp_dir().join(format!("phalanx-preload-{}-{now}", process::id()));
+        // Not one that is there: anybody may have made it.
+        fs::create_dir(&folder).expect("a folder can be made");
         set_mode(&folder, 0o755);
         Self(folder)
     }

@@ -210,7 +210,7 @@ impl Slot {
             free.find(|member| self.take_place(member, me))
         };
         free().or_else(|| {
-            self.reclaim(members, now());
+            self.reclaim(members, self.swept.load(Ordering::Relaxed), now());
             free()
         })
     }
@@ -223,18 +223,18 @@ impl Slot {
         before.is_ok() || before == Err(me)
     }
 
-    /// Gives the places of all threads that have ended free, unless that was just done.
+    /// Gives the places of all threads that have ended free, unless that was just done: at `swept`, the last time that is known.
     #[cold]
     #[inline(never)]
-    fn reclaim(&self, members: &[Member], now: u64) {
+    fn reclaim(&self, members: &[Member], swept: u64, now: u64) {
         // Undisturbed before all else, since a thread that is cancelled in here would leave it begun for ever.
         let _undisturbed = Undisturbed::new();
-        let swept = self.swept.load(Ordering::Relaxed);
         let since = now.saturating_sub(swept);
         let is_due = swept == 0 || since >= members.len() as u64 * PAUSE;
         let begin = || self.swept.compare_exchange(swept, now.max(1), Ordering::Relaxed, Ordering::Relaxed).is_ok();
         // Acquire: pairs with the release below; what one has given free the next does not give free again.
-        if is_due && (!self.sweeping.swap(true, Ordering::Acquire) || swept != 0 && since >= ABANDONED) && begin() {
+        let is_mine = is_due && !self.sweeping.swap(true, Ordering::Acquire);
+        if (is_mine || is_due && swept != 0 && since >= ABANDONED) && begin() {
             for member in members {
                 let thread = member.thread.load(Ordering::Relaxed);
                 // Acquire: pairs with the release of those who count themselves out. Who left a wait by a jump is inside for ever.
@@ -242,6 +242,10 @@ impl Slot {
                     self.give_free(member, thread);
                 }
             }
+            return self.sweeping.store(false, Ordering::Release);
+        }
+        if is_mine {
+            // Another did it between the look at the time and this.
             return self.sweeping.store(false, Ordering::Release);
         }
         // Threads that begin together come together. Not for ever: this may be a signal's handler in the thread that is about it.
@@ -584,6 +588,18 @@ mod tests {
                 || member.batch.load(Ordering::Relaxed) != 0
         };
         assert!(!slot.places().iter().any(touched));
+    }
+
+    /// Another did it all between this one's look at the time and its beginning.
+    #[test]
+    fn nobody_leaves_a_look_begun_that_another_has_just_done() {
+        let slot = slot_for(4);
+        let (_, places) = slot.places().split_last().unwrap();
+        slot.reclaim(places, 0, now());
+        let swept = slot.swept.load(Ordering::Relaxed);
+        slot.reclaim(places, 0, now());
+        assert!(!slot.sweeping.load(Ordering::Relaxed));
+        assert_eq!(slot.swept.load(Ordering::Relaxed), swept);
     }
 
     #[test]

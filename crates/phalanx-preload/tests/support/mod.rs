@@ -78,8 +78,19 @@ pub(crate) fn run(command: &mut Command) -> Ended {
         format!("out-{:?}-{:?}", thread::current().id(), Instant::now()).replace(|c: char| !c.is_alphanumeric(), "_");
     let (out, err) = (scratch().join(format!("{name}.1")), scratch().join(format!("{name}.2")));
     let file = |path: &Path| Stdio::from(fs::File::create(path).expect("a file can be made"));
-    let mut child =
-        command.stdin(Stdio::null()).stdout(file(&out)).stderr(file(&err)).spawn().expect("the program starts");
+    command.stdin(Stdio::null()).stdout(file(&out)).stderr(file(&err));
+    let start = Instant::now();
+    let mut child = loop {
+        match command.spawn() {
+            // What was copied just now: a child that another test has forked, and that has not started its program yet, has it open.
+            Err(error)
+                if error.kind() == io::ErrorKind::ExecutableFileBusy && start.elapsed() < Duration::from_secs(10) =>
+            {
+                thread::sleep(Duration::from_millis(1));
+            }
+            child => break child.expect("the program starts"),
+        }
+    };
     let start = Instant::now();
     let status = loop {
         if let Some(status) = child.try_wait().expect("a child can be waited for") {

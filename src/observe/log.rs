@@ -86,7 +86,8 @@ impl Log {
     /// Hands `sink` a line for each break and each reset. Costs the parties nothing on a trip that completes.
     ///
     /// Called on whichever thread hears first of a break, with no lock held; it may use the barrier's control handle. While
-    /// it runs, that thread is not on its way.
+    /// it runs, that thread is not on its way. If that thread is interrupted before it comes to it, the line of a reset that
+    /// another calls meanwhile is handed over first: `trip` and `next` say which came first.
     pub fn breaks(sink: impl Fn(&str) + Send + Sync + 'static) -> Self {
         Self { sink: Arc::new(sink), trips: false, per_second: 10 }
     }

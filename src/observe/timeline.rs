@@ -36,12 +36,15 @@
 //!
 //! # Breaks and resets
 //!
-//! The latest [`MARKS`] breaks and resets of the barrier are kept beside, under a lock that no party takes on a trip.
+//! The latest [`MARKS`] breaks and resets of the barrier are kept beside, under a lock that no party takes on a trip. Each is noted by
+//! the thread that hears of it first, with no other lock held: it may be interrupted before it comes to that, and somebody else
+//! resets the barrier meanwhile. So they are kept in the order of the trips that they are about ([`Marks::note`]).
 
 use super::eye::{Outcome, Witness};
 use super::ring::{Pen, Ring, Words};
 use super::ticks::Ticks;
 use crate::error::Broken;
+use crate::fate::is_beyond;
 use crate::primitive::{Mutex, lock};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -181,6 +184,18 @@ pub enum Mark {
     },
 }
 
+impl Mark {
+    /// Whether it happened after `other`, by the trips that they are about: a reset comes before the break of the first trip behind it.
+    fn comes_after(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Broken(one), Self::Broken(other)) => is_beyond(one.generation(), other.generation()),
+            (Self::Reset { next }, Self::Broken(other)) => is_beyond(*next, other.generation()),
+            (Self::Reset { next: one }, Self::Reset { next: other }) => is_beyond(*one, *other),
+            (Self::Broken(one), Self::Reset { next }) => !is_beyond(*next, one.generation()),
+        }
+    }
+}
+
 /// What each party of a barrier did of late, and when: a copy, from [`Barrier::timeline`](crate::Barrier::timeline).
 ///
 /// What a tracing profiler shows of threads, for the trips of one barrier, at a few nanoseconds each. To look at it,
@@ -224,7 +239,8 @@ impl Timeline {
         &self.tracks
     }
 
-    /// The latest 256 breaks and resets of the barrier, with the time at which the first thread heard of each.
+    /// The latest 256 breaks and resets of the barrier, in the order of their trips, with the time at which the first thread heard of each;
+    /// of a break that this thread came to note only behind the reset, the time of the reset.
     #[must_use]
     pub fn marks(&self) -> &[(Duration, Mark)] {
         &self.marks
@@ -280,6 +296,20 @@ struct Marks {
     dropped: u64,
 }
 
+impl Marks {
+    /// Takes `mark` ahead of those that came after it, and with the stamp of the first of them at the latest.
+    fn note(&mut self, stamp: u64, mark: Mark) {
+        if self.latest.len() == MARKS {
+            self.latest.pop_front();
+            self.dropped += 1;
+        }
+        let behind = self.latest.iter().rev().take_while(|(_, other)| other.comes_after(&mark)).count();
+        let place = self.latest.len() - behind;
+        let stamp = self.latest.get(place).map_or(stamp, |(later, _)| stamp.min(*later));
+        self.latest.insert(place, (stamp, mark));
+    }
+}
+
 /// Notes everything of one barrier. Its locks are below all others.
 #[derive(Debug)]
 pub(crate) struct Recorder {
@@ -322,12 +352,7 @@ impl Recorder {
 
     fn mark(&self, mark: Mark) {
         let stamp = self.ticks.read();
-        let mut marks = lock(&self.marks);
-        if marks.latest.len() == MARKS {
-            marks.latest.pop_front();
-            marks.dropped += 1;
-        }
-        marks.latest.push_back((stamp, mark));
+        lock(&self.marks).note(stamp, mark);
     }
 }
 
@@ -410,6 +435,7 @@ impl Scribe {
 #[cfg(all(test, not(any(phalanx_loom, phalanx_shuttle))))]
 mod tests {
     use super::*;
+    use crate::error::Cause;
 
     fn track(rank: usize, events: &[(u64, u64, u64, Ending)]) -> Track {
         let event = |&(generation, arrived, released, ending)| {
@@ -434,6 +460,33 @@ mod tests {
         put_right(&mut tracks);
         assert_eq!(times(&tracks[0]), [(10, 20), (20, 41), (60, 70)]);
         assert_eq!(times(&tracks[1]), [(20, 40), (41, 42), (42, 42)]);
+    }
+
+    /// The thread that heard of the break first was interrupted, and another reset the barrier before it noted the break.
+    #[test]
+    fn a_break_that_is_noted_behind_its_reset_comes_before_it() {
+        let broken = |trip| Mark::Broken(Broken::by_rank(Cause::Reset, trip, 2, Vec::new()));
+        let reset = |next| Mark::Reset { next };
+        let noted = |marks: &[(u64, Mark)]| {
+            let mut kept = Marks::default();
+            marks.iter().for_each(|(stamp, mark)| kept.note(*stamp, mark.clone()));
+            Vec::from(kept.latest)
+        };
+        assert_eq!(noted(&[(10, reset(8)), (12, broken(7))]), [(10, broken(7)), (10, reset(8))]);
+        let right = [(1, broken(7)), (2, reset(8)), (3, broken(8)), (4, reset(9)), (5, reset(9))];
+        assert_eq!(noted(&right), right);
+        let [a, b, c, d, e] = right;
+        assert_eq!(
+            noted(&[b.clone(), a.clone(), d.clone(), c.clone(), e.clone()]),
+            [(1, broken(7)), b, (3, broken(8)), d, e]
+        );
+        // The numbers may wrap.
+        let around = noted(&[(1, reset(0)), (2, broken(u64::MAX)), (3, broken(0))]);
+        assert_eq!(around, [(1, broken(u64::MAX)), (1, reset(0)), (3, broken(0))]);
+        // Of those that are dropped, the earliest.
+        let mut kept = Marks::default();
+        (0..MARKS as u64 + 3).for_each(|trip| kept.note(trip, broken(trip)));
+        assert_eq!((kept.latest.len(), kept.dropped, kept.latest.front()), (MARKS, 3, Some(&(3, broken(3)))));
     }
 
     #[test]

@@ -272,9 +272,21 @@ pub(crate) fn yield_now(fruitless: u32) {
     #[cfg(not(all(test, any(phalanx_loom, phalanx_shuttle))))]
     {
         let _ = fruitless;
-        // Not rustix's, which takes it for granted that the kernel does not refuse.
-        std::thread::yield_now();
+        give_way();
     }
+}
+
+/// In place: to whoever wakes from a long sleep the C library's code is one more page that is in no cache
+/// (docs/results/2026-11-30-xeon-2cpu-preload/sleepers.md). With debug assertions rustix takes it for granted that the kernel does not refuse.
+#[cfg(all(any(target_os = "linux", target_os = "android"), not(debug_assertions), not(miri)))]
+#[inline(always)]
+fn give_way() {
+    rustix::thread::sched_yield();
+}
+
+#[cfg(not(all(any(target_os = "linux", target_os = "android"), not(debug_assertions), not(miri))))]
+fn give_way() {
+    std::thread::yield_now();
 }
 
 /// Sleeps for a tenth of a millisecond. `fruitless` as in [`relax`].

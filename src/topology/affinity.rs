@@ -91,14 +91,24 @@ pub fn current_cpu() -> Option<usize> {
 /// Elsewhere than on Linux it is what [`available_parallelism`](thread::available_parallelism) says.
 #[must_use]
 pub fn available_cpus() -> usize {
-    // A float-to-int cast saturates, so a quota beyond all reason is no limit.
-    let limit = quota().map_or(usize::MAX, |cpus| cpus as usize).max(1);
-    startup_mask().len().min(limit)
+    affordable(startup_mask().len())
 }
 
-/// How many CPUs the calling thread may run on now, asked without an allocation.
+/// So many CPUs, or the whole ones of the quota if that is less.
+pub(crate) fn affordable(cpus: usize) -> usize {
+    // A float-to-int cast saturates, so a quota beyond all reason is no limit.
+    let limit = quota().map_or(usize::MAX, |cpus| cpus as usize).max(1);
+    cpus.min(limit)
+}
+
+/// How many CPUs [`startup_mask`] would have if it were taken now; an allocation only where masks are beyond [`os::MASK_BITS`].
+pub(crate) fn exact_cpus() -> usize {
+    os::mask_size().filter(|&cpus| cpus > 0).unwrap_or_else(|| startup_mask().len())
+}
+
+/// How many CPUs the calling thread may run on now, asked without an allocation; where masks are beyond [`os::MASK_BITS`], as many.
 pub(crate) fn current_cpus() -> usize {
-    os::mask_size()
+    os::mask_size().unwrap_or(os::MASK_BITS)
 }
 
 /// Lets the calling thread run wherever the process may: one that was started by a pinned thread has that thread's CPU.
@@ -133,9 +143,9 @@ pub(super) mod os {
         }
     }
 
-    /// How many CPUs the mask has; where it does not fit there are more than [`MASK_BITS`].
-    pub(super) fn mask_size() -> usize {
-        sched_getaffinity(None).map_or(MASK_BITS, |fixed| fixed.count() as usize)
+    /// How many CPUs the mask has, if the kernel's fits.
+    pub(super) fn mask_size() -> Option<usize> {
+        sched_getaffinity(None).ok().map(|fixed| fixed.count() as usize)
     }
 
     /// Sets the mask of the calling thread; the ids must be below [`MASK_BITS`].
@@ -166,8 +176,8 @@ pub(super) mod os {
         None
     }
 
-    pub(super) fn mask_size() -> usize {
-        super::parallelism()
+    pub(super) fn mask_size() -> Option<usize> {
+        Some(super::parallelism())
     }
 
     pub(in crate::topology) fn set_mask(_: &CpuSet) -> bool {

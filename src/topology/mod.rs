@@ -51,6 +51,8 @@ mod distance;
 pub(crate) mod fuzzing;
 mod kind;
 mod machine;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod only_group;
 mod pin;
 mod placement;
 mod plan;
@@ -59,8 +61,8 @@ mod regular;
 mod sites;
 mod sysfs;
 
+pub(crate) use affinity::{affordable, current_cpus, exact_cpus, roam};
 pub use affinity::{available_cpus, current_cpu, current_mask, startup_mask};
-pub(crate) use affinity::{current_cpus, roam};
 pub use allowed::allowed_from_root;
 pub use bind::{Bind, ParseBindError};
 pub use cpu_list::{CpuListFault, MAX_CPU_IDS, ParseCpuListError};

@@ -36,32 +36,21 @@ use super::sysfs::read;
 pub fn quota() -> Option<f64> {
     // Under Miri `/proc` is not that of the program.
     let told = cfg!(all(any(target_os = "linux", target_os = "android"), not(miri)));
-    let root = Path::new("/");
-    if told { limit_of_the_only_group(root).map_or_else(|| quota_from_root(root), finite) } else { None }
+    if told { limit_of_the_only_group().map_or_else(|| quota_from_root(Path::new("/")), finite) } else { None }
 }
 
 fn finite(cpus: f64) -> Option<f64> {
     cpus.is_finite().then_some(cpus)
 }
 
-/// The limit of the topmost group, if there is no other to be seen, as in most containers: then nobody has to be asked which of them is
-/// ours, and `/proc` would have to make up a folder for the answer.
-///
-/// Of a file system of groups a folder has one link for itself, one from its parent, and one from each group in it.
-fn limit_of_the_only_group(root: &Path) -> Option<f64> {
-    [(Version::One, ONE), (Version::Two, TWO)].into_iter().find_map(|(version, point)| {
-        let point = root.join(point);
-        if link_count(&point)? > 2 { None } else { limit(version, &point) }
-    })
+/// `only_group.rs`, of this machine.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn limit_of_the_only_group() -> Option<f64> {
+    super::only_group::limit(&super::only_group::HERE)
 }
 
-#[cfg(unix)]
-fn link_count(folder: &Path) -> Option<u64> {
-    Some(std::os::unix::fs::MetadataExt::nlink(&std::fs::metadata(folder).ok()?))
-}
-
-#[cfg(not(unix))]
-fn link_count(_: &Path) -> Option<u64> {
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn limit_of_the_only_group() -> Option<f64> {
     None
 }
 
@@ -127,54 +116,34 @@ const QUOTA: &str = "cpu.cfs_quota_us";
 
 /// The limit of one group: infinite if there is none, nothing if the group is not there.
 fn limit(version: Version, group: &Path) -> Option<f64> {
-    let positive = |text: &str| text.trim().parse::<i64>().ok().filter(|&number| number > 0);
-    // Unlimited is `max` in version 2, which is no number, and -1 in version 1.
-    let limited = match version {
-        Version::One => {
-            let quota = positive(&read(&group.join(QUOTA))?);
-            quota.zip(quota.and_then(|_| positive(&read(&group.join("cpu.cfs_period_us"))?)))
-        }
-        Version::Two => {
-            let line = read(&group.join("cpu.max"))?;
-            let mut fields = line.split_ascii_whitespace().map(positive);
-            fields.next().flatten().zip(fields.next().flatten())
-        }
-    };
-    Some(limited.map_or(f64::INFINITY, |(quota, period)| quota as f64 / period as f64))
+    match version {
+        Version::One => limit_one(read(&group.join(QUOTA)).as_deref(), || read(&group.join("cpu.cfs_period_us"))),
+        Version::Two => limit_two(&read(&group.join("cpu.max"))?),
+    }
+}
+
+/// The limit by what the files of version 1 say; nothing without the first.
+pub(super) fn limit_one<T: AsRef<str>>(quota: Option<&str>, period: impl FnOnce() -> Option<T>) -> Option<f64> {
+    // Unlimited is -1.
+    let Some(quota) = positive(quota?) else { return Some(f64::INFINITY) };
+    Some(positive(period()?.as_ref()).map_or(f64::INFINITY, |period| quota / period))
+}
+
+/// The limit by what the file of version 2 says.
+pub(super) fn limit_two(line: &str) -> Option<f64> {
+    let mut fields = line.split_ascii_whitespace().map(positive);
+    // Unlimited is `max`, which is no number.
+    let limited = fields.next().flatten().zip(fields.next().flatten());
+    Some(limited.map_or(f64::INFINITY, |(quota, period)| quota / period))
+}
+
+fn positive(text: &str) -> Option<f64> {
+    text.trim().parse::<i64>().ok().filter(|&number| number > 0).map(|number| number as f64)
 }
 
 #[cfg(all(test, target_os = "linux", not(any(miri, phalanx_loom, phalanx_shuttle))))]
 mod tests {
     use super::*;
-    use std::fs;
-
-    #[test]
-    fn where_there_is_one_group_nobody_is_asked_which_is_ours() {
-        let root = std::env::temp_dir().join(format!("phalanx-one-group-{}", std::process::id()));
-        let put = |path: &str, text: &str| {
-            let path = root.join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        };
-        let limit = || limit_of_the_only_group(&root);
-        let _ = fs::remove_dir_all(&root); // A killed run may have left it.
-        assert_eq!(limit(), None, "there is none");
-        put("sys/fs/cgroup/cpu.max", "max 100000\n");
-        // Some file systems count folders otherwise, or not at all; those of groups do not.
-        if link_count(&root.join(TWO)) == Some(2) {
-            assert_eq!(limit(), Some(f64::INFINITY));
-            put("sys/fs/cgroup/cpu.max", "50000 100000\n");
-            assert_eq!((limit(), limit().and_then(finite)), (Some(0.5), Some(0.5)));
-            put("sys/fs/cgroup/cpu/cgroup.procs", "");
-            assert_eq!(limit(), None, "a group in it, which may be ours");
-            put("sys/fs/cgroup/cpu/cpu.cfs_quota_us", "150000\n");
-            put("sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000\n");
-            assert_eq!(limit(), Some(1.5), "version 1 has the controller");
-            put("sys/fs/cgroup/cpu/a/cgroup.procs", "");
-            assert_eq!(limit(), None);
-        }
-        fs::remove_dir_all(&root).unwrap();
-    }
 
     #[test]
     fn the_short_way_says_what_the_long_one_says() {

@@ -19,6 +19,12 @@ pub(crate) fn all(call: c_long, errno: i32) -> Rule {
     Rule { call, only: Vec::new(), errno }
 }
 
+/// Asks for what is known of a file, beside `statx`.
+#[cfg(target_pointer_width = "64")]
+pub(crate) const STAT: c_long = libc::SYS_newfstatat;
+#[cfg(not(target_pointer_width = "64"))]
+pub(crate) const STAT: c_long = libc::SYS_fstatat64;
+
 /// Sleeps as this library makes them: `FUTEX_WAIT` with a time. The C library's own have none, and end the process if they fail;
 /// std's are `FUTEX_WAIT_BITSET`.
 pub(crate) fn futex_wait(errno: i32) -> Rule {

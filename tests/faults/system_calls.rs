@@ -3,7 +3,7 @@
 use super::child::{self, answer, err, order, say, skip};
 use super::common::{patience, watched};
 use super::filter::{
-    Rule, all, expect_in_force, futex_wait, futex_wake, install, membarrier_expedited, membarrier_register,
+    Rule, STAT, all, expect_in_force, futex_wait, futex_wake, install, membarrier_expedited, membarrier_register,
 };
 use super::story;
 use libc::{EAGAIN, EINTR, EMFILE, ENOMEM, ENOSYS, EPERM};
@@ -42,7 +42,7 @@ fn rules(what: &str) -> Vec<Rule> {
         "getcpu" => vec![all(libc::SYS_getcpu, errno)],
         "yield" => vec![all(libc::SYS_sched_yield, errno)],
         "clock" => vec![all(libc::SYS_clock_gettime, errno), all(libc::SYS_clock_getres, errno)],
-        "files" => vec![all(libc::SYS_openat, errno), all(libc::SYS_statx, errno)],
+        "files" => [libc::SYS_openat, libc::SYS_statx, STAT].map(|call| all(call, errno)).into(),
         _ => panic!("nobody knows what {what:?} is"),
     }
 }

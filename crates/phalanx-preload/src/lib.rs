@@ -14,11 +14,11 @@
 //! # State
 //!
 //! All of a barrier is in its 32 bytes, so nothing is allocated by `_init`, nothing freed by `_destroy`, and processes may share it,
-//! if all of them have this library. How to wait here ([`Means`]) is one static: made by the first `_init` of a process (0.1 ms for
-//! the mask, the quota and the environment; nothing is timed, no thread is started), read by `_wait` without a lock, an allocation,
-//! an environment or thread-local storage, and by those alone who may stay awake: where trips are far apart each line of memory that a
-//! wait touches shows in the program's CPU time. Who waits before it is there, or in a process that makes no barriers, goes by the CPU
-//! mask alone.
+//! if all of them have this library. How to wait here ([`Means`]) is one static: made by the first `_init` of a process (from the
+//! mask and the environment at its start, and the quota; nothing is timed, no thread is started), read by `_wait` without a lock, an
+//! allocation, an environment or thread-local storage, and by those alone who may stay awake: where trips are far apart each line of
+//! memory that a wait touches shows in the program's CPU time. Who waits before it is there, or in a process that makes no barriers, goes
+//! by the CPU mask alone.
 //!
 //! The unwinder that Rust's standard library needs is linked into the library (`build.rs`).
 //!
@@ -131,7 +131,7 @@ unsafe extern "C" fn init_from(
     }
     let shared = shared == libc::PTHREAD_PROCESS_SHARED;
     let reach = if shared { Reach::Machine } else { Reach::Process };
-    MEANS.fill(|| catch_unwind(Means::here).unwrap_or_else(|_| Means::plain()));
+    MEANS.fill(|| catch_unwind(settings::means).unwrap_or_else(|_| Means::plain()));
     let barrier = barrier.cast::<InPlace>();
     let observe = settings::settings().observe();
     // SAFETY: the caller's memory, large enough and aligned (asserted above). What is in there may be a barrier that the program makes

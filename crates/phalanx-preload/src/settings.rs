@@ -1,10 +1,10 @@
 //! What the environment asks for, read when the library is loaded: before the program has threads, and before it can change it.
 
+use crate::once::Once;
 use crate::say::say;
-use phalanx::compat::in_place::patience;
-use phalanx::topology::startup_mask;
+use phalanx::compat::in_place::{self, Means, patience};
 use std::env;
-use std::ffi::{OsStr, OsString};
+use std::ffi::{CStr, OsStr, OsString, c_char};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::panic::catch_unwind;
 use std::path::PathBuf;
@@ -82,10 +82,53 @@ pub(crate) fn settings() -> &'static Settings {
 static AT_LOAD: extern "C" fn() = at_load;
 
 extern "C" fn at_load() {
-    // That it panics is not known to happen; if it does, the barriers are not observed.
-    let _ = catch_unwind(|| SETTINGS.get_or_init(read));
-    // The mask of the process, before its first thread pins itself and then makes a barrier for threads on other CPUs.
-    let _ = catch_unwind(startup_mask);
+    if start().addressed {
+        // That it panics is not known to happen; if it does, the barriers are not observed.
+        let _ = catch_unwind(|| SETTINGS.get_or_init(read));
+    }
+}
+
+/// What the process started with.
+#[derive(Clone, Copy)]
+struct Start {
+    /// CPUs of the mask: its first thread may pin itself, and then make a barrier for threads on other CPUs.
+    cpus: usize,
+    /// Whether the environment has anything to say to us.
+    addressed: bool,
+}
+
+/// Found out when the library is loaded, or before that by a constructor of another library that makes a barrier.
+fn start() -> Start {
+    static START: Once<Start> = Once::new();
+    let look = || Start { cpus: catch_unwind(in_place::cpus).unwrap_or(1), addressed: is_addressed() };
+    START.fill(look);
+    START.get().copied().unwrap_or_else(look)
+}
+
+/// How to wait here.
+pub(crate) fn means() -> Means {
+    let Start { cpus, addressed } = start();
+    Means::here(cpus, addressed)
+}
+
+/// Whether any variable in the environment begins as ours do. Mostly none does, and no more need be known: one look at all of it, where std
+/// takes one for each name, behind a lock and with more code.
+fn is_addressed() -> bool {
+    unsafe extern "C" {
+        static mut environ: *const *const c_char;
+    }
+    // SAFETY: NULL, or a list that ends with NULL of strings that end with 0, as `getenv` reads it (a program must not change it
+    // while another thread may read it).
+    unsafe {
+        let mut next = (&raw const environ).read();
+        while !next.is_null() && !(*next).is_null() {
+            if CStr::from_ptr(*next).to_bytes().starts_with(b"PHALANX_") {
+                return true;
+            }
+            next = next.add(1);
+        }
+    }
+    false
 }
 
 fn read() -> Settings {

@@ -48,7 +48,7 @@ use crate::observe::watchdog::{Thread, watch_by_number};
 use crate::primitive::{
     AtomicU32, AtomicU64, Futex, Ordering, Presence, now, owning_looks, owning_looks_if_known, settle,
 };
-use crate::topology::{available_cpus, current_cpus, startup_mask};
+use crate::topology::{affordable, available_cpus, current_cpus, exact_cpus, startup_mask};
 use crate::wait::{Calibration, Hatch, Plan, Settings, Stint, WaitPolicy, calibration, outlast};
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
@@ -127,11 +127,14 @@ pub struct Means {
 impl Means {
     /// By the environment (`PHALANX_WAIT_POLICY`, `PHALANX_SPIN`), the mask and the quota. Nothing is measured, since that takes a
     /// second thread, and the program may not be prepared for one.
+    ///
+    /// `cpus`: those of the mask that the process started with, as [`cpus`] counts them. `addressed`: whether the environment may have
+    /// any of the variables; it is not looked at otherwise.
     #[must_use]
-    pub fn here() -> Self {
-        let environment = Settings::from_env();
+    pub fn here(cpus: usize, addressed: bool) -> Self {
+        let environment = if addressed { Settings::from_env() } else { Settings::default() };
         let policy = environment.policy.unwrap_or(WaitPolicy::Adaptive);
-        Self::new(policy, environment.spin, available_cpus(), startup_mask().len(), Calibration::unmeasured())
+        Self::new(policy, environment.spin, affordable(cpus), cpus, Calibration::unmeasured())
     }
 
     /// By a policy of the caller's, and what waiting costs here as measured.
@@ -177,6 +180,12 @@ impl Means {
             ..Self::new(WaitPolicy::Adaptive, None, 1, 1, Calibration::unmeasured())
         }
     }
+}
+
+/// How many CPUs the calling thread may run on.
+#[must_use]
+pub fn cpus() -> usize {
+    exact_cpus()
 }
 
 /// After what time a trip that is stuck is to be reported, by `PHALANX_WATCHDOG`.

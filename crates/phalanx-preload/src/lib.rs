@@ -30,8 +30,8 @@
 //!
 //! - **No unwinding.** Every function is `extern "C"`, which aborts where a panic would cross. `_wait` has nothing that panics; what
 //!   formats, allocates or asks the system is behind `catch_unwind`.
-//! - **No cancellation point.** Sleeps are system calls of our own, not the C library's, and its `sched_yield` is none; what else calls
-//!   the C library (the first `_init`, reports) does so with cancellation disabled.
+//! - **No cancellation point.** Sleeps and yields are system calls of our own, not the C library's (in builds with debug assertions yields
+//!   are its `sched_yield`, which is none); what else calls the C library (the first `_init`, reports) does so with cancellation disabled.
 //! - **`errno`** stays as it was.
 //! - **Fork.** There is no lock that the child could find taken. The child's own barriers work, also those that were forked along, as
 //!   far as they are not waited at by threads that the child does not have.

@@ -117,8 +117,7 @@ impl Lessons {
         ticks as u32 & ((1 << ENDED) - 1)
     }
 
-    /// Whether the last long wait ended [`SELDOM`] spin budgets before `start`. (Processes that share a barrier have clocks of their own
-    /// here, and so may find it long ago when it was not.)
+    /// Whether the last long wait ended [`SELDOM`] spin budgets before `start`. (Processes that share a barrier have to count from one `epoch`.)
     pub(super) fn are_long_ago(self, epoch: Instant, start: Instant, spin: Duration) -> bool {
         let since = Self::tick(epoch, start).wrapping_sub(self.ended) & ((1 << ENDED) - 1);
         // What ended in the tick that is 0 is told as of the next, and may seem to lie ahead.

@@ -17,8 +17,9 @@
 //! if all of them have this library. How to wait here ([`Means`]) is one static: made by the first `_init` of a process (from the
 //! mask and the environment at its start, and the quota; nothing is timed, no thread is started), read by `_wait` without a lock, an
 //! allocation, an environment or thread-local storage, and by those alone who may stay awake: where trips are far apart each line of
-//! memory that a wait touches shows in the program's CPU time. Who waits before it is there, or in a process that makes no barriers, goes
-//! by the CPU mask alone.
+//! memory that a wait touches shows in the program's CPU time. Who waits in a process that makes no barriers goes by the same
+//! without the quota, since a wait opens no file. What a barrier keeps of past waits is counted from the start of the system, in all processes
+//! that share it.
 //!
 //! The unwinder that Rust's standard library needs is linked into the library (`build.rs`).
 //!
@@ -84,8 +85,8 @@ const MOST_PARTIES: c_uint = c_uint::MAX / 2 - 1;
 /// How to wait here: found out by the first `pthread_barrier_init`.
 static MEANS: Once<Means> = Once::new();
 
-/// The same by the CPU mask alone, for a process that waits at barriers of others.
-static PLAIN: Once<Means> = Once::new();
+/// The same without the quota, for a process that waits at barriers of others: a wait opens no file.
+static GUESTS: Once<Means> = Once::new();
 
 /// Makes a barrier of the caller's 32 bytes.
 ///
@@ -168,7 +169,7 @@ pub unsafe extern "C" fn pthread_barrier_wait(barrier: *mut pthread_barrier_t) -
         return EINVAL;
     }
     let last = match barrier.note() {
-        0 => barrier.wait_with(|| MEANS.get().or_else(plain)),
+        0 => barrier.wait_with(|| MEANS.get().or_else(of_a_guest)),
         note => wait_observed(barrier, note),
     };
     if last { libc::PTHREAD_BARRIER_SERIAL_THREAD } else { 0 }
@@ -177,19 +178,23 @@ pub unsafe extern "C" fn pthread_barrier_wait(barrier: *mut pthread_barrier_t) -
 /// In a process that makes no barriers, or before its first is made.
 #[cold]
 #[inline(never)]
-fn plain() -> Option<&'static Means> {
-    PLAIN.fill(Means::plain);
-    PLAIN.get()
+fn of_a_guest() -> Option<&'static Means> {
+    GUESTS.fill(means_of_a_guest);
+    GUESTS.get()
+}
+
+fn means_of_a_guest() -> Means {
+    catch_unwind(settings::means_of_a_guest).unwrap_or_else(|_| Means::plain())
 }
 
 #[cold]
 #[inline(never)]
 fn wait_observed(barrier: &InPlace, note: u32) -> bool {
     let local;
-    let means = match MEANS.get().or_else(plain) {
+    let means = match MEANS.get().or_else(of_a_guest) {
         Some(means) => means,
         None => {
-            local = Means::plain();
+            local = means_of_a_guest();
             &local
         }
     };

@@ -13,16 +13,12 @@ use crate::table;
 use crate::threads::forget_number;
 use crate::watchdog;
 use phalanx::compat::in_place::{InPlace, Means, Passage, Sight};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
 /// A barrier has been made, and is written already but for its note: `old` is what was in the note's place before.
 pub(crate) fn adopt(barrier: &InPlace, old: u32, shared: bool, place: usize) {
-    static PREPARED: AtomicBool = AtomicBool::new(false);
-    if !PREPARED.swap(true, Ordering::Relaxed) {
-        prepare();
-    }
     let address = std::ptr::from_ref(barrier).addr();
     if let Some(slot) = find(old, address) {
         // Made anew without having been destroyed, which POSIX leaves undefined, and nobody is hurt by here.
@@ -34,7 +30,9 @@ pub(crate) fn adopt(barrier: &InPlace, old: u32, shared: bool, place: usize) {
     }
 }
 
-fn prepare() {
+/// Once, when the library is loaded: a process that makes no barriers, and waits at those of others, counts as well, and must not be made
+/// to allocate by a wait.
+pub(crate) fn prepare() {
     // SAFETY: the functions are there as long as the library is, which is for ever: glibc takes its `atexit` back on `dlclose`.
     unsafe {
         libc::pthread_atfork(None, None, Some(in_the_child));

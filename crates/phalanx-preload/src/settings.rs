@@ -1,5 +1,6 @@
 //! What the environment asks for, read when the library is loaded: before the program has threads, and before it can change it.
 
+use crate::observe;
 use crate::once::Once;
 use crate::say::say;
 use phalanx::compat::in_place::{self, Means, patience};
@@ -84,7 +85,11 @@ static AT_LOAD: extern "C" fn() = at_load;
 extern "C" fn at_load() {
     if start().addressed {
         // That it panics is not known to happen; if it does, the barriers are not observed.
-        let _ = catch_unwind(|| SETTINGS.get_or_init(read));
+        let _ = catch_unwind(|| {
+            if SETTINGS.get_or_init(read).observe() {
+                observe::prepare();
+            }
+        });
     }
 }
 
@@ -105,10 +110,20 @@ fn start() -> Start {
     START.get().copied().unwrap_or_else(look)
 }
 
-/// How to wait here.
+/// How to wait here, for `pthread_barrier_init`.
 pub(crate) fn means() -> Means {
     let Start { cpus, addressed } = start();
-    Means::here(cpus, addressed)
+    counting_as_all_do(Means::here(cpus, addressed))
+}
+
+/// How to wait here, for a wait in a process that has made no barrier: nothing is read that has not been read before.
+pub(crate) fn means_of_a_guest() -> Means {
+    let Start { cpus, addressed } = start();
+    counting_as_all_do(Means::without_quota(cpus, addressed && SETTINGS.get().is_some()))
+}
+
+fn counting_as_all_do(means: Means) -> Means {
+    means.counting_from_boot(Duration::from_nanos(observe::now()))
 }
 
 /// Whether any variable in the environment begins as ours do. Mostly none does, and no more need be known: one look at all of it, where std

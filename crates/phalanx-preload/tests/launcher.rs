@@ -58,6 +58,12 @@ fn a_program_is_started_with_its_arguments_and_its_status() {
     assert_eq!((ended.status, ended.out), (0, format!("-1 - {library}:libc.so.6\n")));
     let ended = launch(&["--stats", "--watchdog", "10s", "./one"], &[]);
     assert!(ended.status == 0 && ended.err.contains("barriers of one"), "{ended:?}");
+    // A file in this folder, by its bare name.
+    let table = scratch().join("one_table");
+    let _ = fs::remove_file(&table); // Of the last run.
+    let ended = launch(&["--stats=one_table", "./one"], &[]);
+    assert!(ended.status == 0 && ended.err.is_empty(), "{ended:?}");
+    assert!(fs::read_to_string(&table).is_ok_and(|text| text.contains("barriers of one")));
     let ended = launch(&["--watchdog=soon", "./one"], &[]);
     assert!(ended.status == 0 && ended.err.starts_with("phalanx: PHALANX_WATCHDOG"), "{ended:?}");
 }

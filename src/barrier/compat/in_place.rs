@@ -118,7 +118,7 @@ pub struct Means {
     /// CPUs of the mask, of which a quota may leave less.
     mask: usize,
     costs: Calibration,
-    /// What times are counted from.
+    /// What times are counted from, also those that a barrier keeps.
     epoch: Instant,
     /// The plan where everybody has a CPU.
     plenty: Plan,
@@ -132,9 +132,27 @@ impl Means {
     /// any of the variables; it is not looked at otherwise.
     #[must_use]
     pub fn here(cpus: usize, addressed: bool) -> Self {
+        Self::by_environment(addressed, affordable(cpus), cpus)
+    }
+
+    /// [`here`](Self::here) without the quota, for whom no file may be opened: a wait of a process that makes no barriers. (The environment
+    /// is not looked at if it has been before.)
+    #[must_use]
+    pub fn without_quota(cpus: usize, addressed: bool) -> Self {
+        Self::by_environment(addressed, cpus, cpus)
+    }
+
+    fn by_environment(addressed: bool, cpus: usize, mask: usize) -> Self {
         let environment = if addressed { Settings::from_env() } else { Settings::default() };
         let policy = environment.policy.unwrap_or(WaitPolicy::Adaptive);
-        Self::new(policy, environment.spin, affordable(cpus), cpus, Calibration::unmeasured())
+        Self::new(policy, environment.spin, cpus, mask, Calibration::unmeasured())
+    }
+
+    /// The same with times counted from the start of the system, `uptime` ago. Processes that share a barrier need that: when its last wait
+    /// ended is kept in it, and counted from a time of one process it would be long ago for an older one, which would not stay awake.
+    #[must_use]
+    pub fn counting_from_boot(self, uptime: Duration) -> Self {
+        Self { epoch: self.epoch.checked_sub(uptime).unwrap_or(self.epoch), ..self }
     }
 
     /// By a policy of the caller's, and what waiting costs here as measured.
@@ -543,6 +561,26 @@ mod tests {
     fn a_pause_of_waits_far_apart_is_counted_by_trips() {
         // Whom the bell of one trip wakes who already sleeps for the next ends the pause, so not always.
         assert!([2, 3].iter().all(|&parties| (0..5).any(|_| counted_of_eight(parties) == 8)));
+    }
+
+    /// Of two processes that shared a barrier, the older one took each wait of the other for one of long ago, and slept at once.
+    #[test]
+    fn what_one_process_keeps_in_a_barrier_is_not_long_ago_for_an_older_one() {
+        let boot = now();
+        let made = |counting: bool| {
+            let means = Means::plain();
+            if counting { means.counting_from_boot(boot.elapsed()) } else { means }
+        };
+        let apart = |counting: bool| {
+            let older = made(counting);
+            thread::sleep(Duration::from_millis(20));
+            made(counting).epoch.saturating_duration_since(older.epoch)
+        };
+        assert!(apart(false) >= Duration::from_millis(20), "else this shows nothing");
+        // Somebody else may have the CPU between the two looks at the clock.
+        assert!((0..50).any(|_| apart(true) < Duration::from_millis(10)));
+        let means = Means::plain();
+        assert_eq!(means.counting_from_boot(Duration::MAX).epoch, means.epoch, "there is no such time");
     }
 
     #[test]

@@ -65,6 +65,15 @@ fn statistics_say_who_came_last_and_how_long_the_others_waited() {
     assert!((10..=100).contains(&share), "{line:?}");
     assert!(ended.err.contains("% of trips: `slow` (thread "), "{}", ended.err);
     assert!(ended.err.contains("(make+0x"), "where it was made: {}", ended.err);
+    let ended = run(preloaded(&late, &[("PHALANX_PRELOAD_STATS", "1")]).arg("300"));
+    finished(&ended);
+    let slowest = &cells(&ended.err, "3")[9];
+    let number = |unit| slowest.strip_suffix(unit).and_then(|number: &str| number.parse::<f64>().ok());
+    let millis = number("ms").or_else(|| number("s").map(|seconds| seconds * 1e3));
+    assert!(
+        millis.is_some_and(|millis| (200.0..20_000.0).contains(&millis)),
+        "the others waited for 300 ms: {slowest}"
+    );
     // Nothing is said that was not asked for.
     let silent = run(&mut preloaded::<&str>(&late, &[]));
     finished(&silent);

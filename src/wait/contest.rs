@@ -20,7 +20,7 @@
 //! A round takes [`ROUND`]: a few time slices. It is over with the first wait behind that; whoever gets to move `began` on ends it, and writes
 //! what belongs to the next one. The barrier has no room for all this, so it is in one of a few places that all barriers of the
 //! process share, chosen by address. Who finds his place taken does without a contest, and so do barriers that processes share: their
-//! clocks and places are not the same. A round that took [`STALE`] or longer says nothing, and its place is anybody's: no trip came, or
+//! places are not the same. A round that took [`STALE`] or longer says nothing, and its place is anybody's: no trip came, or
 //! the barrier is gone.
 //!
 //! Those who are to sleep do so without a limit, once a wake has ended a sleep of this process and the kernel has refused nothing: a timer

@@ -303,7 +303,7 @@ impl Hatch<'_> {
         }
     }
 
-    /// Where the contest of this barrier would be: within a process, whose threads have one clock and one place for it.
+    /// Where the contest of this barrier would be: within a process, whose threads have one place for it.
     fn contest(self, plan: Plan) -> Option<&'static Contest> {
         if plan.learns && self.reach == Reach::Process { place_of(self.who()) } else { None }
     }

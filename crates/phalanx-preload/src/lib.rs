@@ -169,7 +169,7 @@ pub unsafe extern "C" fn pthread_barrier_wait(barrier: *mut pthread_barrier_t) -
         return EINVAL;
     }
     let last = match barrier.note() {
-        0 => barrier.wait_with(|| MEANS.get().or_else(of_a_guest)),
+        0 => barrier.wait_with(|| MEANS.get().or_else(of_a_guest), means_of_a_guest),
         note => wait_observed(barrier, note),
     };
     if last { libc::PTHREAD_BARRIER_SERIAL_THREAD } else { 0 }
@@ -179,7 +179,10 @@ pub unsafe extern "C" fn pthread_barrier_wait(barrier: *mut pthread_barrier_t) -
 #[cold]
 #[inline(never)]
 fn of_a_guest() -> Option<&'static Means> {
-    GUESTS.fill(means_of_a_guest);
+    // Not for good, before the environment has been read: a constructor of another library may wait.
+    if settings::are_known() {
+        GUESTS.fill(means_of_a_guest);
+    }
     GUESTS.get()
 }
 

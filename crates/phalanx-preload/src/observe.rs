@@ -13,12 +13,16 @@ use crate::table;
 use crate::threads::forget_number;
 use crate::watchdog;
 use phalanx::compat::in_place::{InPlace, Means, Passage, Sight};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
 /// A barrier has been made, and is written already but for its note: `old` is what was in the note's place before.
 pub(crate) fn adopt(barrier: &InPlace, old: u32, shared: bool, place: usize) {
+    static FIRST: AtomicBool = AtomicBool::new(true);
+    if FIRST.swap(false, Ordering::Relaxed) {
+        print_at_exit();
+    }
     let address = std::ptr::from_ref(barrier).addr();
     if let Some(slot) = find(old, address) {
         // Made anew without having been destroyed, which POSIX leaves undefined, and nobody is hurt by here.
@@ -30,17 +34,26 @@ pub(crate) fn adopt(barrier: &InPlace, old: u32, shared: bool, place: usize) {
     }
 }
 
-/// Once, when the library is loaded: a process that makes no barriers, and waits at those of others, counts as well, and must not be made
-/// to allocate by a wait.
+/// Once, when the library is loaded: of a process that only waits at barriers of others nothing else calls, and its waits must not allocate.
 pub(crate) fn prepare() {
-    // SAFETY: the functions are there as long as the library is, which is for ever: glibc takes its `atexit` back on `dlclose`.
-    unsafe {
-        libc::pthread_atfork(None, None, Some(in_the_child));
-        libc::atexit(at_exit);
-    }
+    // SAFETY: the function is there as long as the library is, which is for ever.
+    unsafe { libc::pthread_atfork(None, None, Some(in_the_child)) };
+    print_at_exit();
 }
 
+/// What is registered last comes first. So by the first barrier that is made it is registered again: before that many a program has
+/// registered what closes its stderr.
+fn print_at_exit() {
+    // SAFETY: the function is there as long as the library is, which is for ever: glibc calls it on `dlclose` at the latest.
+    unsafe { libc::atexit(at_exit) };
+}
+
+static PRINTED: AtomicBool = AtomicBool::new(false);
+
 extern "C" fn at_exit() {
+    if PRINTED.swap(true, Ordering::Relaxed) {
+        return;
+    }
     let _undisturbed = Undisturbed::new();
     // A panic ends the table, not the program.
     let _ = std::panic::catch_unwind(|| {
@@ -52,6 +65,7 @@ extern "C" fn at_exit() {
 
 /// Sums begin anew: the parent prints its own.
 unsafe extern "C" fn in_the_child() {
+    PRINTED.store(false, Ordering::Relaxed);
     forget_number();
     slots::forget_all();
     lines::forget_all();
@@ -78,6 +92,20 @@ fn settle(address: usize, parties: u32, shared: bool, place: usize) -> Option<&'
     Some(slot)
 }
 
+/// A slot for a barrier of another process, at which a thread of this one waits for the first time.
+fn settle_as_guest(address: usize, parties: u32) -> Option<&'static Slot> {
+    let slot = settle(address, parties, true, 0)?;
+    let first = slots::of_shared(address)?;
+    if !std::ptr::eq(first, slot) {
+        // Two threads at once, and the other one was first.
+        if let Some(line) = slot.line() {
+            line.made.fetch_sub(1, Ordering::Relaxed);
+        }
+        slot.give_back();
+    }
+    Some(first)
+}
+
 fn find(note: u32, address: usize) -> Option<&'static Slot> {
     if note == SHARED { slots::of_shared(address) } else { slots::of(note, address) }
 }
@@ -94,7 +122,7 @@ fn drop_out(slot: &Slot) {
 #[inline(never)]
 pub(crate) fn wait(barrier: &InPlace, note: u32, means: &Means) -> bool {
     let address = std::ptr::from_ref(barrier).addr();
-    let guest = |parties: u32| settings().observe().then(|| settle(address, parties, true, 0)).flatten();
+    let guest = |parties: u32| settings().observe().then(|| settle_as_guest(address, parties)).flatten();
     let slot = match find(note, address) {
         // Made anew by another process.
         Some(slot) if note == SHARED && slot.parties.load(Ordering::Relaxed) != barrier.parties() => None,
@@ -183,4 +211,29 @@ pub(crate) fn now() -> u64 {
     // SAFETY: the pointer is good for the call.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };
     (time.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Barrier;
+
+    #[test]
+    fn two_threads_that_find_a_barrier_of_another_process_count_at_one_place() {
+        let (both, addresses) = (Barrier::new(2), (1..=2000).map(|number| number * 4096));
+        for address in addresses {
+            let find = || {
+                both.wait();
+                settle_as_guest(address, 2).map(|slot| std::ptr::from_ref(slot).addr())
+            };
+            let (one, other) = thread::scope(|scope| {
+                let other = scope.spawn(find);
+                (find(), other.join().unwrap())
+            });
+            assert!(one.is_some() && one == other, "turn {}", address / 4096);
+            slots::of_shared(address).unwrap().give_back();
+        }
+        let made = lines::all().map(|line| line.made.load(Ordering::Relaxed)).sum::<u64>();
+        assert_eq!(made, 2000, "and for one");
+    }
 }

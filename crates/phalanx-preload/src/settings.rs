@@ -123,7 +123,12 @@ pub(crate) fn means_of_a_guest() -> Means {
 }
 
 fn counting_as_all_do(means: Means) -> Means {
-    means.counting_from_boot(Duration::from_nanos(observe::now()))
+    means.counting_from_boot(|| Duration::from_nanos(observe::now()))
+}
+
+/// Whether the environment has been read, or has nothing to say.
+pub(crate) fn are_known() -> bool {
+    SETTINGS.get().is_some() || !start().addressed
 }
 
 /// Whether any variable in the environment begins as ours do. Mostly none does, and no more need be known: one look at all of it, where std
@@ -170,6 +175,22 @@ fn read() -> Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::thread;
+
+    /// Two processes are two times to find them out.
+    #[test]
+    fn all_means_count_from_one_time() {
+        let ways: [fn() -> Means; 2] = [means, means_of_a_guest];
+        for (one, other) in [(ways[0], ways[1]), (ways[1], ways[0])] {
+            let apart = || {
+                let earlier = one().epoch();
+                thread::sleep(Duration::from_millis(20));
+                other().epoch().saturating_duration_since(earlier)
+            };
+            // Somebody else may have the CPU at each of the looks.
+            assert!((0..50).any(|_| apart() < Duration::from_millis(10)));
+        }
+    }
 
     #[test]
     fn where_statistics_go_is_read_or_refused() {

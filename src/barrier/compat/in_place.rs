@@ -148,11 +148,27 @@ impl Means {
         Self::new(policy, environment.spin, cpus, mask, Calibration::unmeasured())
     }
 
-    /// The same with times counted from the start of the system, `uptime` ago. Processes that share a barrier need that: when its last wait
-    /// ended is kept in it, and counted from a time of one process it would be long ago for an older one, which would not stay awake.
+    /// The same with times counted from the start of the system, which was `uptime` ago by the clock of [`Instant`]. Processes that share a
+    /// barrier need that: when its last wait ended is kept in it, and counted from a time of one process it would be long ago for an older
+    /// one, which would not stay awake.
     #[must_use]
-    pub fn counting_from_boot(self, uptime: Duration) -> Self {
-        Self { epoch: self.epoch.checked_sub(uptime).unwrap_or(self.epoch), ..self }
+    pub fn counting_from_boot(self, uptime: impl Fn() -> Duration) -> Self {
+        let mut epoch = self.epoch;
+        // Again if somebody else had the CPU between two looks at the clock.
+        for _ in 0..4 {
+            let start = now();
+            epoch = start.checked_sub(uptime()).unwrap_or(self.epoch);
+            if start.elapsed() < Duration::from_millis(1) {
+                break;
+            }
+        }
+        Self { epoch, ..self }
+    }
+
+    /// What times are counted from.
+    #[must_use]
+    pub fn epoch(&self) -> Instant {
+        self.epoch
     }
 
     /// By a policy of the caller's, and what waiting costs here as measured.
@@ -285,12 +301,13 @@ impl InPlace {
     /// Arrives, and stays until as many callers as the barrier has parties have arrived; true for the last of them.
     #[inline]
     pub fn wait(&self, means: &Means) -> bool {
-        self.wait_with(|| Some(means))
+        self.wait_with(|| Some(means), Means::plain)
     }
 
-    /// [`wait`](Self::wait), with means that are looked up by those alone who look at the clock; where there are none, by [`Means::plain`].
+    /// [`wait`](Self::wait), with means that are looked up by those alone who look at the clock; where there are none, with those that `make` makes
+    /// for this wait.
     #[inline(always)]
-    pub fn wait_with<'m>(&self, means: impl Fn() -> Option<&'m Means>) -> bool {
+    pub fn wait_with<'m>(&self, means: impl Fn() -> Option<&'m Means>, make: fn() -> Means) -> bool {
         let parties = self.parties();
         let Place { end, index } = self.arrive();
         let last = index + 1 == parties;
@@ -305,7 +322,7 @@ impl InPlace {
                     self.wait_longer(end, means);
                 }
             } else {
-                self.wait_plainly(end);
+                self.wait_with_new(end, make);
             }
         }
         self.leave();
@@ -314,8 +331,8 @@ impl InPlace {
 
     #[cold]
     #[inline(never)]
-    fn wait_plainly(&self, end: u64) {
-        self.wait_longer(end, &Means::plain());
+    fn wait_with_new(&self, end: u64, make: fn() -> Means) {
+        self.wait_longer(end, &make());
     }
 
     /// Step 3, behind the bare polls.
@@ -569,18 +586,18 @@ mod tests {
         let boot = now();
         let made = |counting: bool| {
             let means = Means::plain();
-            if counting { means.counting_from_boot(boot.elapsed()) } else { means }
+            if counting { means.counting_from_boot(|| boot.elapsed()) } else { means }
         };
         let apart = |counting: bool| {
             let older = made(counting);
             thread::sleep(Duration::from_millis(20));
-            made(counting).epoch.saturating_duration_since(older.epoch)
+            made(counting).epoch().saturating_duration_since(older.epoch())
         };
         assert!(apart(false) >= Duration::from_millis(20), "else this shows nothing");
-        // Somebody else may have the CPU between the two looks at the clock.
+        // Somebody else may have the CPU at each of the looks.
         assert!((0..50).any(|_| apart(true) < Duration::from_millis(10)));
         let means = Means::plain();
-        assert_eq!(means.counting_from_boot(Duration::MAX).epoch, means.epoch, "there is no such time");
+        assert_eq!(means.counting_from_boot(|| Duration::MAX).epoch(), means.epoch(), "there is no such time");
     }
 
     #[test]

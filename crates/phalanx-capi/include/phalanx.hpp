@@ -395,7 +395,8 @@ private:
     // Where this thread found a party last.
     std::size_t &usual_place() {
         static thread_local memory last{nullptr, 0};
-        if (last.barrier != this) last = {this, next_.fetch_add(1, std::memory_order_relaxed) % count_};
+        // The one remembered may be another, larger, that was at this address before.
+        if (last.barrier != this || last.place >= count_) last = {this, next_.fetch_add(1, std::memory_order_relaxed) % count_};
         return last.place;
     }
 

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -177,6 +178,20 @@ static void short_lives() {
     barrier.wait(std::move(token));
 }
 
+// A smaller one where a larger one was: what a thread remembers of that is no place of this.
+static void one_address_two_barriers() {
+    std::optional<phalanx::barrier<>> barrier;
+    barrier.emplace(8);
+    auto all = barrier->arrive(8); // the last place is this thread's usual one now
+    barrier->wait(std::move(all));
+    const void *const before = &*barrier;
+    barrier.emplace(2);
+    CHECK(&*barrier == before);
+    auto both = barrier->arrive(2);
+    barrier->wait(std::move(both));
+    CHECK(barrier->stats().trips == 1);
+}
+
 static void ranks() {
     phalanx::ranked_barrier barrier(2);
     phalanx::party first = barrier.claim(0);
@@ -271,6 +286,7 @@ int main() {
     breaks();
     reentered();
     short_lives();
+    one_address_two_barriers();
     ranks();
     shared();
     teams();

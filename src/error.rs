@@ -564,7 +564,7 @@ pub(crate) fn report_ignored(variable: &'static str, value: &str, why: &dyn fmt:
     let mut reported = REPORTED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     if reported.insert(variable) {
         let shown: String = value.chars().take(80).collect();
-        eprintln!("phalanx: {variable}={shown:?} is ignored: {why}");
+        crate::primitive::direct::say(&format!("phalanx: {variable}={shown:?} is ignored: {why}\n"));
     }
 }
 

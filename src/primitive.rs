@@ -72,6 +72,7 @@ pub(crate) use chosen::{AtomicU32, AtomicU64, Mutex, MutexGuard, Ordering, fence
 use std::mem::MaybeUninit;
 use std::time::Instant;
 
+pub(crate) mod direct;
 mod looks;
 pub(crate) use looks::{owning_looks, owning_looks_if_known};
 

@@ -70,10 +70,10 @@ fn insist() {
     if visit_all().is_some() {
         return;
     }
-    eprintln!(
+    super::direct::say(&format!(
         "phalanx: membarrier(PRIVATE_EXPEDITED) worked when the first barrier was built and fails now ({error}), and so does \
-         sched_setaffinity(2) in its place; install system call filters before that, or let them pass membarrier(2)"
-    );
+         sched_setaffinity(2) in its place; install system call filters before that, or let them pass membarrier(2)\n"
+    ));
     std::process::abort();
 }
 
@@ -120,7 +120,7 @@ fn cpus_in_use() -> Option<BTreeSet<usize>> {
     let mut cpus = BTreeSet::new();
     for task in fs::read_dir("/proc/self/task").ok()? {
         let task = task.ok()?.path();
-        let told = (status_list(task.join("status")), fs::read_to_string(task.join("stat")).ok());
+        let told = (status_list(task.join("status")), text(task.join("stat")));
         match told {
             (Some(mask), Some(stat)) => {
                 cpus.extend(mask);
@@ -134,9 +134,14 @@ fn cpus_in_use() -> Option<BTreeSet<usize>> {
     Some(cpus)
 }
 
+/// What a file of the kernel's says. (Whoever waits may come here, so not by std's files.)
+fn text(path: impl AsRef<std::path::Path>) -> Option<String> {
+    String::from_utf8(super::direct::content(path.as_ref(), usize::MAX)?).ok()
+}
+
 /// `Cpus_allowed_list` of a `proc_pid_status(5)`.
 fn status_list(path: impl AsRef<std::path::Path>) -> Option<Vec<usize>> {
-    let status = fs::read_to_string(path).ok()?;
+    let status = text(path)?;
     parse_list(status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?)
 }
 
@@ -158,7 +163,7 @@ fn last_cpu(stat: &str) -> Option<usize> {
 
 /// Masks may have CPUs that are not there; on these runs nobody.
 fn is_online(cpu: usize) -> bool {
-    let list = fs::read_to_string("/sys/devices/system/cpu/online").ok().and_then(|text| parse_list(&text));
+    let list = text("/sys/devices/system/cpu/online").and_then(|text| parse_list(&text));
     list.is_none_or(|list| list.contains(&cpu))
 }
 

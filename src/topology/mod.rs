@@ -51,7 +51,7 @@ mod distance;
 pub(crate) mod fuzzing;
 mod kind;
 mod machine;
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(all(any(target_os = "linux", target_os = "android"), not(miri)))]
 mod only_group;
 mod pin;
 mod placement;

@@ -7,11 +7,11 @@
 //! memory that nobody has touched before. So the system calls are made in place, into a buffer on the stack, and neither std's files nor
 //! the heap are needed (docs/results/2026-11-30-xeon-2cpu-preload/sleepers.md).
 
-use rustix::fs::{CWD, Mode, OFlags, openat, stat};
-use rustix::io::{read, retry_on_intr};
+use rustix::fs::{OFlags, stat};
 use rustix::path::Arg;
 
 use super::quota::{limit_one, limit_two};
+use crate::primitive::direct::File;
 
 /// Where hierarchies are mounted usually, and the files of their topmost groups.
 pub(super) struct Places<P> {
@@ -53,10 +53,8 @@ const LONGEST: usize = 64;
 
 /// What is in a file of the kernel's, which hands it out in one piece.
 fn text(file: impl Arg + Copy, buffer: &mut [u8; LONGEST]) -> Option<&str> {
-    // Should anything else be there, it keeps nobody waiting. (Not `open`, whose call of old a sandbox may take amiss.)
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
-    let file = retry_on_intr(|| openat(CWD, file, flags, Mode::empty())).ok()?;
-    let long = retry_on_intr(|| read(&file, &mut buffer[..])).ok()?;
+    // Should anything else be there, it keeps nobody waiting.
+    let long = File::open(file, OFlags::NOCTTY | OFlags::NONBLOCK)?.read(&mut buffer[..])?;
     if long < LONGEST { std::str::from_utf8(&buffer[..long]).ok() } else { None }
 }
 

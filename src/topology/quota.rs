@@ -44,12 +44,12 @@ fn finite(cpus: f64) -> Option<f64> {
 }
 
 /// `only_group.rs`, of this machine.
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(all(any(target_os = "linux", target_os = "android"), not(miri)))]
 fn limit_of_the_only_group() -> Option<f64> {
     super::only_group::limit(&super::only_group::HERE)
 }
 
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[cfg(not(all(any(target_os = "linux", target_os = "android"), not(miri))))]
 fn limit_of_the_only_group() -> Option<f64> {
     None
 }

@@ -6,8 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
+use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use super::cpu_list::MAX_CPU_IDS;
@@ -178,14 +178,14 @@ pub(super) fn numbered(dir: &Path, prefix: &str) -> io::Result<BTreeSet<usize>> 
 /// A small file's text without the blanks around it and the zero byte that some kernels end a list with.
 pub(super) fn read(path: &Path) -> Option<String> {
     /// The longest honest file here is a mount table; the bound is for a root that is not what it claims to be.
-    const LONGEST: u64 = 1 << 24;
+    const LONGEST: usize = 1 << 24;
     let bytes = content(path, LONGEST)?;
     let text = String::from_utf8_lossy(&bytes);
     Some(text.trim_matches(|c: char| c.is_whitespace() || c == '\0').to_owned())
 }
 
 /// The beginning of a file.
-fn content(path: &Path, most: u64) -> Option<Vec<u8>> {
+fn content(path: &Path, most: usize) -> Option<Vec<u8>> {
     #[cfg(any(test, phalanx_fuzz))]
     if let Some(content) = crate::fuzzing::tree::content(path) {
         return content;
@@ -195,10 +195,8 @@ fn content(path: &Path, most: u64) -> Option<Vec<u8>> {
     if !is_the_kernels(path) && !fs::metadata(path).ok()?.is_file() {
         return None;
     }
-    // What is to be read is seldom longer; from nothing the buffer would grow in steps of 32 bytes, with a system call each.
-    let mut bytes = Vec::with_capacity(4096);
-    File::open(path).ok()?.take(most).read_to_end(&mut bytes).ok()?;
-    Some(bytes)
+    // The first wait of a `compat::Barrier` reads what CPUs there are, so not by std's files, which are cancellation points.
+    crate::primitive::direct::content(path, most)
 }
 
 /// Whether the kernel makes what is there: files of this machine, not of a snapshot, of which `/proc` shows the roots, too.

@@ -20,9 +20,9 @@ use super::report::Report;
 use super::subject::Subject;
 use super::vigil::{Orders, Vigil};
 use crate::observe::quietly;
+use crate::primitive::direct::say;
 use crate::topology::roam;
 use std::fmt;
-use std::io::Write as _;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -37,10 +37,7 @@ impl Sink {
 
     /// Writes the text of each report to stderr.
     pub(crate) fn stderr() -> Self {
-        Self::new(|report| {
-            // All at once, so that no other thread's lines get in between; that it cannot be written is no reason to panic.
-            let _ = std::io::stderr().lock().write_all(format!("phalanx: {report}\n").as_bytes());
-        })
+        Self::new(|report| say(&format!("phalanx: {report}\n")))
     }
 }
 
@@ -128,9 +125,7 @@ pub(crate) fn watch(subject: Weak<dyn Subject>, number: u64, orders: Orders, sin
     match std::thread::Builder::new().name("phalanx-watchdog".into()).spawn(go_on_patrol) {
         Ok(_) => state.on_duty = true,
         Err(error) => {
-            let text =
-                format!("phalanx: no thread for the watchdog, so nobody is told of trips that are stuck: {error}\n");
-            let _ = std::io::stderr().lock().write_all(text.as_bytes());
+            say(&format!("phalanx: no thread for the watchdog, so nobody is told of trips that are stuck: {error}\n"));
         }
     }
     Watched { number }

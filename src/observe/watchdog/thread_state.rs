@@ -323,7 +323,8 @@ pub(crate) fn last_cpu(thread: u32) -> Option<usize> {
 
 #[cfg(all(target_os = "linux", not(miri)))]
 fn read(thread: u32, file: &str) -> Option<Vec<u8>> {
-    std::fs::read(format!("/proc/self/task/{thread}/{file}")).ok()
+    // By whoever is told of a break, in the midst of a wait: not by std's files, which are cancellation points.
+    crate::primitive::direct::content(format!("/proc/self/task/{thread}/{file}").as_ref(), usize::MAX)
 }
 
 #[cfg(not(all(target_os = "linux", not(miri))))]

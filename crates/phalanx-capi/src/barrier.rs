@@ -5,7 +5,8 @@ use crate::handle::{Kind, Pin, Shelf};
 use crate::out;
 use crate::party::{phalanx_party, take_in};
 use crate::status::phalanx_status::{self, PHALANX_NOT_BROKEN};
-use crate::status::{Failure, guarded, phalanx_broken};
+use crate::status::{Failure, phalanx_broken};
+use crate::undisturbed::undisturbed;
 use phalanx::{Barrier, Builder, TripInfo};
 use std::ffi::{c_char, c_int, c_void};
 
@@ -143,7 +144,7 @@ pub unsafe extern "C" fn phalanx_barrier_create(
     options: *const phalanx_barrier_options,
     barrier: *mut *mut phalanx_barrier,
 ) -> phalanx_status {
-    guarded(|| {
+    undisturbed(|| {
         out::needed(barrier, "barrier")?;
         // SAFETY: by this function's own contract.
         let builder = match unsafe { options.as_ref() } {
@@ -161,7 +162,7 @@ pub unsafe extern "C" fn phalanx_barrier_create(
 /// and so breaks the trip. May be called while other threads are in functions of this barrier.
 #[unsafe(no_mangle)]
 pub extern "C" fn phalanx_barrier_free(barrier: *mut phalanx_barrier) -> phalanx_status {
-    guarded(|| {
+    undisturbed(|| {
         let handle = barrier.addr();
         pinned(barrier)?.end().map_err(|refusal| Failure::refused(refusal, Kind::Barrier, handle))
     })
@@ -179,7 +180,7 @@ pub unsafe extern "C" fn phalanx_barrier_claim(
     rank: usize,
     party: *mut *mut phalanx_party,
 ) -> phalanx_status {
-    guarded(|| {
+    undisturbed(|| {
         out::needed(party, "party")?;
         let handle = take_in(pinned(barrier)?.claim(rank)?)?;
         // SAFETY: by this function's own contract.
@@ -198,7 +199,7 @@ pub unsafe extern "C" fn phalanx_barrier_join(
     barrier: *const phalanx_barrier,
     party: *mut *mut phalanx_party,
 ) -> phalanx_status {
-    guarded(|| {
+    undisturbed(|| {
         out::needed(party, "party")?;
         let handle = take_in(pinned(barrier)?.join()?)?;
         // SAFETY: by this function's own contract.
@@ -217,7 +218,7 @@ pub unsafe extern "C" fn phalanx_barrier_abort(
     barrier: *const phalanx_barrier,
     reason: *const c_char,
 ) -> phalanx_status {
-    guarded(|| {
+    undisturbed(|| {
         // SAFETY: by this function's own contract.
         let reason = unsafe { reason_in(reason) };
         pinned(barrier)?.abort(reason);
@@ -248,7 +249,7 @@ pub unsafe extern "C" fn phalanx_barrier_reset(
     barrier: *const phalanx_barrier,
     generation: *mut u64,
 ) -> phalanx_status {
-    guarded(|| {
+    undisturbed(|| {
         let next = pinned(barrier)?.reset()?;
         // SAFETY: by this function's own contract.
         unsafe { out::offer(generation, next) };
@@ -266,7 +267,7 @@ pub unsafe extern "C" fn phalanx_barrier_parties(
     barrier: *const phalanx_barrier,
     parties: *mut usize,
 ) -> phalanx_status {
-    guarded(|| {
+    undisturbed(|| {
         let now = pinned(barrier)?.parties();
         // SAFETY: by this function's own contract.
         unsafe { out::give(parties, "parties", now) }
@@ -283,7 +284,7 @@ pub unsafe extern "C" fn phalanx_barrier_generation(
     barrier: *const phalanx_barrier,
     generation: *mut u64,
 ) -> phalanx_status {
-    guarded(|| {
+    undisturbed(|| {
         let now = pinned(barrier)?.generation();
         // SAFETY: by this function's own contract.
         unsafe { out::give(generation, "generation", now) }
@@ -304,7 +305,7 @@ pub unsafe extern "C" fn phalanx_barrier_missing(
     capacity: usize,
     count: *mut usize,
 ) -> phalanx_status {
-    guarded(|| {
+    undisturbed(|| {
         let missing = pinned(barrier)?.missing();
         // SAFETY: by this function's own contract.
         unsafe { out::give_all(&missing, ranks, capacity, count) }
@@ -321,7 +322,7 @@ pub unsafe extern "C" fn phalanx_barrier_is_broken(
     barrier: *const phalanx_barrier,
     is_broken: *mut c_int,
 ) -> phalanx_status {
-    guarded(|| {
+    undisturbed(|| {
         let now = pinned(barrier)?.is_broken();
         // SAFETY: by this function's own contract.
         unsafe { out::give(is_broken, "is_broken", c_int::from(now)) }
@@ -344,7 +345,7 @@ pub unsafe extern "C" fn phalanx_barrier_broken(
     size: usize,
     length: *mut usize,
 ) -> phalanx_status {
-    guarded(|| {
+    undisturbed(|| {
         let record = pinned(barrier)?.broken();
         let record = record.ok_or_else(|| Failure::new(PHALANX_NOT_BROKEN, "the barrier is not broken"))?;
         // SAFETY: by this function's own contract.
@@ -367,7 +368,7 @@ pub unsafe extern "C" fn phalanx_barrier_explain(
     size: usize,
     length: *mut usize,
 ) -> phalanx_status {
-    guarded(|| {
+    undisturbed(|| {
         let text = pinned(barrier)?.explain().to_string();
         // SAFETY: by this function's own contract.
         unsafe { out::give_text(&text, buffer, size, length) }

@@ -28,7 +28,7 @@
 //!
 //! # Parts
 //!
-//! - [`status`]: codes, causes, and what each thread remembers of its last failure.
+//! - [`status`]: codes, causes, and what each thread remembers of its last failure. `undisturbed`: and no cancellation meanwhile.
 //! - `handle`: numbers to objects. `out`: results and texts, from and to C.
 //! - [`choice`]: algorithms, policies, operators. `reduce`: the operators.
 //! - [`barrier`], [`party`], [`arrival`], [`shared`], [`team`], [`stats`]: the functions.
@@ -46,3 +46,4 @@ pub mod shared;
 pub mod stats;
 pub mod status;
 pub mod team;
+mod undisturbed;

@@ -6,6 +6,7 @@ use crate::out;
 use crate::reduce::{Number, all_reduce};
 use crate::status::phalanx_status::{self, PHALANX_OUT_OF_ORDER};
 use crate::status::{Failure, guarded};
+use crate::undisturbed::undisturbed;
 use phalanx::{Arrival, Party, Trip};
 use std::cell::UnsafeCell;
 use std::ffi::c_int;
@@ -296,7 +297,7 @@ pub unsafe extern "C" fn phalanx_party_generation(party: *const phalanx_party, g
 /// breaks. The handle is gone. Never waits, unless the party has arrived and not waited: then first for the end of that trip.
 #[unsafe(no_mangle)]
 pub extern "C" fn phalanx_party_leave(party: *mut phalanx_party) -> phalanx_status {
-    guarded(|| {
+    undisturbed(|| {
         entered(party)?.remove().into_party().leave();
         Ok(())
     })
@@ -306,7 +307,7 @@ pub extern "C" fn phalanx_party_leave(party: *mut phalanx_party) -> phalanx_stat
 /// whoever waits or comes to wait; so parties that all finish together notice nothing, and one that goes early is found at once.
 #[unsafe(no_mangle)]
 pub extern "C" fn phalanx_party_free(party: *mut phalanx_party) -> phalanx_status {
-    guarded(|| {
+    undisturbed(|| {
         drop(entered(party)?.remove());
         Ok(())
     })

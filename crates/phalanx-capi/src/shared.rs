@@ -6,6 +6,7 @@ use crate::out;
 use crate::party::deadline;
 use crate::status::phalanx_status::{self, PHALANX_BUSY};
 use crate::status::{Failure, guarded};
+use crate::undisturbed::undisturbed;
 use phalanx::compat::{Barrier, BarrierWaitResult};
 use phalanx::{Broken, BuildError, MAX_PARTIES};
 use std::ffi::{c_char, c_int, c_void};
@@ -65,7 +66,7 @@ pub unsafe extern "C" fn phalanx_shared_create(
     options: *const phalanx_shared_options,
     barrier: *mut *mut phalanx_shared_barrier,
 ) -> phalanx_status {
-    guarded(|| {
+    undisturbed(|| {
         out::needed(barrier, "barrier")?;
         if !(1..=MAX_PARTIES).contains(&parties) {
             return Err(BuildError::Parties { parties }.into());
@@ -91,7 +92,7 @@ pub unsafe extern "C" fn phalanx_shared_create(
 /// and does nothing; a thread that comes to wait meanwhile is told PHALANX_BROKEN, and does not hang.
 #[unsafe(no_mangle)]
 pub extern "C" fn phalanx_shared_free(barrier: *mut phalanx_shared_barrier) -> phalanx_status {
-    guarded(|| {
+    undisturbed(|| {
         let handle = barrier.addr();
         let pin = pinned(barrier)?;
         let waiting = if pin.is_broken() { 0 } else { pin.arrived() };
@@ -188,7 +189,7 @@ pub unsafe extern "C" fn phalanx_shared_abort(
     barrier: *const phalanx_shared_barrier,
     reason: *const c_char,
 ) -> phalanx_status {
-    guarded(|| {
+    undisturbed(|| {
         // SAFETY: by this function's own contract.
         let reason = unsafe { reason_in(reason) };
         pinned(barrier)?.abort(reason);
@@ -200,7 +201,7 @@ pub unsafe extern "C" fn phalanx_shared_abort(
 /// changes.
 #[unsafe(no_mangle)]
 pub extern "C" fn phalanx_shared_reset(barrier: *const phalanx_shared_barrier) -> phalanx_status {
-    guarded(|| {
+    undisturbed(|| {
         pinned(barrier)?.reset();
         Ok(())
     })
@@ -219,7 +220,7 @@ pub unsafe extern "C" fn phalanx_shared_state(
     parties: *mut usize,
     arrived: *mut usize,
 ) -> phalanx_status {
-    guarded(|| {
+    undisturbed(|| {
         let pin = pinned(barrier)?;
         // SAFETY: by this function's own contract.
         unsafe {

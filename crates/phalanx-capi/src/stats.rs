@@ -6,8 +6,9 @@ use crate::out;
 use crate::party::PARTIES;
 use crate::shared;
 use crate::status::phalanx_status::{self, PHALANX_NO_SUCH_RANK};
-use crate::status::{Failure, guarded, phalanx_cause};
+use crate::status::{Failure, phalanx_cause};
 use crate::team::{self, phalanx_team};
+use crate::undisturbed::undisturbed;
 use phalanx::observe::{PartyStats, Stats};
 use std::ffi::c_int;
 
@@ -115,7 +116,7 @@ pub unsafe extern "C" fn phalanx_barrier_stats(
     barrier: *const phalanx_barrier,
     stats: *mut phalanx_stats,
 ) -> phalanx_status {
-    guarded(|| {
+    undisturbed(|| {
         let now = phalanx_stats::from(&of_barrier(barrier)?);
         // SAFETY: by this function's own contract.
         unsafe { out::give(stats, "stats", now) }
@@ -133,7 +134,7 @@ pub unsafe extern "C" fn phalanx_barrier_party_stats(
     rank: usize,
     stats: *mut phalanx_party_stats,
 ) -> phalanx_status {
-    guarded(|| {
+    undisturbed(|| {
         let now = of_rank(&of_barrier(barrier)?, rank)?;
         // SAFETY: by this function's own contract.
         unsafe { out::give(stats, "stats", now) }
@@ -151,7 +152,7 @@ pub unsafe extern "C" fn phalanx_barrier_breaks(
     cause: c_int,
     breaks: *mut u64,
 ) -> phalanx_status {
-    guarded(|| {
+    undisturbed(|| {
         let kind = phalanx_cause::kind(cause).filter(|_| cause != phalanx_cause::PHALANX_CAUSE_OTHER as c_int);
         let kind = kind.ok_or_else(|| Failure::invalid(format!("no cause that is counted has the number {cause}")))?;
         let count = of_barrier(barrier)?.breaks_of(kind);
@@ -167,7 +168,7 @@ pub unsafe extern "C" fn phalanx_barrier_breaks(
 /// `stats` points to room for a result.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn phalanx_team_stats(team: *const phalanx_team, stats: *mut phalanx_stats) -> phalanx_status {
-    guarded(|| {
+    undisturbed(|| {
         let now = phalanx_stats::from(&team::pinned(team)?.stats());
         // SAFETY: by this function's own contract.
         unsafe { out::give(stats, "stats", now) }
@@ -185,7 +186,7 @@ pub unsafe extern "C" fn phalanx_team_member_stats(
     rank: usize,
     stats: *mut phalanx_party_stats,
 ) -> phalanx_status {
-    guarded(|| {
+    undisturbed(|| {
         let now = of_rank(&team::pinned(team)?.stats(), rank)?;
         // SAFETY: by this function's own contract.
         unsafe { out::give(stats, "stats", now) }

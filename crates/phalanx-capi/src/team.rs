@@ -14,6 +14,7 @@ use crate::status::phalanx_status::{
     self, PHALANX_BUSY, PHALANX_NO_CPU, PHALANX_NO_SUCH_RANK, PHALANX_NO_THREAD, PHALANX_REENTERED,
 };
 use crate::status::{Failure, Returned, guarded};
+use crate::undisturbed::undisturbed;
 use phalanx::team::{Member, RunError, Team, TeamError};
 use phalanx::topology::Bind;
 use std::cell::Cell;
@@ -94,7 +95,7 @@ pub unsafe extern "C" fn phalanx_team_create(
     options: *const phalanx_team_options,
     team: *mut *mut phalanx_team,
 ) -> phalanx_status {
-    guarded(|| {
+    undisturbed(|| {
         out::needed(team, "team")?;
         let mut builder = Team::builder();
         if members > 0 {
@@ -135,7 +136,7 @@ pub unsafe extern "C" fn phalanx_team_create(
 /// inside a run, that is.
 #[unsafe(no_mangle)]
 pub extern "C" fn phalanx_team_free(team: *mut phalanx_team) -> phalanx_status {
-    guarded(|| {
+    undisturbed(|| {
         let handle = team.addr();
         let taken = TEAMS.take(handle).map_err(|refusal| Failure::refused(refusal, Kind::Team, handle))?;
         drop(taken);
@@ -150,7 +151,7 @@ pub extern "C" fn phalanx_team_free(team: *mut phalanx_team) -> phalanx_status {
 /// `size` points to room for a result.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn phalanx_team_size(team: *const phalanx_team, size: *mut usize) -> phalanx_status {
-    guarded(|| {
+    undisturbed(|| {
         let members = pinned(team)?.size();
         // SAFETY: by this function's own contract.
         unsafe { out::give(size, "size", members) }
@@ -168,7 +169,7 @@ pub unsafe extern "C" fn phalanx_team_is_pinned(
     rank: usize,
     is_pinned: *mut c_int,
 ) -> phalanx_status {
-    guarded(|| {
+    undisturbed(|| {
         let team = pinned(team)?;
         if rank >= team.size() {
             let text = format!(
@@ -191,7 +192,7 @@ pub unsafe extern "C" fn phalanx_team_is_pinned(
 /// `reason` is NULL or a text that ends.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn phalanx_team_abort(team: *const phalanx_team, reason: *const c_char) -> phalanx_status {
-    guarded(|| {
+    undisturbed(|| {
         // SAFETY: by this function's own contract.
         let reason = unsafe { reason_in(reason) };
         pinned(team)?.abort(reason);
@@ -238,7 +239,7 @@ pub unsafe extern "C" fn phalanx_team_run(
     user: *mut c_void,
     results: *mut c_int,
 ) -> phalanx_status {
-    guarded(|| {
+    undisturbed(|| {
         let body = body.ok_or_else(|| Failure::null("body"))?;
         let team = pinned(team)?;
         let (user, results) = (User(user), Results(results));

@@ -20,8 +20,9 @@
  * What cannot be found out: pointers to results and texts that point nowhere, and results that are too short. Everything
  * else is a code, never a crash; but when there is no memory left, the process ends.
  *
- * On Linux none of these functions is a cancellation point: pthread_cancel() ends a thread behind a wait, not in it. Nor may it end one
- * in an action; one that comes to cancellation points disables them (pthread_setcancelstate()). In phalanx_team_run() they are disabled.
+ * On Linux on x86, Arm and RISC-V none of these functions is a cancellation point: pthread_cancel() ends a thread behind a wait, not in
+ * it. Nor may it end one in an action; one that comes to cancellation points disables them (pthread_setcancelstate()). In
+ * phalanx_team_run() they are disabled.
  *
  * Not to be called from signal handlers. After fork() the child has none of the parent's threads: it may make new
  * objects, if no other thread was in a function of phalanx at that moment, and should leave those of the parent alone.

@@ -95,7 +95,8 @@ fn settle(address: usize, parties: u32, shared: bool, place: usize) -> Option<&'
 /// A slot for a barrier of another process, at which a thread of this one waits for the first time.
 fn settle_as_guest(address: usize, parties: u32) -> Option<&'static Slot> {
     let slot = settle(address, parties, true, 0)?;
-    let first = slots::of_shared(address)?;
+    // Not found: somebody has taken its entry for one of a barrier that is gone. This one wait is counted.
+    let first = slots::of_shared(address).unwrap_or(slot);
     if !std::ptr::eq(first, slot) {
         // Two threads at once, and the other one was first.
         if let Some(line) = slot.line() {

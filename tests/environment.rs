@@ -90,38 +90,38 @@ fn a_bad_spin_budget_is_reported_once_and_ignored() {
     }
 }
 
-/// The CPU time of waits of 30 ms, in ascending order, each by a party that has learned nothing yet. One that spins uses
-/// what the machine lets it have; one that sleeps, next to nothing.
-fn cpu_times_of_waits(budget: Option<Duration>) -> Option<Vec<Duration>> {
-    let waits = (0..30).map(|_| {
-        let builder = Barrier::builder(2).wait_policy(WaitPolicy::SpinPark);
-        let barrier = budget.map_or(builder.clone(), |budget| builder.spin_budget(budget)).build().unwrap();
-        let mut party = barrier.claim(0).unwrap();
-        let before = cpu_time()?;
-        party.wait_timeout(Duration::from_millis(30)).unwrap_err();
-        Some(cpu_time()? - before)
-    });
-    let mut times = waits.collect::<Option<Vec<_>>>()?;
-    times.sort_unstable();
-    Some(times)
+/// The CPU time of a wait of 30 ms, by a party that has learned nothing yet: one that spins uses what the machine lets it
+/// have; one that sleeps, next to nothing.
+fn cpu_time_of_a_wait(budget: Option<Duration>) -> Option<Duration> {
+    let builder = Barrier::builder(2).wait_policy(WaitPolicy::SpinPark);
+    let barrier = budget.map_or(builder.clone(), |budget| builder.spin_budget(budget)).build().unwrap();
+    let mut party = barrier.claim(0).unwrap();
+    // The system tells what it booked at the last tick or sleep: without one here, the building would count as well.
+    std::thread::sleep(Duration::from_micros(1));
+    let before = cpu_time()?;
+    party.wait_timeout(Duration::from_millis(30)).unwrap_err();
+    Some(cpu_time()? - before)
 }
 
 #[test]
 #[ignore = "a child process of the other tests"]
 fn child_spins() {
-    // The most of the one that may spin, since the machine may not let it; the median of the one that must not, since a
-    // hypervisor's pause at the wrong moment is counted as the thread's time (seen: 4 ms in a wait of a sleeper).
-    for (name, budget, which) in [("default", None, 1.0), ("none", Some(Duration::ZERO), 0.5)] {
-        let time = cpu_times_of_waits(budget).map(|times| times[((times.len() - 1) as f64 * which) as usize]);
-        println!("\n{name}={}", time.map_or("unknown".into(), |time| time.as_micros().to_string()));
-    }
+    let pairs = (0..30).map(|_| cpu_time_of_a_wait(None).zip(cpu_time_of_a_wait(Some(Duration::ZERO))));
+    let pairs: Option<Vec<_>> = pairs.collect();
+    // The most of those that may spin, since the machine may not let them; and in how many pairs the one that must not
+    // was the clearly cheaper one, since a hypervisor's pause is counted as the thread's time (seen: 4 ms of a sleeper).
+    let default = pairs.as_ref().map(|pairs| pairs.iter().map(|(default, _)| default.as_micros()).max().unwrap());
+    let cheaper = pairs.as_ref().map(|pairs| pairs.iter().filter(|(default, none)| *none < *default / 2).count());
+    println!("\ndefault={}", default.map_or("unknown".into(), |time| time.to_string()));
+    println!("\ncheaper={}", cheaper.map_or("unknown".into(), |pairs| pairs.to_string()));
+    println!("\npairs={pairs:?}");
 }
 
 #[test]
 fn the_spin_budget_is_read_from_the_environment() {
     let output = child("child_spins", &[("PHALANX_SPIN", "5s")]);
-    let (Ok(default), Ok(none)) = (told(&output, "default").parse::<u32>(), told(&output, "none").parse::<u32>())
-    else {
+    let numbers = ["default", "cheaper"].map(|key| told(&output, key).parse::<u32>());
+    let [Ok(default), Ok(cheaper)] = numbers else {
         println!("skipped: this system does not tell a thread's CPU time");
         return;
     };
@@ -131,5 +131,9 @@ fn the_spin_budget_is_read_from_the_environment() {
     }
     // What a block-and-wake costs, the budget without the variable, is 100 µs at most.
     assert!(default > 1000, "spun for {default} µs only");
-    assert!(none < 1000, "the builder said not to spin, and it spun for {none} µs");
+    assert!(
+        cheaper > 15,
+        "the builder said not to spin, and in {cheaper} of 30 pairs only was that to be seen: {}",
+        told(&output, "pairs")
+    );
 }

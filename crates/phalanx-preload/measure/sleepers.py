@@ -17,12 +17,14 @@ rounds are steadier, and caches warmer than they are for a program alone.
 waits, and a library that few use is more in danger than the C library. With --hold programs and preloaded libraries stay in memory.
 
 Which pages of memory a file lies in shows as well: identical copies of a library are up to 0.2 ms in a second apart, in all rounds. So each
-round has copies of its own, and the mean is one over places. With --as-they-are the files are used as they lie.
+round has copies of its own, and the mean is one over places. With --as-they-are the files are used as they lie: a linker leaves a file's pages
+further apart than a copy's, which costs more. Of ours there can be several then, linked one by one, and each round takes the next.
 
-Usage: sleepers.py [--rounds N] [--crowd N] [--hold] [--as-they-are] [--other FILE]... [--rows WORD] [--preload FILE] [--out FILE]
+Usage: sleepers.py [--rounds N] [--crowd N] [--hold] [--as-they-are] [--other FILE]... [--rows WORD] [--preload FILE]... [--out FILE]
 """
 
 import argparse
+import itertools
 import os
 import random
 import shutil
@@ -127,32 +129,37 @@ def main():
     parser.add_argument("--hold", action="store_true", help="keep programs and preloaded libraries in memory (as root, or with ulimit -l)")
     parser.add_argument("--as-they-are", action="store_true", help="do not copy the libraries for each round")
     parser.add_argument("--other", action="append", default=[], help="another library to preload")
-    parser.add_argument("--preload", help="our library, instead of one that is built")
+    parser.add_argument("--preload", action="append", default=[], help="our library, instead of one that is built; several with --as-they-are")
     parser.add_argument("--out", help="where the table goes as well")
     options = parser.parse_args()
     if options.rounds < 2 or options.crowd < 0:
         parser.error("at least 2 rounds, and a crowd of at least 0")
+    if len(options.preload) > 1 and not options.as_they_are:
+        parser.error("several of our libraries only with --as-they-are")
     state = describe_state()
     build()
     libraries = build_libraries()
-    ours = find_preload(options.preload)
+    ours = [found for file in options.preload or [None] if (found := find_preload(file))]
     if ours:
-        libraries["preload"] = ours
+        libraries["preload"] = ours[0]
     for other in options.other:
         if not Path(other).is_file():
             raise Failed(f"there is no {other}")
         libraries[Path(other).name] = Path(other).resolve()
     if options.hold:
-        hold([*sorted(BUILD.iterdir()), *libraries.values()])
+        hold([*sorted(BUILD.iterdir()), *libraries.values(), *ours[1:]])
     plain = {k: v for k, v in os.environ.items() if not k.startswith("PHALANX_") and k != "LD_PRELOAD"}
     rows = [row for row in ROWS if options.rows in row[0] or options.rows in row[1]]
     if not rows:
         raise Failed(f"no row has {options.rows!r} in it")
     started, table = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"), []
     for what, command, times in rows:
-        run = lambda: round_of(command, plain, libraries, options.crowd, not options.as_they_are)
-        run()  # warms up
-        rounds = [run() for _ in range(max(2, round(options.rounds * times)))]
+        of = lambda file: {**libraries, "preload": file} if file else libraries
+        run = lambda file: round_of(command, plain, of(file), options.crowd, not options.as_they_are)
+        for file in ours or [None]:
+            run(file)  # warms up
+        files = itertools.cycle(ours or [None])
+        rounds = [run(next(files)) for _ in range(max(2, round(options.rounds * times)))]
         table += lines(what, command, rounds)
         say(f"{what}: {len(rounds)} rounds")
     text = "\n".join([

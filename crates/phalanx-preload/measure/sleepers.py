@@ -18,7 +18,8 @@ waits, and a library that few use is more in danger than the C library. With --h
 
 Which pages of memory a file lies in shows as well: identical copies of a library are up to 0.2 ms in a second apart, in all rounds. So each
 round has copies of its own, and the mean is one over places. With --as-they-are the files are used as they lie: a linker leaves a file's pages
-further apart than a copy's, which costs more. Of ours there can be several then, linked one by one, and each round takes the next.
+further apart than a copy's. They are read at the beginning of each round, so that they are in memory as a new copy would be. Of ours there
+can be several then, linked one by one, and each round takes the next.
 
 Usage: sleepers.py [--rounds N] [--crowd N] [--hold] [--as-they-are] [--other FILE]... [--rows WORD] [--preload FILE]... [--out FILE]
 """
@@ -73,6 +74,8 @@ def round_of(command, environment, libraries, crowd, copies):
     """One round: CPU times as `cpu_times` has them."""
     kinds = lambda folder: {GLIBC: environment, **preloading(environment, libraries, folder), AGAIN: environment}
     if not copies:
+        for path in libraries.values():
+            Path(path).read_bytes()
         return cpu_times(command, kinds(None), crowd)
     with tempfile.TemporaryDirectory(dir=BUILD) as folder:
         return cpu_times(command, kinds(folder), crowd)
